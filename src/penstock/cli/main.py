@@ -1,0 +1,177 @@
+"""`penstock`: the root command, the table of commands, and what an error looks like to a person.
+
+A command's module is imported when the command is used, so `penstock --help` costs what click costs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from penstock.domain.errors import PenstockError
+
+# Name -> where the command is, and its line in the help. A plural is accepted for every name: `penstock flow-runs ls`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "config": ("penstock.cli.config:config", "View and set settings."),
+    "flow": ("penstock.cli.flow:flow", "View flows."),
+    "flow-run": ("penstock.cli.flow_run:flow_run", "View and control flow runs."),
+    "profile": ("penstock.cli.profile:profile", "Select and manage profiles of settings."),
+    "task-run": ("penstock.cli.task_run:task_run", "View task runs."),
+    "version": ("penstock.cli.version:version", "Show the version, and what else a bug report needs."),
+}
+
+INTERRUPTED = 130
+DEBUG_VARIABLE = "PENSTOCK_INTERNAL_DEBUG"
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are named in a table and imported when they are used."""
+
+    def __init__(self, *args: Any, table: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self.table})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for name in (cmd_name, cmd_name.removesuffix("s")):
+            if name in self.table:
+                module, _, attribute = self.table[name][0].partition(":")
+                command: click.Command = getattr(import_module(module), attribute)
+                return command
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the name of the table in the usage line where its plural was typed, and a hint."""
+        try:
+            typed, command, rest = super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not near:
+                raise
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx) from error
+        if typed is not None and typed not in self.table and typed.removesuffix("s") in self.table:
+            typed = typed.removesuffix("s")
+        return typed, command, rest
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table's lines, without importing what they are about."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.table[name][1]) for name in self.list_commands(ctx)])
+
+
+class Root(LazyGroup):
+    """The root: runs a command, and ends as a program should, whatever happened."""
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run with `args` (default: the process's) and exit: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+        _fit_output()
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args, prog_name or "penstock", **extra)
+            sys.stdout.flush()  # here, where a closed pipe can be handled; not at the interpreter's end
+        except (click.Abort, KeyboardInterrupt) as abort:
+            code = _aborted(abort)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except PenstockError as error:
+            code = _failed(error, str(error) or type(error).__name__)
+        except BrokenPipeError:
+            code = _pipe_closed()
+        except Exception as error:  # the last wall: people get a sentence, and a way to see more
+            code = _failed(error, f"{type(error).__name__}: {error}", f"Set {DEBUG_VARIABLE}=1 to see the traceback.")
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fit_output() -> None:
+    """Let every character be printed where the terminal's encoding is narrow: escaped rather than an error."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _aborted(abort: BaseException) -> int:
+    """Ctrl-C says nothing more; a question answered with no says so."""
+    if isinstance(abort, KeyboardInterrupt) or isinstance(abort.__cause__, KeyboardInterrupt):
+        return INTERRUPTED
+    click.echo("Aborted.", err=True)
+    return 1
+
+
+def _failed(error: BaseException, sentence: str, hint: str = "") -> int:
+    if os.environ.get(DEBUG_VARIABLE, "").lower() not in ("", "0", "false", "no", "off"):
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    elif hint:
+        sentence = f"{' '.join(sentence.split())} ({hint})"
+    click.echo(f"Error: {sentence}", err=True)
+    return 1
+
+
+def _pipe_closed() -> int:
+    """The reader (`| head`) has seen enough. What is still buffered goes nowhere, and quietly."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return 1
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from penstock.cli.version import penstock_version
+
+        click.echo(penstock_version())
+        ctx.exit()
+
+
+@click.group(
+    "penstock",
+    cls=Root,
+    table=COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+@click.option("--profile", "-p", metavar="NAME", help="Use this profile of settings for this command.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version."
+)
+@click.pass_context
+def root(ctx: click.Context, profile: str | None) -> None:
+    """Run, watch and control Penstock flows."""
+    if profile is not None:
+        _use_profile(ctx, profile)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _use_profile(ctx: click.Context, profile: str) -> None:
+    """Choose the profile for the whole process and for those it starts, and undo it when the command ends."""
+    before = os.environ.get("PENSTOCK_PROFILE")
+    os.environ["PENSTOCK_PROFILE"] = profile
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop("PENSTOCK_PROFILE", None)
+        else:
+            os.environ["PENSTOCK_PROFILE"] = before
+
+    ctx.call_on_close(restore)
+
+
+def main() -> NoReturn:
+    """The entry point of the `penstock` script and of `python -m penstock`."""
+    root.main()

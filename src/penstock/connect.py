@@ -1,0 +1,93 @@
+"""The SDK's root: from settings to the ledger that runs of this process report to. Production, the CLI and tests all
+come through here; below it nothing reads a setting for itself."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+from pathlib import Path
+
+from .domain.logs import LEVELS
+from .engine import identity
+from .engine.clock import SYSTEM, Clock
+from .engine.runtime import Runtime
+from .ledger.contract import Ledger
+from .ledger.local import LocalLedger
+from .services.rescue import rescue
+from .settings import Settings, current
+from .store.sqlite import SqliteStore
+
+_lock = threading.Lock()
+_ledgers: dict[Path, LocalLedger] = {}
+# A process that works for another's run (a worker of the process task runner) reports to that one instead.
+_given: Ledger | None = None
+_clock: Clock = SYSTEM
+
+
+def runtime() -> Runtime:
+    """What a run that begins now is given, by the settings as they are now.
+
+    Opens the record when it is not open yet, and closes runs there whose process is gone.
+    Raises `RecordError` when the record cannot be used.
+    """
+    settings = current()
+    ledger = _given if _given is not None else local_ledger(settings)
+    return Runtime(ledger, settings, _clock, identity.me(), LEVELS[settings.logging_level])
+
+
+def local_ledger(settings: Settings) -> LocalLedger:
+    """The ledger on this machine's record; one for each database that this process uses."""
+    path = settings.database_path
+    ledger = _ledgers.get(path)
+    if ledger is not None:
+        return ledger
+    with _lock:
+        if path not in _ledgers:
+            store = SqliteStore(path)
+            rescue(store, identity.is_gone, _clock.now)
+            _ledgers[path] = LocalLedger(
+                store, interval=settings.journal_interval_seconds, limit=settings.journal_limit
+            )
+        return _ledgers[path]
+
+
+def open_store() -> SqliteStore:
+    """The record, for reading: what the CLI uses. Runs whose process is gone are closed first."""
+    ledger = _ledgers.get(current().database_path)
+    if ledger is not None and isinstance(ledger.store, SqliteStore):
+        return ledger.store
+    store = SqliteStore(current().database_path)
+    rescue(store, identity.is_gone, _clock.now)
+    return store
+
+
+def give(ledger: Ledger) -> None:
+    """From now on runs of this process report to `ledger`."""
+    global _given
+    _given = ledger
+
+
+def disconnect() -> None:
+    """Records what is waiting and closes all records; the next run opens them again."""
+    with _lock:
+        for path, ledger in list(_ledgers.items()):
+            left = ledger.close()
+            del _ledgers[path]
+            if left:
+                why = f" ({ledger.trouble})" if ledger.trouble else ""
+                print(f"penstock: {left} facts could not be recorded in {path}{why}", file=sys.__stderr__)
+
+
+def _forget() -> None:
+    """In a forked child: the journal's thread and the database connection are the parent's; ours are opened anew."""
+    global _lock
+    _lock = threading.Lock()
+    _ledgers.clear()
+
+
+atexit.register(disconnect)
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)

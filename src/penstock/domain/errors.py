@@ -1,0 +1,233 @@
+"""Every error Penstock raises, in one tree.
+
+Law: an error has a `code` (stable, for programs), a sentence that names the thing, and says what to do. Nothing here
+knows where an error is shown: the CLI prints the sentence, the API maps the code to a status.
+
+::
+
+    PenstockError
+    ├── ConfigurationError            settings, profiles
+    ├── DefinitionError (ValueError)  a decorator was given something it cannot use
+    │   └── ReservedArgumentError (TypeError)
+    ├── ParameterError
+    │   ├── ParameterBindError (TypeError)    missing, extra or doubled arguments
+    │   ├── ParameterTypeError (ValueError)   wrong types, one line a parameter
+    │   └── SignatureMismatchError (TypeError)
+    ├── MappingError (ValueError)
+    │   ├── MappingLengthMismatch
+    │   └── MappingMissingIterable
+    ├── MissingContextError (RuntimeError)
+    ├── RunError                      a run did not end well, and its value was asked for
+    │   ├── FailedRun, CrashedRun, CancelledRun, PausedRun, UnfinishedRun, MissingResult, UpstreamTaskError
+    │   └── RunTimeoutError (TimeoutError): FlowRunTimeoutError, TaskRunTimeoutError
+    ├── ResultError
+    │   ├── SerializationError        a value cannot be stored
+    │   └── HashError (ValueError)    inputs cannot make a cache key
+    ├── RecordError                   the store
+    │   ├── StoreUnavailableError     read-only, full, or not a folder
+    │   ├── CorruptStoreError
+    │   └── SchemaVersionError        written by a newer Penstock
+    ├── ObjectNotFound (LookupError)
+    ├── AmbiguousId (LookupError)
+    └── TransitionRefused             a rule said no
+"""
+
+from __future__ import annotations
+
+
+class PenstockError(Exception):
+    """The root of the tree: `except PenstockError` catches all that Penstock itself raises."""
+
+    code = "penstock-error"
+
+
+class ConfigurationError(PenstockError):
+    """A setting, profile or settings file cannot be used as it is."""
+
+    code = "configuration"
+
+
+class DefinitionError(PenstockError, ValueError):
+    """A flow or task was defined with an option it cannot have; raised where it was written."""
+
+    code = "definition"
+
+
+class ReservedArgumentError(DefinitionError, TypeError):
+    """A flow or task function has a parameter with a name that calls need for themselves."""
+
+    code = "reserved-argument"
+
+
+class ParameterError(PenstockError):
+    """The arguments of a call do not fit."""
+
+    code = "parameter"
+
+
+class ParameterBindError(ParameterError, TypeError):
+    """Arguments are missing, unexpected or given twice."""
+
+    code = "parameter-bind"
+
+
+class ParameterTypeError(ParameterError, ValueError):
+    """Arguments are not of the types that the flow's annotations ask for."""
+
+    code = "parameter-type"
+
+
+class SignatureMismatchError(ParameterError, TypeError):
+    """Parameters given by name do not match the function's signature."""
+
+    code = "signature-mismatch"
+
+
+class MappingError(PenstockError, ValueError):
+    """`.map` was called with arguments it cannot spread."""
+
+    code = "mapping"
+
+
+class MappingLengthMismatch(MappingError):
+    """The iterables given to `.map` differ in length."""
+
+    code = "mapping-length"
+
+
+class MappingMissingIterable(MappingError):
+    """`.map` was called without any iterable."""
+
+    code = "mapping-iterable"
+
+
+class MissingContextError(PenstockError, RuntimeError):
+    """Something that needs a run was called outside one."""
+
+    code = "missing-context"
+
+
+class RunError(PenstockError):
+    """A run's value was asked for, and there is none."""
+
+    code = "run"
+
+
+class FailedRun(RunError):
+    """The run failed, and its own exception is not at hand."""
+
+    code = "run-failed"
+
+
+class CrashedRun(RunError):
+    """The run's process ended before the run did."""
+
+    code = "run-crashed"
+
+
+class CancelledRun(RunError):
+    """The run was cancelled."""
+
+    code = "run-cancelled"
+
+
+class PausedRun(RunError):
+    """The run is paused."""
+
+    code = "run-paused"
+
+
+class UnfinishedRun(RunError):
+    """The run has not ended yet."""
+
+    code = "run-unfinished"
+
+
+class MissingResult(RunError):
+    """The run completed, but its value was not kept."""
+
+    code = "missing-result"
+
+
+class UpstreamTaskError(RunError):
+    """A task could not start because one that it needs did not complete."""
+
+    code = "upstream"
+
+
+class RunTimeoutError(RunError, TimeoutError):
+    """A run exceeded its own `timeout_seconds`."""
+
+    code = "run-timeout"
+
+
+class FlowRunTimeoutError(RunTimeoutError):
+    """A flow run exceeded its `timeout_seconds`."""
+
+    code = "flow-run-timeout"
+
+
+class TaskRunTimeoutError(RunTimeoutError):
+    """A task run exceeded its `timeout_seconds`."""
+
+    code = "task-run-timeout"
+
+
+class ResultError(PenstockError):
+    """A result cannot be written or read."""
+
+    code = "result"
+
+
+class SerializationError(ResultError):
+    """A value cannot be turned into bytes, or back."""
+
+    code = "serialization"
+
+
+class HashError(ResultError, ValueError):
+    """Inputs cannot be made into a cache key."""
+
+    code = "hash"
+
+
+class RecordError(PenstockError):
+    """The record (the store) cannot be used."""
+
+    code = "record"
+
+
+class StoreUnavailableError(RecordError):
+    """The store cannot be opened or written: read-only, full, or not where it should be."""
+
+    code = "store-unavailable"
+
+
+class CorruptStoreError(RecordError):
+    """The store's file is damaged or is not a Penstock store."""
+
+    code = "store-corrupt"
+
+
+class SchemaVersionError(RecordError):
+    """The store was written by a newer Penstock than this one."""
+
+    code = "store-version"
+
+
+class ObjectNotFound(PenstockError, LookupError):
+    """No such flow, run or other object."""
+
+    code = "not-found"
+
+
+class AmbiguousId(PenstockError, LookupError):
+    """A short id that more than one object has."""
+
+    code = "ambiguous-id"
+
+
+class TransitionRefused(PenstockError):
+    """A run may not go into the state that was proposed."""
+
+    code = "transition-refused"

@@ -1,0 +1,53 @@
+"""What a time limit, a count of retries and a delay may be. Checked where they are written, so the error points there."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .errors import DefinitionError
+
+
+def check_timeout(value: Any, of: str, parameter: str = "timeout_seconds") -> float | None:
+    """Seconds as a float, or None for no limit (0 is none, too).
+
+    Raises `DefinitionError` (a ValueError) that names the parameter for anything else: negative, NaN, infinite,
+    a bool, text.
+    """
+    if value is None:
+        return None
+    number = _number(value, of, parameter)
+    return number or None
+
+
+def check_retries(value: Any, of: str) -> int | None:
+    """How often a failed run is tried again; None leaves it to the settings."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise DefinitionError(f"retries of {of} must be a whole number, 0 or more; it is {value!r}.")
+    return value
+
+
+def check_delay(value: Any, of: str) -> Any:
+    """A delay between tries: seconds, a list of seconds, or a function of the number of retries to such a list."""
+    if value is None or callable(value):
+        return value
+    if isinstance(value, list | tuple):
+        if len(value) > 50:
+            raise DefinitionError(f"retry_delay_seconds of {of} has {len(value)} entries; at most 50 are allowed.")
+        return [_number(each, of, "retry_delay_seconds") for each in value]
+    return _number(value, of, "retry_delay_seconds")
+
+
+def check_jitter(value: Any, of: str) -> float | None:
+    """How much a delay is spread: 0.5 makes a delay of 10 s one of 5 to 15 s on average 10."""
+    return None if value is None else _number(value, of, "retry_jitter_factor")
+
+
+def _number(value: Any, of: str, parameter: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DefinitionError(f"{parameter} of {of} must be a number of seconds; it is {value!r}.")
+    if math.isnan(value) or math.isinf(value) or value < 0:
+        raise DefinitionError(f"{parameter} of {of} must be 0 or more, and finite; it is {value!r}.")
+    return float(value)

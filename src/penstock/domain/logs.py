@@ -1,0 +1,43 @@
+"""A line of a run's log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+# Numbers are those of the standard library's logging, which users know; logging itself is not imported for them.
+LEVELS: dict[str, int] = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+LEVEL_NAMES: dict[int, str] = {number: name for name, number in LEVELS.items()}
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """One record of a run's log.
+
+    `seq` orders the lines of one flow run (of one task run, where it has no flow run); clocks do not. `file`, `line`
+    and `function` are the caller's.
+    """
+
+    flow_run_id: UUID | None
+    task_run_id: UUID | None
+    seq: int
+    timestamp: datetime
+    level: int
+    message: str
+    logger: str = "penstock.flow_runs"
+    file: str | None = None
+    line: int | None = None
+    function: str | None = None
+
+
+def level_name(level: int) -> str:
+    """INFO for 20; a number between the named ones keeps its number: `Level 25`."""
+    return LEVEL_NAMES.get(level) or f"Level {level}"
+
+
+def cut(message: str, limit: int) -> str:
+    """A message of at most `limit` characters; what was cut is said, never dropped silently."""
+    if len(message) <= limit:
+        return message
+    return f"{message[:limit]}… [cut: {len(message) - limit:,} more characters]"

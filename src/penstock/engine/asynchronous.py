@@ -1,0 +1,205 @@
+"""The asynchronous driver: performs a script's effects in the calling asyncio task."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, TypeVar
+
+from .blocking import take_over
+from .context import current
+from .effects import Ask, Call, Effect, Emit, Join, Script, Sleep
+from .stopping import Frame, Scope, StopDelivered
+
+T = TypeVar("T")
+
+
+class _Lost(BaseException):
+    """The script went on elsewhere while user code would not stop."""
+
+    def __init__(self, ending: Callable[[], Any]) -> None:
+        self.ending = ending
+
+
+class TaskFrame(Frame):
+    """User code awaited in an asyncio task, or the engine awaiting for a scope."""
+
+    __slots__ = ("_loop", "_task", "cancelled", "open")
+
+    def __init__(self, scope: Scope, take_over: Callable[[], Callable[[], Any]]) -> None:
+        super().__init__(scope, take_over)
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self.cancelled = False
+        self.open = True
+
+    def deliver(self) -> None:
+        # The loop may be closing; then its tasks are being cancelled anyway.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        """In the loop's thread: the task stands at an await, so the cancellation reaches the code that is to stop."""
+        if self.open:
+            self.cancelled = True
+            self._task.cancel()
+
+    def close(self) -> None:
+        self.open = False
+        if self.cancelled:
+            self._task.uncancel()
+
+    def where(self) -> str | None:
+        frame = self._task.get_stack(limit=1)
+        if not frame:
+            return None
+        code = frame[0].f_code
+        return f"{code.co_filename}:{frame[0].f_lineno} in {code.co_name}"
+
+
+async def run(script: Script[T]) -> T:
+    """Runs a script to its end and gives its value, or raises its exception."""
+    return (await _drive(script, script.send, None))[1]  # type: ignore[no-any-return]
+
+
+async def iterate(script: Script[Any]) -> AsyncGenerator[Any, Any]:
+    """Runs the script of an asynchronous generator; gives what it emits."""
+    resume: Callable[[Any], Any] = script.send
+    argument: Any = None
+    while True:
+        ended, value = await _drive(script, resume, argument)
+        if ended:
+            return
+        try:
+            argument = yield value
+            resume = script.send
+        except BaseException as error:
+            resume, argument = script.throw, error
+
+
+async def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: Any) -> tuple[bool, Any]:
+    """Performs effects until the script emits a value (False, value) or ends (True, value)."""
+    try:
+        while True:
+            effect: Effect[Any] = resume(argument)
+            kind = type(effect)
+            if kind is Emit:
+                return False, effect.value  # type: ignore[attr-defined]
+            try:
+                argument = await _PERFORM[kind](effect, script)
+                resume = script.send
+            except _Lost as lost:
+                return True, await asyncio.to_thread(lost.ending)
+            except BaseException as error:
+                resume, argument = script.throw, error
+    except StopIteration as done:
+        return True, done.value
+
+
+async def _call(effect: Call, script: Script[Any]) -> Any:
+    token = current.set(effect.context) if effect.context is not None else None
+    try:
+        if effect.scope is None:
+            value = effect.fn(*effect.args, **effect.kwargs)
+            return await value if effect.awaits else value
+        return await _stoppable(effect, script)
+    finally:
+        if token is not None:
+            current.reset(token)
+
+
+async def _stoppable(effect: Call, script: Script[Any]) -> Any:
+    """User code with the floor. However it ends, it counts only if nobody went on without it, and no stop came."""
+    scope = effect.scope
+    assert scope is not None
+    context = contextvars.copy_context()
+    frame = TaskFrame(scope, lambda: take_over(script, context))
+    scope.frame = frame
+    value: Any = None
+    failure: BaseException | None = None
+    try:
+        if scope.stop is None:
+            value = effect.fn(*effect.args, **effect.kwargs)
+            if effect.awaits:
+                value = await value
+    except BaseException as error:
+        failure = error
+    scope.frame = None
+    frame.close()
+    if not frame.claim():
+        raise _Lost(frame.lost())
+    if scope.stop is not None:
+        raise StopDelivered from failure
+    if failure is not None:
+        raise failure
+    return value
+
+
+async def _sleep(effect: Sleep, script: Script[Any]) -> None:
+    await _await(asyncio.sleep(effect.seconds), effect.scope)
+
+
+async def _join(effect: Join, script: Script[Any]) -> None:
+    loop = asyncio.get_running_loop()
+    for future in effect.futures:
+        ready = asyncio.Event()
+
+        def done(_: Any, ready: asyncio.Event = ready) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(ready.set)
+
+        future.add_done_callback(done)
+        await _await(ready.wait(), effect.scope)
+
+
+async def _await(awaitable: Any, scope: Scope | None) -> None:
+    if scope is None:
+        await awaitable
+        return
+    frame = TaskFrame(scope, lambda: lambda: None)
+    frame.claim()  # there is no user code here to go on without
+    scope.frame = frame
+    try:
+        if scope.stop is None:
+            await awaitable
+        else:
+            awaitable.close()
+    except asyncio.CancelledError:
+        if not frame.cancelled:
+            raise
+    finally:
+        scope.frame = None
+        frame.close()
+    if scope.stop is not None:
+        raise StopDelivered
+
+
+async def _ask(effect: Ask, script: Script[Any]) -> Any:
+    """An answer is waited for even when the task is cancelled meanwhile: the record must not be left half said."""
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[Any] = loop.create_future()
+
+    def reply(value: Any, error: BaseException | None) -> None:
+        if error is not None:
+            loop.call_soon_threadsafe(answered.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(answered.set_result, value)
+
+    effect.ledger.ask_then(effect.question, reply)
+    cancelled = False
+    while not answered.done():
+        try:
+            await asyncio.wait([answered])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        task = asyncio.current_task()
+        assert task is not None
+        loop.call_soon(task.cancel)
+    return answered.result()
+
+
+_PERFORM: dict[type, Callable[[Any, Script[Any]], Any]] = {Call: _call, Sleep: _sleep, Join: _join, Ask: _ask}

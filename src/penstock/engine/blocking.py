@@ -1,0 +1,168 @@
+"""The blocking driver: performs a script's effects in the calling thread, where the user's code stays."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+from .context import current
+from .effects import Ask, Call, Effect, Emit, Join, Script, Sleep
+from .stopping import Post, StopDelivered, ThreadFrame, WaitFrame, my_post, release, shielded
+
+T = TypeVar("T")
+
+
+class _Lost(BaseException):
+    """The script went on elsewhere while user code would not stop."""
+
+    def __init__(self, ending: Callable[[], Any]) -> None:
+        self.ending = ending
+
+
+def run(script: Script[T]) -> T:
+    """Runs a script to its end and gives its value, or raises its exception."""
+    return shielded(_drive, script, script.send, None, my_post())[1]  # type: ignore[no-any-return]
+
+
+def iterate(script: Script[T]) -> Generator[Any, Any, T]:
+    """Runs the script of a generator; gives what it emits, and returns its value."""
+    resume: Callable[[Any], Any] = script.send
+    argument: Any = None
+    while True:
+        ended, value = shielded(_drive, script, resume, argument, my_post())
+        if ended:
+            return value  # type: ignore[no-any-return]
+        try:
+            argument = yield value
+            resume = script.send
+        except BaseException as error:
+            resume, argument = script.throw, error
+
+
+def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: Any, post: Post) -> tuple[bool, Any]:
+    """Performs effects until the script emits a value (False, value) or ends (True, value)."""
+    try:
+        while True:
+            effect: Effect[Any] = resume(argument)
+            kind = type(effect)
+            if kind is Emit:
+                return False, effect.value  # type: ignore[attr-defined]
+            try:
+                argument = _PERFORM[kind](effect, script, post)
+                resume = script.send
+            except _Lost as lost:
+                return True, lost.ending()
+            except BaseException as error:
+                resume, argument = script.throw, error
+    except StopIteration as done:
+        return True, done.value
+
+
+def _call(effect: Call, script: Script[Any], post: Post) -> Any:
+    token = current.set(effect.context) if effect.context is not None else None
+    try:
+        if effect.scope is None:
+            value = effect.fn(*effect.args, **effect.kwargs)
+            return _awaited(value) if effect.awaits else value
+        return _stoppable(effect, script, post)
+    finally:
+        if token is not None:
+            current.reset(token)
+
+
+def _stoppable(effect: Call, script: Script[Any], post: Post) -> Any:
+    """User code with the floor. However it ends, it counts only if nobody went on without it, and no stop came."""
+    scope = effect.scope
+    assert scope is not None
+    context = contextvars.copy_context()
+    frame = ThreadFrame(scope, post, lambda: take_over(script, context))
+    scope.frame = frame
+    post.frames.append(frame)
+    value: Any = None
+    failure: BaseException | None = None
+    try:
+        try:
+            post.arm()
+            value = effect.fn(*effect.args, **effect.kwargs)
+            if effect.awaits:
+                value = _awaited(value)
+        finally:
+            post.disarm()
+    except BaseException as error:
+        failure = error
+    post.frames.pop()
+    scope.frame = None
+    if not frame.claim():
+        raise _Lost(frame.lost())
+    if scope.stop is not None:
+        raise StopDelivered from failure
+    if failure is not None:
+        raise failure
+    return value
+
+
+def _awaited(coroutine: Any) -> Any:
+    import asyncio
+
+    return asyncio.run(coroutine)
+
+
+def take_over(script: Script[Any], context: contextvars.Context) -> Callable[[], Any]:
+    """Goes on with a script whose user code would not stop, in a thread of its own; gives what waits for its end."""
+    done = threading.Event()
+    ending: list[Any] = []
+
+    def go_on() -> None:
+        try:
+            ending.extend(_drive(script, script.throw, StopDelivered(), my_post()))
+        except BaseException as error:
+            ending.extend((None, error))
+        finally:
+            done.set()
+
+    def wait() -> Any:
+        done.wait()
+        if ending[0] is None:
+            raise ending[1]
+        return ending[1]
+
+    name = f"penstock-instead-of-{threading.current_thread().name}"
+    threading.Thread(target=context.run, args=(go_on,), name=name, daemon=True).start()
+    return wait
+
+
+def _sleep(effect: Sleep, script: Script[Any], post: Post) -> None:
+    never = threading.Lock()
+    never.acquire()
+    _wait(never, effect.seconds, effect.scope, post)
+
+
+def _join(effect: Join, script: Script[Any], post: Post) -> None:
+    for future in effect.futures:
+        ready = threading.Lock()
+        ready.acquire()
+        future.add_done_callback(lambda _, ready=ready: release(ready))  # type: ignore[misc]
+        _wait(ready, None, effect.scope, post)
+
+
+def _wait(ready: threading.Lock, seconds: float | None, scope: Any, post: Post) -> None:
+    if scope is None:
+        post.wait(ready, seconds)
+        return
+    scope.frame = WaitFrame(scope, post)
+    try:
+        if scope.stop is None:
+            post.wait(ready, seconds)
+    finally:
+        scope.frame = None
+    if scope.stop is not None:
+        raise StopDelivered
+
+
+def _ask(effect: Ask, script: Script[Any], post: Post) -> Any:
+    return effect.ledger.ask(effect.question)
+
+
+_PERFORM: dict[type, Callable[[Any, Script[Any], Post], Any]] = {Call: _call, Sleep: _sleep, Join: _join, Ask: _ask}

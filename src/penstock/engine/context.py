@@ -1,0 +1,163 @@
+"""The run that the calling code is in: a context variable, so that threads and coroutines each know their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextvars import ContextVar
+from datetime import datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from ..domain.errors import MissingContextError
+from ..domain.runs import FlowRun, TaskRun
+from .links import Links
+from .stopping import Scope
+
+if TYPE_CHECKING:
+    from .definitions import FlowDefinition, TaskDefinition
+    from .futures import PenstockFuture
+    from .runtime import Runtime
+
+Run = TypeVar("Run", FlowRun, TaskRun)
+current: ContextVar[RunContext[Any] | None] = ContextVar("penstock_run", default=None)
+current_tags: ContextVar[frozenset[str]] = ContextVar("penstock_tags", default=frozenset())
+
+
+class RunContext(Generic[Run]):
+    """What code inside a run can know of it."""
+
+    __slots__ = (
+        "flow_context", "log_prints", "parameters", "parent", "partial", "run", "runtime", "scope", "source",
+        "start_time",
+    )  # fmt: skip
+    kind: ClassVar[str]
+
+    def __init__(self, run: Run, runtime: Runtime, parent: RunContext[Any] | None, log_prints: bool) -> None:
+        self.run = run
+        self.runtime = runtime
+        self.parent = parent
+        self.log_prints = log_prints
+        self.parameters: dict[str, Any] = {}
+        self.scope: Scope | None = None
+        self.start_time: datetime = run.created
+        self.flow_context: FlowRunContext | None = None
+        self.source = ""
+        # text that was written without an end of line yet, by thread and stream
+        self.partial: dict[tuple[int, str], list[str]] | None = None
+
+    def next_seq(self) -> int:
+        """The number of the run's next log line."""
+        raise NotImplementedError
+
+    def stored_under(self) -> tuple[UUID | None, UUID | None]:
+        """The flow run and the task run that a line written here belongs to."""
+        raise NotImplementedError
+
+
+class FlowRunContext(RunContext[FlowRun]):
+    """Inside a flow run: `.flow`, `.flow_run`, `.parameters`, `.task_runner`."""
+
+    __slots__ = ("_seq", "dropping", "flow", "links", "names", "outstanding", "tally", "task_runner")
+    kind = "Flow run"
+
+    def __init__(
+        self,
+        run: FlowRun,
+        runtime: Runtime,
+        parent: RunContext[Any] | None,
+        log_prints: bool,
+        flow: FlowDefinition,
+        task_runner: Any,
+    ) -> None:
+        super().__init__(run, runtime, parent, log_prints)
+        self.flow = flow
+        self.task_runner = task_runner
+        self.source = f"Flow run {run.name!r}"
+        self.flow_context = self
+        self._seq = count()
+        # how many runs of each task there were: the next one's number
+        self.names: dict[str, count[int]] = {}
+        # states of the tasks and subflows that ended, by name; how many in all
+        self.tally: Counter[str] = Counter()
+        self.outstanding: set[PenstockFuture[Any]] = set()
+        self.links = Links()
+        # the flow has failed: tasks that were submitted and have not begun will not begin
+        self.dropping = False
+
+    @property
+    def flow_run(self) -> FlowRun:
+        return self.run
+
+    def next_seq(self) -> int:
+        return next(self._seq)
+
+    def stored_under(self) -> tuple[UUID | None, UUID | None]:
+        return self.run.id, None
+
+    def number(self, name: str) -> int:
+        """0 for the first run of a task in this flow run, then 1, …"""
+        counter = self.names.get(name)
+        if counter is None:
+            counter = self.names.setdefault(name, count())
+        return next(counter)
+
+    @classmethod
+    def get(cls) -> FlowRunContext | None:
+        """The flow run that the caller is in, also from within its tasks; None outside."""
+        context = current.get()
+        return None if context is None else context.flow_context
+
+
+class TaskRunContext(RunContext[TaskRun]):
+    """Inside a task run: `.task`, `.task_run`, `.parameters`."""
+
+    __slots__ = ("_seq", "task")
+    kind = "Task run"
+
+    def __init__(
+        self, run: TaskRun, runtime: Runtime, parent: RunContext[Any] | None, log_prints: bool, task: TaskDefinition
+    ) -> None:
+        super().__init__(run, runtime, parent, log_prints)
+        self.task = task
+        self.source = f"Task run {run.name!r}"
+        self.flow_context = parent.flow_context if parent is not None else None
+        self._seq = count() if self.flow_context is None else None
+
+    @property
+    def task_run(self) -> TaskRun:
+        return self.run
+
+    def next_seq(self) -> int:
+        if self._seq is not None:
+            return next(self._seq)
+        assert self.flow_context is not None
+        return self.flow_context.next_seq()
+
+    def stored_under(self) -> tuple[UUID | None, UUID | None]:
+        return self.run.flow_run_id, self.run.id
+
+    @classmethod
+    def get(cls) -> TaskRunContext | None:
+        """The task run that the caller is in; None outside."""
+        context = current.get()
+        return context if isinstance(context, TaskRunContext) else None
+
+
+def get_run_context() -> FlowRunContext | TaskRunContext:
+    """The run that the caller is in: a task's inside a task, else the flow's.
+
+    Raises `MissingContextError` outside of runs.
+
+    Example::
+
+        @flow
+        def my_flow():
+            print(get_run_context().flow_run.name)
+    """
+    context = current.get()
+    if isinstance(context, FlowRunContext | TaskRunContext):
+        return context
+    raise MissingContextError(
+        "There is no run here: get_run_context() works inside a flow or a task, and in threads that they start."
+    )

@@ -1,0 +1,92 @@
+"""What a script can ask its driver to do. These are all the ways in which a run touches the world and waits for it.
+
+Law: an effect says *what*, never *how*: nothing here blocks or awaits. A script is written once, and both drivers
+perform it. `yield from effect` gives the effect's value, or raises what went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from ..ledger.contract import Ledger, Question
+    from .context import RunContext
+    from .futures import PenstockFuture
+    from .stopping import Scope
+
+T = TypeVar("T")
+Script = Generator["Effect[Any]", Any, T]
+
+
+class Effect(Generic[T]):
+    """The base of all effects."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Generator[Effect[T], Any, T]:
+        return (yield self)  # type: ignore[no-any-return]
+
+
+class Call(Effect[Any]):
+    """Run user code, of either colour, in the run's context. With a `scope` it can be stopped; without, it is awaited.
+
+    Raises what the code raises, and `StopDelivered` when the scope was stopped.
+    """
+
+    __slots__ = ("fn", "args", "kwargs", "context", "scope", "awaits")
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+        context: RunContext | None = None,
+        scope: Scope | None = None,
+        awaits: bool = False,
+    ) -> None:
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs or {}
+        self.context = context
+        self.scope = scope
+        self.awaits = awaits  # the code gives a coroutine, which is what is meant to run
+
+
+class Emit(Effect[Any]):
+    """Hand a value of a generator to its consumer; the value is what the consumer sends back."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Sleep(Effect[None]):
+    """Wait so many seconds, or until the scope is stopped (then `StopDelivered` is raised)."""
+
+    __slots__ = ("scope", "seconds")
+
+    def __init__(self, seconds: float, scope: Scope | None) -> None:
+        self.seconds = seconds
+        self.scope = scope
+
+
+class Ask(Effect[Any]):
+    """Ask the ledger and wait for its answer."""
+
+    __slots__ = ("ledger", "question")
+
+    def __init__(self, ledger: Ledger, question: Question) -> None:
+        self.ledger = ledger
+        self.question = question
+
+
+class Join(Effect[None]):
+    """Wait until all these futures are done, or until the scope is stopped (then `StopDelivered` is raised)."""
+
+    __slots__ = ("futures", "scope")
+
+    def __init__(self, futures: Sequence[PenstockFuture[Any]], scope: Scope | None) -> None:
+        self.futures = futures
+        self.scope = scope

@@ -1,0 +1,339 @@
+"""The script of a flow run, from Pending to its end. Reads top to bottom; both drivers perform it.
+
+A flow run's transitions are questions: the record may refuse them. User code starts only after the record says Running,
+and the caller has the final state only after the record has it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from ..domain.errors import ParameterTypeError, TransitionRefused, UpstreamTaskError
+from ..domain.ids import flow_id
+from ..domain.rules import Facts
+from ..domain.runs import Entrypoint, FlowRun
+from ..domain.states import FAILED, State, make
+from ..domain.transition import Entered
+from ..ledger.contract import Begin, Enter
+from . import attempts, naming
+from .attempts import ERROR, INFO
+from .context import FlowRunContext, RunContext, current_tags
+from .definitions import FlowDefinition
+from .effects import Ask, Call, Effect, Join, Script, Sleep
+from .futures import PenstockFuture
+from .inputs import futures_in, needs_resolving, resolve
+from .outcome import outcome_state
+from .parameters import bind, spread
+from .previews import previews
+from .runlog import ENGINE, finish_text, say
+from .runtime import Runtime
+from .stopping import Scope, StopDelivered
+from .task_run import generate
+
+KIND = "Flow run"
+
+
+class FlowCall:
+    """One call of a flow: what goes into its script, and what came out."""
+
+    __slots__ = (
+        "args", "context", "error", "flow", "generator", "kwargs", "parent", "runtime", "state", "upstream", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        flow: FlowDefinition,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        runtime: Runtime,
+        parent: RunContext[Any] | None,
+        task_runner: Any,
+        wait_for: Any = None,
+    ) -> None:
+        self.flow = flow
+        self.runtime = runtime
+        self.parent = parent
+        self.args = args
+        self.kwargs = kwargs
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.generator: Any = None
+        parameters = bind(flow, args, kwargs)
+        self.upstream = futures_in((*parameters.values(), wait_for))
+        self.context = _new_context(flow, parameters, runtime, parent, task_runner, wait_for)
+        self.state: State[Any] = self.context.run.state
+
+    def outcome(self) -> Any:
+        """The value, or the exception, for the one who called the flow."""
+        if self.error is not None:
+            raise attempts.without_ours(self.error)
+        return self.value if self.state.is_completed() else self.state.result()
+
+    def final_state(self) -> State[Any]:
+        """The state with its value or exception in it."""
+        data = self.error if isinstance(self.error, Exception) else self.value
+        return self.state if data is None else msgspec.structs.replace(self.state, data=data)
+
+
+def _new_context(
+    flow: FlowDefinition,
+    parameters: dict[str, Any],
+    runtime: Runtime,
+    parent: RunContext[Any] | None,
+    task_runner: Any,
+    wait_for: Any,
+) -> FlowRunContext:
+    now = runtime.clock.now()
+    above = parent.flow_context if parent is not None else None
+    named = parameters if wait_for is None else {**parameters, "wait_for": wait_for}
+    run = FlowRun(
+        id=runtime.clock.new_id(),
+        name=naming.random_name(),
+        created=now,
+        expected_start_time=now,
+        states=(make("Pending", now),),
+        version=1,
+        flow_run_id=None if above is None else above.run.id,
+        root_flow_run_id=None if above is None else above.run.root_flow_run_id or above.run.id,
+        parent_task_run_id=parent.run.id if parent is not None and parent is not above else None,
+        tags=tuple(sorted(flow.tags | current_tags.get())),
+        parameters=previews(parameters),
+        upstream=naming.upstream_of(named, above.links if above is not None else None),
+        flow_id=flow_id(flow.name),
+        flow_name=flow.name,
+        flow_version=flow.version,
+        holder=runtime.holder,
+        entrypoint=_entrypoint(flow) if above is None else None,
+    )
+    log_prints = flow.log_prints
+    if log_prints is None:
+        log_prints = parent.log_prints if parent is not None else runtime.settings.logging_log_prints
+    context = FlowRunContext(run, runtime, parent, log_prints, flow, task_runner)
+    context.parameters = parameters
+    return context
+
+
+def _entrypoint(flow: FlowDefinition) -> Entrypoint:
+    """How this program was started. Names and paths only: what is in the environment stays there."""
+    code = getattr(flow.fn, "__code__", None)
+    try:
+        directory: str | None = os.getcwd()
+    except OSError:
+        directory = None
+    return Entrypoint(
+        path=None if code is None else code.co_filename,
+        function=getattr(flow.fn, "__qualname__", None),
+        argv=tuple(sys.argv),
+        directory=directory,
+        python=sys.executable,
+    )
+
+
+def run_flow(call: FlowCall) -> Script[FlowCall]:
+    """The whole story of a flow run. The value, the state and the error are in `call` afterwards."""
+    try:
+        if (yield from _begin(call)):
+            while not (yield from _attempt(call)):
+                pass
+    finally:
+        _settle(call)
+    return call
+
+
+def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
+    """Records the run, and has the record allow it to start; False when it ended before it began."""
+    flow, context, run = call.flow, call.context, call.context.run
+    bad: Exception | None = None
+    try:
+        yield from _ready(call)
+    except (ParameterTypeError, UpstreamTaskError) as error:
+        bad = error
+    if bad is None and flow.flow_run_name is not None:
+        run.name = naming.run_name(flow.flow_run_name, context.parameters, f"flow_run_name of flow {flow.name!r}")
+        context.source = f"Flow run {run.name!r}"
+    now = call.runtime.clock.now()
+    run.run_count = 0 if bad else 1
+    run.deadline = _deadline(call, now)
+    first = make("Running", now) if bad is None else make("Failed", now, message=str(bad))
+    answer: Entered = yield from Ask(call.runtime.ledger, Begin(run, first))
+    subflow = "flow run" if run.flow_run_id is None else "subflow run"
+    say(context, INFO, f"Created {subflow} {run.name!r} for flow {flow.name!r}", ENGINE)
+    call.state = answer.state
+    run.states, run.version = (*run.states, answer.state), run.version + 1
+    if bad is None and answer.state.is_running():
+        context.start_time = now
+        return True
+    call.error = bad if bad is not None else TransitionRefused(answer.why or f"The run is {answer.state}.")
+    say(context, ERROR, f"Finished in state {answer.state}")
+    yield from attempts.call_hooks(context, flow, _hooks(call, answer.state), answer.state)
+    return False
+
+
+def _ready(call: FlowCall) -> Generator[Effect[Any], Any, None]:
+    """Puts the values of upstream runs in place, and the arguments into the types that the flow's author wrote."""
+    flow, context = call.flow, call.context
+    if call.upstream:
+        yield from Join(call.upstream, None if call.parent is None else call.parent.scope)
+        for future in call.upstream:
+            if future.task_run_id in context.run.upstream.get("wait_for", ()):
+                resolve(future)
+    parameters = context.parameters
+    if needs_resolving(parameters.values()):
+        parameters = {name: resolve(value) for name, value in parameters.items()}
+    if flow.validate_parameters:
+        parameters = flow.check_parameters(parameters)
+    if parameters is not context.parameters:
+        context.parameters = parameters
+        context.run.parameters = previews(parameters)
+        call.args, call.kwargs = spread(flow.fn, parameters)
+
+
+def _attempt(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
+    """One try, from Running to a final state (True) or to the next try (False)."""
+    flow, context = call.flow, call.context
+    scope = context.scope = Scope(None if call.parent is None else call.parent.scope)
+    call.error = None
+    context.dropping = False
+    try:
+        yield from attempts.call_hooks(context, flow, flow.on_running_hooks, call.state)
+        if flow.timeout_seconds is not None:
+            scope.limit(flow.timeout_seconds, attempts.time_limit(KIND, flow.timeout_seconds))
+        proposed = yield from _body(call, scope)
+        if scope.timer is not None:
+            scope.timer.cancel()  # the code is done: what follows is the engine's time, not the author's
+        return (yield from _conclude(call, proposed))
+    finally:
+        scope.close()
+
+
+def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any]]:
+    """The author's code and the tasks it submitted; gives the state that the run should end in."""
+    clock = call.runtime.clock
+    try:
+        call.value = yield from _user_code(call)
+        yield from _outstanding(call, scope)
+        return outcome_state(call, clock.now())
+    except StopDelivered as stopped:
+        call.error = attempts.stopped_error(scope, KIND) or stopped
+        state = attempts.stopped_state(scope, clock.now())
+        if state.type is FAILED:
+            say(call.context, ERROR, state.message or "")
+    except Exception as error:
+        call.error = error
+        attempts.report_failure(call.context, error, "")
+        state = attempts.failed_state(KIND, error, clock.now())
+    except BaseException as error:
+        call.error = error
+        state = attempts.aborted_state(error, clock.now())
+        scope.request(attempts.Stop("parent", state.message or state.name))
+    call.context.dropping = True
+    try:
+        yield from _outstanding(call, None)
+    except BaseException as error:  # a second Ctrl-C while tasks wind up
+        call.error = error
+    return state
+
+
+def _user_code(call: FlowCall) -> Generator[Effect[Any], Any, Any]:
+    flow, context = call.flow, call.context
+    code = Call(flow.fn, call.args, call.kwargs, context, context.scope, flow.isasync and not flow.isgenerator)
+    value = yield code
+    if flow.isgenerator:
+        return (yield from generate(call, value))
+    return value
+
+
+def _outstanding(call: FlowCall, scope: Scope | None) -> Generator[Effect[Any], Any, None]:
+    """A run that is over does not run: tasks that were submitted and not waited for come to their end first."""
+    waiting: set[PenstockFuture[Any]] = call.context.outstanding
+    while waiting:
+        yield from Join(list(waiting), scope)
+
+
+def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], Any, bool]:
+    """Has the record take the end of an attempt; it may make a retry of it."""
+    flow, run, settings = call.flow, call.context.run, call.runtime.settings
+    retries = flow.retries if flow.retries is not None else settings.flows_default_retries
+    delay = attempts.retry_delay(flow, run.run_count, settings.flows_default_retry_delay_seconds)
+    facts = Facts(
+        attempts=run.run_count,
+        retries=retries,
+        # Ending because of somebody else's stop is not a failure of one's own to be tried again.
+        retry_wanted=not isinstance(call.error, StopDelivered | KeyboardInterrupt),
+        retry_delay=delay,
+        epoch_of_writer=run.epoch,
+    )
+    answer: Entered = yield from _enter(call, proposed, facts)
+    if answer.state.is_final():
+        if answer.status != "accepted":
+            call.error = call.error or TransitionRefused(answer.why or f"The run is {answer.state}.")
+        yield from _end(call, answer.state)
+        return True
+    say(call.context, INFO, f"Retry {run.run_count}/{retries} will start {delay:g} second(s) from now")
+    yield from _sleep_before_retry(call, delay)
+    if call.state.is_final():
+        yield from _end(call, call.state)
+        return True
+    run.run_count += 1
+    yield from _enter(call, make("Retrying", call.runtime.clock.now()), Facts(epoch_of_writer=run.epoch))
+    return call.state.is_final()
+
+
+def _enter(call: FlowCall, state: State[Any], facts: Facts) -> Generator[Effect[Any], Any, Entered]:
+    """Proposes a state to the record, and takes over what the record says."""
+    run = call.context.run
+    finish_text(call.context)
+    deadline = _deadline(call, state.timestamp) if state.is_running() else None
+    question = Enter(run.id, state, facts, run.run_count, run.result, deadline)
+    answer: Entered = yield from Ask(call.runtime.ledger, question)
+    call.state = answer.state
+    run.states, run.version, run.deadline = (*run.states, answer.state), run.version + 1, deadline
+    return answer
+
+
+def _sleep_before_retry(call: FlowCall, seconds: float) -> Generator[Effect[Any], Any, None]:
+    scope = Scope(None if call.parent is None else call.parent.scope)
+    try:
+        yield from Sleep(seconds, scope)
+    except StopDelivered as stopped:
+        call.error = attempts.stopped_error(scope, KIND) or stopped
+        state = attempts.stopped_state(scope, call.runtime.clock.now())
+        yield from _enter(call, state, Facts(retry_wanted=False))
+    finally:
+        scope.close()
+
+
+def _end(call: FlowCall, state: State[Any]) -> Generator[Effect[Any], Any, None]:
+    say(call.context, INFO if state.is_completed() else ERROR, f"Finished in state {state}")
+    yield from attempts.call_hooks(call.context, call.flow, _hooks(call, state), state)
+
+
+def _hooks(call: FlowCall, state: State[Any]) -> list[Any]:
+    flow = call.flow
+    if state.is_completed():
+        return flow.on_completion_hooks
+    if state.is_failed():
+        return flow.on_failure_hooks
+    return flow.on_cancellation_hooks if state.is_cancelled() else flow.on_crashed_hooks
+
+
+def _settle(call: FlowCall) -> None:
+    """Gives back what the run had, and tells its parent: the account of what ran in it, the graph's link to its value."""
+    if call.context.task_runner is not None:
+        call.context.task_runner.close()
+    if call.parent is not None and call.parent.flow_context is not None:
+        above = call.parent.flow_context
+        above.tally[call.state.type.value] += 1
+        if call.state.is_completed() and call.error is None:
+            above.links.add(call.value, call.context.run.id)
+
+
+def _deadline(call: FlowCall, now: Any) -> Any:
+    seconds = call.flow.timeout_seconds
+    return None if seconds is None else now + timedelta(seconds=seconds)

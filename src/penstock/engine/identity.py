@@ -1,0 +1,56 @@
+"""Who executes a run, and whether it still lives: host, boot, pid and the process's start, so that a pid that is used
+again is not taken for the process that had it before."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from ..domain.runs import Holder
+
+
+def me() -> Holder:
+    """This process. Cached by pid, for a forked child is another."""
+    return _holder(os.getpid())
+
+
+def is_gone(holder: Holder) -> bool:
+    """True only when it is certain: the holder is of this host, and there is no such process any more."""
+    if holder.host != socket.gethostname():
+        return False
+    if holder.boot != boot_id():
+        return True  # this host has been started anew since
+    return started(holder.pid) != holder.started
+
+
+@cache
+def _holder(pid: int) -> Holder:
+    return Holder(socket.gethostname(), boot_id(), pid, started(pid) or "")
+
+
+@cache
+def boot_id() -> str:
+    """Differs after each start of the machine; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def started(pid: int) -> str | None:
+    """When a process started, in the system's own words; None when there is none (or only a zombie of it)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _started_by_ps(pid)
+    # The name, in parentheses, may hold anything; the fields after it are numbers, but for the state.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in ("Z", "X") else fields[19]
+
+
+def _started_by_ps(pid: int) -> str | None:
+    listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listed.stdout.strip() or None

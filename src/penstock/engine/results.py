@@ -1,0 +1,144 @@
+"""Keeping results: small ones in the record itself, larger ones in files of the local storage, when that is asked for.
+
+Law: without being asked, a result is kept only where that is cheap: its size is bounded before it is written, not
+after. What cannot be kept then is not an error; what was asked to be kept and cannot is.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..domain.errors import MissingResult, SerializationError
+from ..domain.runs import ResultRef
+from .serializers import Serializer, resolve
+
+_NONE = ResultRef("json", b"null", size=4)
+_encode = msgspec.json.Encoder().encode
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class _Bounded(io.RawIOBase):
+    """Takes so many bytes and no more."""
+
+    def __init__(self, limit: int) -> None:
+        self.parts: list[bytes] = []
+        self.left = limit
+
+    def write(self, data: Any) -> int:
+        size = len(data)
+        self.left -= size
+        if self.left < 0:
+            raise _TooLarge
+        self.parts.append(bytes(data))
+        return size
+
+
+class _Bounding(pickle.Pickler):
+    """Refuses large arrays by their own word, before they are copied."""
+
+    def __init__(self, file: _Bounded, limit: int) -> None:
+        super().__init__(file, protocol=5)
+        self._limit = limit
+
+    def reducer_override(self, value: Any) -> Any:
+        size = getattr(value, "nbytes", 0)
+        if isinstance(size, int) and size > self._limit:
+            raise _TooLarge
+        return NotImplemented
+
+
+def keep_if_small(value: Any, limit: int) -> ResultRef | None:
+    """A reference that holds the value itself, if it takes at most `limit` bytes and can be pickled; else None."""
+    if value is None:
+        return _NONE
+    kind = type(value)
+    try:
+        # JSON gives back the very same for these, but for what it has no words for: nan, and numbers past 64 bits.
+        if kind is bool or (kind is int and -(2**63) <= value < 2**63) or (kind is str and len(value) <= limit):
+            data = _encode(value)
+            return ResultRef("json", data, size=len(data)) if len(data) <= limit else None
+        file = _Bounded(limit)
+        _Bounding(file, limit).dump(value)
+    except Exception:  # whatever a value's own pickling raises: then it is not kept
+        return None
+    data = b"".join(file.parts)
+    return ResultRef("pickle", data, size=len(data))
+
+
+def keep(value: Any, key: str, serializer: Serializer | str, storage: Path, limit: int, of: str) -> ResultRef:
+    """Keeps a value because that was asked for. Raises `SerializationError` naming `of` when it cannot be written."""
+    chosen = resolve(serializer)
+    try:
+        data = chosen.dumps(value)
+    except Exception as error:
+        raise SerializationError(
+            f"The result of {of} is a {type(value).__name__} that the {chosen.type!r} serializer cannot write "
+            f"({type(error).__name__}: {error}). Return something it can, choose another result_serializer, or set "
+            "persist_result=False."
+        ) from error
+    if len(data) <= limit and resolvable(chosen.type):
+        return ResultRef(chosen.type, data, size=len(data))
+    write_file(storage, key, data)
+    return ResultRef(chosen.type, None, key, str(storage), len(data))
+
+
+def resolvable(type_: str) -> bool:
+    """Whether a reader will know the serializer by its name alone."""
+    return type_.removeprefix("compressed/") in ("pickle", "json")
+
+
+def path_of(storage: Path, key: str) -> Path:
+    """The file of a key inside the storage; raises `SerializationError` for one that would lie outside."""
+    path = (storage / key).resolve()
+    if not key or path == storage.resolve() or not path.is_relative_to(storage.resolve()):
+        raise SerializationError(f"The result key {key!r} is not a name inside the storage {storage}.")
+    return path
+
+
+def write_file(storage: Path, key: str, data: bytes) -> None:
+    """Whole or not at all: a reader never sees half a result."""
+    path = path_of(storage, key)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    draft.write_bytes(data)
+    os.replace(draft, path)
+
+
+class StoredResult:
+    """A kept result, read when it is asked for (`State.result()`)."""
+
+    __slots__ = ("_of", "ref")
+
+    def __init__(self, ref: ResultRef | None, of: str) -> None:
+        self.ref = ref
+        self._of = of
+
+    def load(self) -> Any:
+        """The value. Raises `MissingResult` when it was not kept or is gone, `SerializationError` when it is broken."""
+        ref = self.ref
+        if ref is None:
+            raise MissingResult(
+                f"The result of {self._of} was not kept. Set persist_result=True on it to keep results of any size."
+            )
+        data = ref.inline
+        if data is None:
+            try:
+                data = path_of(Path(ref.storage or "."), ref.key or "").read_bytes()
+            except OSError as error:
+                raise MissingResult(f"The result of {self._of} is gone from its storage: {error}.") from error
+        try:
+            return resolve(ref.serializer).loads(data)
+        except Exception as error:
+            raise SerializationError(
+                f"The result of {self._of} cannot be read ({type(error).__name__}: {error}); has its class moved?"
+            ) from error

@@ -1,0 +1,62 @@
+"""What an engine is given: the record's door, a clock, settings. Made once, by `connect.py`, and passed down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from ..domain.runs import Holder
+from ..ledger.contract import Ledger
+from .clock import Clock
+
+
+class EngineSettings(Protocol):
+    """The settings that the engine reads."""
+
+    @property
+    def logging_level(self) -> str: ...
+    @property
+    def logging_log_prints(self) -> bool: ...
+    @property
+    def logging_colors(self) -> bool: ...
+    @property
+    def logging_to_console(self) -> bool: ...
+    @property
+    def logging_max_line_bytes(self) -> int: ...
+    @property
+    def results_persist_by_default(self) -> bool: ...
+    @property
+    def results_default_serializer(self) -> str: ...
+    @property
+    def results_inline_limit(self) -> int: ...
+    @property
+    def local_storage_path(self) -> Path: ...
+    @property
+    def flows_default_retries(self) -> int: ...
+    @property
+    def flows_default_retry_delay_seconds(self) -> float: ...
+    @property
+    def flows_fail_on_failed_tasks(self) -> bool: ...
+    @property
+    def tasks_default_retries(self) -> int: ...
+    @property
+    def tasks_default_retry_delay_seconds(self) -> float: ...
+    @property
+    def tasks_refresh_cache(self) -> bool: ...
+    @property
+    def tasks_disable_caching(self) -> bool: ...
+    @property
+    def tasks_default_persist_result(self) -> bool | None: ...
+
+
+class Runtime:
+    """One engine's surroundings."""
+
+    __slots__ = ("clock", "holder", "ledger", "settings", "show_level")
+
+    def __init__(self, ledger: Ledger, settings: EngineSettings, clock: Clock, holder: Holder, show_level: int) -> None:
+        self.ledger = ledger
+        self.settings = settings
+        self.clock = clock
+        self.holder = holder
+        self.show_level = show_level  # lines below it are neither shown nor stored

@@ -1,0 +1,370 @@
+"""Stopping: one `Stop`, delivered down a tree of scopes to whatever is running user code.
+
+Law: a stop is raised only inside user code, never in the engine's. Each thread has a `Post` that says whether user
+code has the floor (`armed`); the engine takes the floor away when it is entered and gives it back when it leaves.
+The main thread is reached by a signal, which also ends a blocking call; other threads by an asynchronous exception,
+which does not; coroutines by cancelling their task. Code that does not yield in time loses its run: the script goes
+on in another thread (`Frame.claim`), and whatever the code returns later is discarded.
+
+This file does not know what a run is, or what is recorded about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from .timers import TIMERS, Timer
+
+# How long code may take to yield before its run goes on without it. Long enough for `finally` blocks of a few
+# statements on a busy machine, short enough that the record is right within 0.1 s of a deadline.
+GENTLE_SECONDS = 0.05
+
+# Sent to the main thread: SIGURG, as Go's runtime does for the same purpose, because programs rarely handle it and
+# its default is to be ignored, so that one which arrives late, when our handler is gone, harms nobody.
+STOP_SIGNAL = getattr(signal, "SIGURG", None)
+
+
+class StopDelivered(BaseException):
+    """Raised inside user code whose run is to stop. Not an `Exception`, so that `except Exception` does not eat it."""
+
+
+class Abandoned(BaseException):
+    """Raised in a thread whose run went on without it, to end it at its next contact with the engine."""
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Why a run is stopped. `reason` is timeout, parent, interrupt or cancel; `message` is for the record."""
+
+    reason: str
+    message: str
+    who: str | None = None
+
+
+class Scope:
+    """Something that can be stopped: one attempt of one run, with the scopes of what it called below it."""
+
+    __slots__ = ("parent", "children", "stop", "frame", "timer", "where")
+
+    def __init__(self, parent: Scope | None = None) -> None:
+        self.parent = parent
+        self.children: set[Scope] = set()
+        self.stop: Stop | None = None
+        self.frame: Frame | None = None
+        self.timer: Timer | None = None
+        self.where: str | None = None
+        if parent is not None:
+            # First known to the parent, then asked: a stop that comes in between reaches us by one way or the other.
+            parent.children.add(self)
+            if parent.stop is not None:
+                self.stop = _below(parent.stop)
+
+    def request(self, stop: Stop) -> bool:
+        """Stops this scope and all below it; False when it was being stopped already."""
+        if self.stop is not None:
+            return False
+        self.stop = stop
+        for child in list(self.children):
+            child.request(_below(stop))
+        frame = self.frame
+        if frame is not None:
+            self.where = frame.where()
+            frame.deliver()
+        return True
+
+    def limit(self, seconds: float, stop: Stop) -> None:
+        """Requests `stop` in so many seconds unless `close` comes first, and sees to it that the run ends then."""
+
+        def passed() -> None:
+            if self.request(stop):
+                TIMERS.after(GENTLE_SECONDS, self.abandon)
+
+        self.timer = TIMERS.after(seconds, passed)
+
+    def abandon(self) -> None:
+        """Lets the runs of this scope and below go on without the code that will not stop; the innermost first."""
+        for child in list(self.children):
+            child.abandon()
+        if self.frame is not None:
+            self.frame.abandon()
+
+    def close(self) -> None:
+        """The scope is over: no stop can come any more."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if self.parent is not None:
+            self.parent.children.discard(self)
+
+
+def _below(stop: Stop) -> Stop:
+    return stop if stop.reason in ("parent", "interrupt", "cancel") else Stop("parent", stop.message, stop.who)
+
+
+_handing_over = threading.Lock()
+
+
+class Frame:
+    """User code in progress for a scope, and the right to go on with its script.
+
+    That right is claimed once: by the driver when the code returns, or by `abandon`. `take_over` goes on with the
+    script elsewhere and returns a function that waits for how it ended.
+    """
+
+    __slots__ = ("scope", "_token", "_take_over", "ending")
+
+    def __init__(self, scope: Scope, take_over: Callable[[], Callable[[], Any]]) -> None:
+        self.scope = scope
+        self._token = [None]
+        self._take_over = take_over
+        self.ending: Callable[[], Any] | None = None
+
+    def claim(self) -> bool:
+        """True for exactly one caller. (`list.pop` is atomic.)"""
+        try:
+            self._token.pop()
+        except IndexError:
+            return False
+        return True
+
+    def abandon(self) -> None:
+        with _handing_over:
+            if self.claim():
+                self.scope.frame = None
+                self.ending = self._take_over()
+
+    def lost(self) -> Callable[[], Any]:
+        """For the driver that could not claim: waits for how the script ended elsewhere."""
+        with _handing_over:
+            assert self.ending is not None
+            return self.ending
+
+    def deliver(self) -> None:
+        raise NotImplementedError
+
+    def where(self) -> str | None:
+        raise NotImplementedError
+
+
+class Place(Protocol):
+    """A thread's place in a pool."""
+
+    def lend(self) -> None:
+        """The thread only waits; another may work."""
+
+    def take_back(self) -> None:
+        """It works again."""
+
+    def lose(self) -> None:
+        """Its code will not stop: another thread takes its place for good."""
+
+
+class Post:
+    """Where stops for one thread arrive."""
+
+    __slots__ = ("ident", "is_main", "armed", "frames", "_injected", "_lock", "_waiter", "place")
+
+    def __init__(self) -> None:
+        self.ident = threading.get_ident()
+        self.is_main = threading.current_thread() is threading.main_thread()
+        self.armed = False
+        self.frames: list[Frame] = []
+        self._injected = False
+        self._lock = threading.Lock()
+        self._waiter: threading.Lock | None = None
+        # this thread's place in a pool, which it lends to another while it waits for other runs
+        self.place: Place | None = None
+
+    def arm(self) -> None:
+        """User code of the innermost frame takes the floor; a stop that waits for it is raised here."""
+        with self._lock:
+            self.armed = True
+        self.check()
+
+    def check(self) -> None:
+        """Raises what the innermost frame must be told."""
+        frames = self.frames
+        if frames:
+            frame = frames[-1]
+            if not frame._token:
+                raise Abandoned
+            if frame.scope.stop is not None:
+                raise _delivery(frame.scope.stop)
+
+    def disarm(self) -> None:
+        """The engine takes the floor. An exception on its way to this thread is called back, or absorbed here."""
+        while True:
+            try:
+                with self._lock:
+                    self.armed = False
+                    if self._injected:
+                        self._injected = False
+                        _inject(self.ident, None)
+                return
+            except (StopDelivered, KeyboardInterrupt):
+                continue
+
+    def wait(self, ready: threading.Lock, seconds: float | None = None) -> bool:
+        """Waits in the engine for `ready` to be released, at most so long; a stop ends the wait, too."""
+        self._waiter = ready
+        try:
+            return ready.acquire(timeout=-1 if seconds is None else max(seconds, 0.0))
+        finally:
+            self._waiter = None
+
+    def deliver(self) -> None:
+        """Called by other threads, or by this one in a signal handler: raises in user code, if that has the floor."""
+        waiter = self._waiter
+        if waiter is not None:
+            release(waiter)
+            return
+        if self.is_main and STOP_SIGNAL is not None:
+            if not self.armed:
+                return
+            if signal.getsignal(STOP_SIGNAL) is _on_stop_signal:
+                signal.pthread_kill(self.ident, STOP_SIGNAL)
+                return
+        with self._lock:
+            if self.armed and not self._injected:
+                self._injected = True
+                _inject(self.ident, StopDelivered)
+
+
+class ThreadFrame(Frame):
+    """User code called in a thread."""
+
+    __slots__ = ("post",)
+
+    def __init__(self, scope: Scope, post: Post, take_over: Callable[[], Callable[[], Any]]) -> None:
+        super().__init__(scope, take_over)
+        self.post = post
+
+    def deliver(self) -> None:
+        self.post.deliver()
+
+    def abandon(self) -> None:
+        super().abandon()
+        if self.ending is not None and self.post.place is not None:
+            self.post.place.lose()
+
+    def where(self) -> str | None:
+        return _where(sys._current_frames().get(self.post.ident))
+
+
+class WaitFrame(Frame):
+    """The engine waiting on behalf of a scope, in a thread; there is no user code to lose."""
+
+    __slots__ = ("post",)
+
+    def __init__(self, scope: Scope, post: Post) -> None:
+        super().__init__(scope, lambda: lambda: None)
+        self.post = post
+
+    def deliver(self) -> None:
+        self.post.deliver()
+
+    def abandon(self) -> None:
+        pass
+
+    def where(self) -> str | None:
+        return None
+
+
+def release(lock: threading.Lock) -> None:
+    """Releases a lock that somebody waits for; that it was released already is no matter."""
+    with contextlib.suppress(RuntimeError):
+        lock.release()
+
+
+Returned = TypeVar("Returned")
+_posts = threading.local()
+
+
+def my_post() -> Post:
+    """This thread's post."""
+    try:
+        return _posts.mine  # type: ignore[no-any-return]
+    except AttributeError:
+        _posts.mine = Post()
+        return _posts.mine  # type: ignore[no-any-return]
+
+
+def shielded(fn: Callable[..., Returned], *args: Any) -> Returned:
+    """Runs engine code that user code has called: no stop is raised inside it, but before and after it."""
+    post = my_post()
+    if not post.armed:
+        return fn(*args)
+    post.disarm()
+    try:
+        post.check()
+        return fn(*args)
+    finally:
+        post.arm()
+
+
+def _inject(ident: int, kind: type[BaseException] | None) -> None:
+    import ctypes
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(kind) if kind else None)
+
+
+def _where(frame: Any) -> str | None:
+    """The innermost line of code that is neither ours nor the standard library's: `etl.py:42 in extract`."""
+    innermost = frame
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith("penstock.") and name.partition(".")[0] not in sys.stdlib_module_names:
+            break
+        frame = frame.f_back
+    frame = frame or innermost
+    return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def _delivery(stop: Stop) -> BaseException:
+    """What user code sees. For Ctrl-C that is what it would see without us."""
+    return KeyboardInterrupt() if stop.reason == "interrupt" else StopDelivered()
+
+
+def _on_stop_signal(number: int, frame: Any) -> None:
+    post = my_post()
+    if post.armed and post.frames:
+        stop = post.frames[-1].scope.stop
+        if stop is not None:
+            raise _delivery(stop)
+
+
+class Signals:
+    """Installs the handlers that stop code on the main thread, for as long as a run is on it, and puts back what was.
+
+    Ctrl-C is handled only where Python's own handler is in place: a program that handles it itself keeps its way.
+    `interrupted()` is called at Ctrl-C; user code then sees `KeyboardInterrupt`, as it would without us.
+    """
+
+    __slots__ = ("_interrupted", "_before")
+
+    def __init__(self, interrupted: Callable[[], None]) -> None:
+        self._interrupted = interrupted
+        self._before: list[tuple[int, Any]] = []
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            if STOP_SIGNAL is not None and signal.getsignal(STOP_SIGNAL) in (signal.SIG_DFL, signal.SIG_IGN):
+                self._before.append((STOP_SIGNAL, signal.signal(STOP_SIGNAL, _on_stop_signal)))
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                self._before.append((signal.SIGINT, signal.signal(signal.SIGINT, self._on_interrupt)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before:
+            signal.signal(number, handler)
+
+    def _on_interrupt(self, number: int, frame: Any) -> None:
+        self._interrupted()
+        if my_post().armed:
+            raise KeyboardInterrupt

@@ -1,0 +1,463 @@
+"""The script of a task run, from Pending to its end. Reads top to bottom; both drivers perform it.
+
+A task run is decided here, by the domain's rules, and *reported*: nothing in it waits for the record, but for the
+question whether a cached value is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import msgspec
+
+from ..domain.caching import CacheEntry
+from ..domain.errors import SerializationError, UpstreamTaskError
+from ..domain.rules import Facts, Replace, Transition
+from ..domain.runs import TaskRun
+from ..domain.states import FAILED, State, make
+from ..domain.transition import decide
+from ..ledger.contract import FindCached
+from . import attempts, naming, results
+from .attempts import ERROR, INFO
+from .caching import NoCache
+from .context import RunContext, TaskRunContext, current_tags
+from .definitions import TaskDefinition
+from .effects import Ask, Call, Effect, Emit, Join, Script, Sleep
+from .futures import PenstockFuture
+from .inputs import futures_in, needs_resolving, resolve
+from .parameters import bind
+from .previews import previews
+from .runlog import ENGINE, finish_text, say
+from .runtime import Runtime
+from .stopping import Scope, StopDelivered
+
+KIND = "Task run"
+
+
+class TaskCall:
+    """One call of a task: what goes into its script, and what came out."""
+
+    __slots__ = (
+        "args", "cache_key", "context", "error", "future", "generator", "kwargs", "needs", "runtime", "state", "task",
+        "upstream", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        task: TaskDefinition,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        runtime: Runtime,
+        parent: RunContext[Any] | None,
+        wait_for: Any = None,
+    ) -> None:
+        self.task = task
+        self.runtime = runtime
+        self.args = args
+        self.kwargs = kwargs
+        parameters = bind(task, args, kwargs)
+        self.needs = needs_resolving(parameters.values())
+        self.upstream = futures_in((*parameters.values(), wait_for)) if self.needs or wait_for is not None else []
+        self.context = context = _new_context(task, parameters, runtime, parent)
+        _link(context, parameters, wait_for)
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.state: State[Any] = context.run.state
+        self.future: PenstockFuture[Any] | None = None
+        self.cache_key: str | None = None
+        self.generator: Any = None
+        if not self.needs:
+            _name(self)
+        _announce(self)
+
+    def outcome(self) -> Any:
+        """The value, or the exception, for the one who called the task directly."""
+        if self.error is not None:
+            raise attempts.without_ours(self.error)
+        return self.value if self.state.is_completed() else self.state.result()
+
+    def final_state(self) -> State[Any]:
+        """The state with its value or exception in it."""
+        data = self.error if isinstance(self.error, Exception) else self.value
+        return self.state if data is None else msgspec.structs.replace(self.state, data=data)
+
+
+def _new_context(
+    task: TaskDefinition, parameters: dict[str, Any], runtime: Runtime, parent: RunContext[Any] | None
+) -> TaskRunContext:
+    clock = runtime.clock
+    now, run_id = clock.now(), clock.new_id()
+    flow = parent.flow_context if parent is not None else None
+    dynamic = str(flow.number(task.name)) if flow is not None else run_id.hex[-8:]
+    tags = task.tags | current_tags.get()
+    run = TaskRun(
+        id=run_id,
+        name=f"{task.name}-{dynamic}",
+        created=now,
+        states=(make("Pending", now),),
+        version=1,
+        flow_run_id=None if flow is None else flow.run.id,
+        tags=tuple(sorted(tags)) if tags else (),
+        parameters=previews(parameters) if parameters else {},
+        task_name=task.name,
+        task_key=task.task_key,
+        task_version=task.version,
+        dynamic_key=dynamic,
+        parent_task_run_id=parent.run.id if isinstance(parent, TaskRunContext) else None,
+        holder=runtime.holder if flow is None else None,
+    )
+    log_prints = task.log_prints
+    if log_prints is None:
+        log_prints = parent.log_prints if parent is not None else runtime.settings.logging_log_prints
+    context = TaskRunContext(run, runtime, parent, log_prints, task)
+    context.parameters = parameters
+    return context
+
+
+def _link(context: TaskRunContext, parameters: dict[str, Any], wait_for: Any) -> None:
+    """Notes which runs the arguments came from, for the graph."""
+    flow = context.flow_context
+    named = parameters if wait_for is None else {**parameters, "wait_for": wait_for}
+    upstream = naming.upstream_of(named, flow.links if flow is not None else None)
+    if upstream:
+        context.run.upstream = upstream
+
+
+def _name(call: TaskCall) -> None:
+    """The author's name for the run, once the arguments are known."""
+    task, run = call.task, call.context.run
+    if task.task_run_name is not None:
+        run.name = naming.run_name(task.task_run_name, call.context.parameters, f"task_run_name of task {task.name!r}")
+        call.context.source = f"Task run {run.name!r}"
+
+
+def _announce(call: TaskCall) -> None:
+    context = call.context
+    flow = context.flow_context
+    message = f"Created task run {context.run.name!r} for task {call.task.name!r}"
+    if flow is None:
+        say(context, INFO, message, ENGINE)
+    else:
+        say(flow, INFO, message)
+    call.runtime.ledger.write(context.run)
+
+
+def run_task(call: TaskCall) -> Script[TaskCall]:
+    """The whole story of a task run. The value, the state and the error are in `call` afterwards."""
+    try:
+        if _dropped(call):
+            return call
+        if (yield from _ready(call)) and not (yield from _cached(call)):
+            while not (yield from _attempt(call)):
+                pass
+    finally:
+        _settle(call)
+    return call
+
+
+def _dropped(call: TaskCall) -> bool:
+    """Whether the flow failed before this run began."""
+    flow = call.context.flow_context
+    if flow is None or not flow.dropping:
+        return False
+    _enter(call, make("Cancelled", call.runtime.clock.now(), message="Its flow failed before it began."))
+    return True
+
+
+def _ready(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
+    """Waits for upstream runs and puts their values in place; False when one did not complete."""
+    if not call.needs and not call.upstream:
+        return True
+    scope = Scope(_parent_scope(call))
+    try:
+        if call.upstream:
+            yield from Join(call.upstream, scope)
+        call.args = [resolve(value) for value in call.args]
+        call.kwargs = {name: resolve(value) for name, value in call.kwargs.items()}
+        if call.upstream:
+            _check_waited(call)
+        call.context.parameters = bind(call.task, call.args, call.kwargs)
+        call.context.run.parameters = previews(call.context.parameters)
+        _name(call)
+    except UpstreamTaskError as error:
+        _enter(call, make("NotReady", call.runtime.clock.now(), message=str(error)))
+        call.error = error
+        return False
+    except StopDelivered as stopped:
+        _enter(call, attempts.stopped_state(scope, call.runtime.clock.now()))
+        call.error = stopped
+        return False
+    finally:
+        scope.close()
+    return True
+
+
+def _check_waited(call: TaskCall) -> None:
+    """Runs that are only waited for (`wait_for=`) must have completed as well; those in arguments were looked at."""
+    waited = call.context.run.upstream.get("wait_for", ())
+    for future in call.upstream:
+        if future.task_run_id in waited:
+            resolve(future)
+
+
+def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
+    """Takes the value from an earlier run where the task's policy finds one."""
+    task, context, settings = call.task, call.context, call.runtime.settings
+    policy = task.cache_policy
+    if policy is None or isinstance(policy, NoCache) or settings.tasks_disable_caching:
+        return False
+    try:
+        call.cache_key = yield from Call(policy.compute_key, (context, context.parameters), context=context)
+    except Exception as error:
+        _fail(call, error)
+        return True
+    if call.cache_key is None:
+        return False
+    context.run.cache_key = call.cache_key
+    refresh = task.refresh_cache if task.refresh_cache is not None else settings.tasks_refresh_cache
+    if refresh:
+        return False
+    found = yield from Ask(call.runtime.ledger, FindCached(call.cache_key, call.runtime.clock.now()))
+    if found is None:
+        return False
+    try:
+        call.value = results.StoredResult(found.result, f"the cached run of task {task.name!r}").load()
+    except Exception as error:  # a lost or unreadable file is a cache miss, and said
+        say(context, attempts.WARNING, f"The cached result cannot be used: {error}")
+        return False
+    context.run.result = found.result
+    details = {"cached_from": str(found.task_run_id), "cache_key": call.cache_key}
+    _enter(call, make("Cached", call.runtime.clock.now(), details=details))
+    return True
+
+
+def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
+    """One try, from Running to a final state (True) or to the next try (False)."""
+    task, context, run = call.task, call.context, call.context.run
+    scope = context.scope = Scope(_parent_scope(call))
+    try:
+        _start(call)
+        if task.on_running_hooks:
+            yield from attempts.call_hooks(context, task, task.on_running_hooks, run.state)
+        if task.timeout_seconds is not None:
+            scope.limit(task.timeout_seconds, attempts.time_limit(KIND, task.timeout_seconds))
+        try:
+            call.value = yield from _user_code(call)
+            _complete(call)
+        except StopDelivered as stopped:
+            call.error = attempts.stopped_error(scope, KIND) or stopped
+            yield from _stop(call, scope)
+        except Exception as error:
+            call.error = error
+            yield from _retry_or_fail(call, attempts.failed_state(KIND, error, call.runtime.clock.now()))
+        except GeneratorExit as error:  # nobody performs this script any more
+            _enter(call, attempts.aborted_state(error, call.runtime.clock.now()))
+            raise
+        except BaseException as error:
+            call.error = error
+            _enter(call, attempts.aborted_state(error, call.runtime.clock.now()))
+    finally:
+        scope.close()
+    state = call.state
+    if not state.is_final():
+        return False
+    yield from attempts.call_hooks(context, task, _hooks(call, state), state)
+    return True
+
+
+def _user_code(call: TaskCall) -> Generator[Effect[Any], Any, Any]:
+    task, context = call.task, call.context
+    code = Call(task.fn, call.args, call.kwargs, context, context.scope, task.isasync and not task.isgenerator)
+    value = yield code
+    if task.isgenerator:
+        return (yield from generate(call, value))
+    return value
+
+
+def generate(call: Any, generator: Any) -> Generator[Effect[Any], Any, list[Any]]:
+    """Runs a generator of the user's: what it yields is handed on, or collected where nobody takes it as it comes."""
+    context = call.context
+    collected: list[Any] = []
+    asynchronous = hasattr(generator, "asend")
+    step: Any = generator.asend if asynchronous else generator.send
+    sent: Any = None
+    while True:
+        try:
+            item = yield Call(step, (sent,), None, context, context.scope, asynchronous)
+        except (StopIteration, StopAsyncIteration):
+            return collected
+        step = generator.asend if asynchronous else generator.send
+        if call.generator is None:
+            collected.append(item)
+            continue
+        try:
+            sent = yield Emit(item)
+        except GeneratorExit:
+            # The consumer has what it wanted. That is a good end, once the generator's own `finally` has run.
+            yield Call(generator.aclose if asynchronous else generator.close, (), None, context, None, asynchronous)
+            return collected
+        except BaseException as error:
+            step, sent = (generator.athrow if asynchronous else generator.throw), error
+
+
+def _start(call: TaskCall) -> None:
+    run, now = call.context.run, call.runtime.clock.now()
+    run.run_count += 1
+    call.error = None
+    call.context.start_time = now
+    run.enter(make("Running" if run.run_count == 1 else "Retrying", now))
+    call.runtime.ledger.write(run)
+
+
+def _complete(call: TaskCall) -> None:
+    """The code gave a value: it is kept as asked, and the run is Completed (or what the returned State says)."""
+    task, run, now = call.task, call.context.run, call.runtime.clock.now()
+    if isinstance(call.value, State):
+        returned = call.value
+        call.value, call.error = (returned.data, None) if returned.is_completed() else (None, _error_of(returned))
+        _enter(call, msgspec.structs.replace(returned, data=None, timestamp=now))
+        return
+    try:
+        run.result = _keep(call)
+    except SerializationError as error:
+        _fail(call, error)
+        return
+    if call.cache_key is not None and run.result is not None:
+        expires = None if task.cache_expiration is None else now + task.cache_expiration
+        call.runtime.ledger.write(CacheEntry(call.cache_key, run.id, run.result, now, expires))
+    _enter(call, make("Completed", now))
+    flow = call.context.flow_context
+    if flow is not None:
+        flow.links.add(call.value, run.id)
+
+
+def _error_of(state: State[Any]) -> BaseException | None:
+    error = state.result(raise_on_failure=False)
+    return error if isinstance(error, BaseException) else None
+
+
+def _keep(call: TaskCall) -> Any:
+    task, settings = call.task, call.runtime.settings
+    wanted = task.persist_result
+    if wanted is None:
+        wanted = settings.tasks_default_persist_result
+    if wanted is None:
+        named = bool(task.result_storage or task.result_serializer or task.result_storage_key)
+        wanted = settings.results_persist_by_default or call.cache_key is not None or named
+        if not wanted:
+            return results.keep_if_small(call.value, settings.results_inline_limit)
+    if not wanted:
+        return None
+    key = naming.storage_key(task.result_storage_key, call.context) or f"task_runs/{call.context.run.id}"
+    return results.keep(
+        call.value,
+        key,
+        task.result_serializer or settings.results_default_serializer,
+        naming.storage_path(task.result_storage, settings.local_storage_path),
+        0 if task.result_storage_key else settings.results_inline_limit,
+        f"task {task.name!r}",
+    )
+
+
+def _stop(call: TaskCall, scope: Scope) -> Generator[Effect[Any], Any, None]:
+    state = attempts.stopped_state(scope, call.runtime.clock.now())
+    if state.type is FAILED:
+        say(call.context, ERROR, state.message or "")
+        yield from _retry_or_fail(call, state, reported=True)
+    else:
+        _enter(call, state)
+
+
+def _retry_or_fail(call: TaskCall, failed: State[Any], reported: bool = False) -> Generator[Effect[Any], Any, None]:
+    """The rules say whether a failed try is the last; then the run waits, or has ended."""
+    task, context, run = call.task, call.context, call.context.run
+    settings = call.runtime.settings
+    retries = task.retries if task.retries is not None else settings.tasks_default_retries
+    delay, wanted = 0.0, False
+    if run.run_count <= retries:
+        delay = attempts.retry_delay(
+            task, run.run_count, settings.tasks_default_retry_delay_seconds, task.retry_jitter_factor
+        )
+        wanted = yield from _wants_retry(call, failed)
+    facts = Facts(attempts=run.run_count, retries=retries, retry_wanted=wanted, retry_delay=delay)
+    decision = decide(Transition(run.state, failed), facts)
+    assert call.error is not None
+    if isinstance(decision, Replace):
+        then = f" - Retry {run.run_count}/{retries} will start {delay:g} second(s) from now"
+        if reported:
+            say(context, INFO, then.removeprefix(" - "))
+        else:
+            attempts.report_failure(context, call.error, then)
+        _enter(call, decision.state)
+        yield from _pause_before_retry(call, delay)
+        return
+    if not reported:
+        attempts.report_failure(context, call.error, " - Retries are exhausted" if retries else "")
+    _enter(call, failed)
+
+
+def _wants_retry(call: TaskCall, failed: State[Any]) -> Generator[Effect[Any], Any, bool]:
+    """The author's own condition; one that raises means no."""
+    condition = call.task.retry_condition_fn
+    if condition is None:
+        return True
+    state = msgspec.structs.replace(failed, data=call.error)
+    arguments = (call.task, call.context.run, state)
+    try:
+        return bool((yield from Call(condition, arguments, None, call.context, None, attempts.is_async(condition))))
+    except Exception as error:
+        say(call.context, ERROR, f"retry_condition_fn failed, so there is no retry: {attempts.describe(error)}")
+        return False
+
+
+def _pause_before_retry(call: TaskCall, seconds: float) -> Generator[Effect[Any], Any, None]:
+    if seconds <= 0:
+        return
+    scope = Scope(_parent_scope(call))
+    try:
+        yield from Sleep(seconds, scope)
+    except StopDelivered as stopped:
+        call.error = stopped
+        _enter(call, attempts.stopped_state(scope, call.runtime.clock.now()))
+    finally:
+        scope.close()
+
+
+def _fail(call: TaskCall, error: BaseException) -> None:
+    """An end that trying again would not change."""
+    call.error = error
+    attempts.report_failure(call.context, error, "")
+    _enter(call, attempts.failed_state(KIND, error, call.runtime.clock.now()))
+
+
+def _enter(call: TaskCall, state: State[Any]) -> None:
+    run = call.context.run
+    if call.context.partial:
+        finish_text(call.context)
+    run.enter(state)
+    call.state = state
+    call.runtime.ledger.write(run)
+    if state.is_final():
+        level = INFO if state.is_completed() else ERROR
+        say(call.context, level, f"Finished in state {state}")
+
+
+def _settle(call: TaskCall) -> None:
+    """Whoever waits for the run is told, whatever happened."""
+    flow = call.context.flow_context
+    if flow is not None:
+        flow.tally[call.state.name if not call.state.is_final() else call.state.type.value] += 1
+    if call.future is not None:
+        call.future.settle(call.final_state())
+
+
+def _hooks(call: TaskCall, state: State[Any]) -> list[Any]:
+    if state.is_completed():
+        return call.task.on_completion_hooks
+    return call.task.on_failure_hooks if state.is_failed() else []
+
+
+def _parent_scope(call: TaskCall) -> Scope | None:
+    parent = call.context.parent
+    return None if parent is None else parent.scope

@@ -1,0 +1,73 @@
+"""One thread that calls functions at their moment: deadlines, the checks that follow them, and a pool's growth."""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import threading
+from collections.abc import Callable
+from itertools import count
+
+from .clock import SYSTEM, Clock
+
+
+class Timer:
+    """A call to come. `cancel()` it any time; a call that has begun goes on."""
+
+    __slots__ = ("action",)
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        self.action = None
+
+
+class Timers:
+    """A heap of timers and the thread that serves it, started when first needed. Actions must be short."""
+
+    def __init__(self, clock: Clock = SYSTEM) -> None:
+        self._clock = clock
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def after(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Has `action()` called in so many seconds, by the monotonic clock, in the timers' thread."""
+        timer = Timer(action)
+        with self._changed:
+            entry = (self._clock.monotonic() + seconds, next(self._order), timer)
+            heapq.heappush(self._heap, entry)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._serve, name="penstock-timers", daemon=True)
+                self._thread.start()
+            elif self._heap[0] is entry:
+                self._changed.notify()
+        return timer
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                while self._heap and self._heap[0][2].action is None:
+                    heapq.heappop(self._heap)
+                if not self._heap:
+                    # An idle thread is kept for a moment: most programs set many timers, one after the other.
+                    if not self._changed.wait(5.0) and not self._heap:
+                        self._thread = None
+                        return
+                    continue
+                left = self._heap[0][0] - self._clock.monotonic()
+                if left > 0:
+                    self._changed.wait(left)
+                    continue
+                timer = heapq.heappop(self._heap)[2]
+            action, timer.action = timer.action, None
+            if action is not None:
+                try:
+                    action()
+                except Exception as error:
+                    print(f"penstock: a timer's action failed: {error!r}", file=sys.__stderr__)
+
+
+TIMERS = Timers()

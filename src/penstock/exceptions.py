@@ -1,0 +1,4 @@
+"""Every error that Penstock raises; the tree is drawn in `penstock.domain.errors`."""
+
+from .domain.errors import *  # noqa: F403
+from .domain.ids import InvalidId as InvalidId

@@ -1,0 +1,235 @@
+"""From a call of a flow or a task to its script and the driver of its colour. Loaded at the first call."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Generator, Iterator
+from typing import Any
+
+from .. import connect
+from ..domain.errors import MappingLengthMismatch, MappingMissingIterable
+from ..engine import blocking
+from ..engine.annotations import allow_failure, unmapped
+from ..engine.context import FlowRunContext, RunContext, current
+from ..engine.flow_run import FlowCall, run_flow
+from ..engine.futures import PenstockFuture, PenstockFutureList
+from ..engine.runtime import Runtime
+from ..engine.stopping import Signals, Stop, shielded
+from ..engine.task_run import TaskCall, run_task
+from . import capture
+from .runners.thread import ThreadPoolTaskRunner
+
+_outside: ThreadPoolTaskRunner | None = None
+
+
+def call_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A direct call: the value, a coroutine, or a generator."""
+    return_state, wait_for = _options(kwargs)
+    if task.isgenerator:
+        return (_iterate_async if task.isasync else _iterate)(_make_task_call, run_task, (task, args, kwargs, wait_for))
+    if task.isasync:
+        return _run_async(_make_task_call, run_task, (task, args, kwargs, wait_for), return_state)
+    parent = current.get()
+    if parent is not None:
+        return shielded(_run_task, parent, task, args, kwargs, wait_for, return_state)
+    return _run_root(_make_task_call, run_task, (task, args, kwargs, wait_for), return_state)
+
+
+def _run_task(
+    parent: RunContext[Any], task: Any, args: Any, kwargs: dict[str, Any], wait_for: Any, return_state: bool
+) -> Any:
+    call = TaskCall(task, args, kwargs, parent.runtime, parent, wait_for)
+    if call.context.log_prints:
+        capture.streams()
+    blocking.run(run_task(call))
+    return call.final_state() if return_state else call.outcome()
+
+
+def call_flow(flow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call of a flow: the value, a coroutine, or a generator."""
+    return_state, wait_for = _options(kwargs)
+    if flow.isgenerator:
+        return (_iterate_async if flow.isasync else _iterate)(_make_flow_call, run_flow, (flow, args, kwargs, wait_for))
+    run = _run_async if flow.isasync else _run_root
+    return run(_make_flow_call, run_flow, (flow, args, kwargs, wait_for), return_state)
+
+
+def submit_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Hands a task to the runner: a future, or, with `return_state`, the state when it ended."""
+    return_state, wait_for = _options(kwargs)
+    future: PenstockFuture[Any] = shielded(_submit, current.get(), task, args, kwargs, wait_for)
+    if return_state:
+        future.wait()
+        return future.state
+    return future
+
+
+def _submit(
+    parent: RunContext[Any] | None, task: Any, args: Any, kwargs: dict[str, Any], wait_for: Any
+) -> PenstockFuture[Any]:
+    runtime = parent.runtime if parent is not None else connect.runtime()
+    call = TaskCall(task, args, kwargs, runtime, parent, wait_for)
+    if call.context.log_prints:
+        capture.streams()
+    future: PenstockFuture[Any] = PenstockFuture(call.context.run)
+    call.future = future
+    flow = call.context.flow_context
+    if flow is not None:
+        flow.outstanding.add(future)
+        future.add_done_callback(flow.outstanding.discard)
+    _runner_of(flow).submit(call)
+    return future
+
+
+def _runner_of(flow: FlowRunContext | None) -> Any:
+    """The flow run's own runner, made when its first task is submitted; outside flows, one for the whole process."""
+    global _outside
+    if flow is None:
+        if _outside is None:
+            _outside = ThreadPoolTaskRunner()
+        return _outside
+    if flow.task_runner is None:
+        flow.task_runner = (
+            ThreadPoolTaskRunner() if flow.flow.task_runner is None else flow.flow.task_runner.duplicate()
+        )
+    return flow.task_runner
+
+
+def map_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Submits a task for each item; futures, or, with `return_state`, the states when all ended."""
+    return_state, wait_for = _options(kwargs)
+    columns = [_column(value) for value in (*args, *kwargs.values())]
+    lengths = {len(items) for items, spread in columns if spread}
+    if not lengths:
+        raise MappingMissingIterable(
+            f"{task.name!r}.map was given nothing to spread over: at least one argument must be an iterable, and not "
+            "in unmapped(...)."
+        )
+    if len(lengths) > 1:
+        named = ", ".join(str(len(items)) for items, spread in columns if spread)
+        raise MappingLengthMismatch(
+            f"The iterables given to {task.name!r}.map differ in length: {named}. Put unmapped(...) around what is the "
+            "same for each call."
+        )
+    names, count = list(kwargs), len(args)
+    parent = current.get()
+    futures: PenstockFutureList[Any] = PenstockFutureList()
+    for place in range(lengths.pop()):
+        row = [items[place] if spread else items for items, spread in columns]
+        named_row = dict(zip(names, row[count:], strict=True))
+        futures.append(shielded(_submit, parent, task, tuple(row[:count]), named_row, wait_for))
+    if return_state:
+        futures.wait()
+        return [future.state for future in futures]
+    return futures
+
+
+def _column(value: Any) -> tuple[Any, bool]:
+    """An argument's items, and whether it is spread. The result of a future is waited for, to be spread."""
+    if isinstance(value, unmapped):
+        return value.value, False
+    if isinstance(value, allow_failure):
+        items, spread = _column(value.value)
+        return ([allow_failure(item) for item in items] if spread else allow_failure(items)), spread
+    if isinstance(value, PenstockFuture):
+        value = value.result()
+    if isinstance(value, str | bytes | bytearray) or not hasattr(value, "__iter__"):
+        return value, False
+    return (value if isinstance(value, list | tuple | range) else list(value)), True
+
+
+def _options(kwargs: dict[str, Any]) -> tuple[bool, Any]:
+    """The options of a call, taken out of its arguments."""
+    if not kwargs:
+        return False, None
+    return bool(kwargs.pop("return_state", False)), kwargs.pop("wait_for", None)
+
+
+def _make_task_call(task: Any, args: Any, kwargs: dict[str, Any], wait_for: Any) -> TaskCall:
+    parent, runtime = _surroundings()
+    call = TaskCall(task, args, kwargs, runtime, parent, wait_for)
+    if call.context.log_prints:
+        capture.streams()
+    return call
+
+
+def _make_flow_call(flow: Any, args: Any, kwargs: dict[str, Any], wait_for: Any) -> FlowCall:
+    parent, runtime = _surroundings()
+    call = FlowCall(flow, args, kwargs, runtime, parent, None, wait_for)
+    if call.context.log_prints:
+        capture.streams()
+    return call
+
+
+def _surroundings() -> tuple[RunContext[Any] | None, Runtime]:
+    parent = current.get()
+    return parent, parent.runtime if parent is not None else connect.runtime()
+
+
+@contextlib.contextmanager
+def _root(call: Any) -> Iterator[None]:
+    """What a run that has no parent sets up for all below it: signals, and what follows threads and streams."""
+
+    def interrupted() -> None:
+        scope = call.context.scope
+        if scope is not None:
+            scope.request(Stop("interrupt", "Interrupted by Ctrl-C."))
+
+    with capture.threads(), Signals(interrupted):
+        yield
+
+
+def _run_root(make: Any, script: Any, arguments: tuple[Any, ...], return_state: bool) -> Any:
+    """Runs a synchronous flow, or a task outside flows, in the calling thread."""
+    return shielded(_run_shielded, make, script, arguments, return_state)
+
+
+def _run_shielded(make: Any, script: Any, arguments: tuple[Any, ...], return_state: bool) -> Any:
+    call = make(*arguments)
+    with contextlib.nullcontext() if call.context.parent is not None else _root(call):
+        if call.context.log_prints:
+            capture.streams()
+        blocking.run(script(call))
+    return call.final_state() if return_state else call.outcome()
+
+
+async def _run_async(make: Any, script: Any, arguments: tuple[Any, ...], return_state: bool) -> Any:
+    from ..engine import asynchronous
+
+    call = make(*arguments)
+    with contextlib.nullcontext() if call.context.parent is not None else _root(call):
+        if call.context.log_prints:
+            capture.streams()
+        await asynchronous.run(script(call))
+    return call.final_state() if return_state else call.outcome()
+
+
+def _iterate(make: Any, script: Any, arguments: tuple[Any, ...]) -> Generator[Any, Any, None]:
+    call = make(*arguments)
+    call.generator = True
+    with contextlib.nullcontext() if call.context.parent is not None else _root(call):
+        if call.context.log_prints:
+            capture.streams()
+        yield from blocking.iterate(script(call))
+    call.outcome()
+
+
+async def _iterate_async(make: Any, script: Any, arguments: tuple[Any, ...]) -> AsyncGenerator[Any, Any]:
+    from ..engine import asynchronous
+
+    call = make(*arguments)
+    call.generator = True
+    with contextlib.nullcontext() if call.context.parent is not None else _root(call):
+        if call.context.log_prints:
+            capture.streams()
+        generator = asynchronous.iterate(script(call))
+        sent: Any = None
+        try:
+            while True:
+                item = await generator.asend(sent)
+                sent = yield item
+        except StopAsyncIteration:
+            pass
+        finally:
+            await generator.aclose()
+    call.outcome()

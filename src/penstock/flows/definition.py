@@ -1,0 +1,101 @@
+"""What the two decorators share: looking at the function, checking the options. Light: it is imported with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..domain.errors import DefinitionError, ReservedArgumentError
+
+GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x200
+RESERVED = {"return_state", "wait_for"}
+HOOKS = ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running")
+
+
+def code_of(fn: Any) -> Any:
+    """The code object behind a function, a method, a partial or a callable object; None for what is written in C."""
+    while True:
+        if hasattr(fn, "__wrapped__"):
+            fn = fn.__wrapped__
+        elif hasattr(fn, "func") and hasattr(fn, "keywords"):
+            fn = fn.func
+        else:
+            break
+    code = getattr(fn, "__code__", None)
+    return code if code is not None else getattr(getattr(type(fn), "__call__", None), "__code__", None)
+
+
+def kind_of(fn: Any) -> tuple[bool, bool]:
+    """(asynchronous, generator)."""
+    code = code_of(fn)
+    flags = 0 if code is None else code.co_flags
+    return bool(flags & (COROUTINE | ASYNC_GENERATOR)), bool(flags & (GENERATOR | ASYNC_GENERATOR))
+
+
+def check_function(fn: Any, decorator: str) -> str:
+    """The name of a function to decorate. Raises `DefinitionError` for what cannot be called, and
+    `ReservedArgumentError` for a parameter with a name that calls need for themselves."""
+    if isinstance(fn, classmethod | staticmethod):
+        kind = type(fn).__name__
+        raise DefinitionError(f"Put @{kind} above @{decorator}, not below it: @{decorator} decorates functions.")
+    if not callable(fn):
+        raise DefinitionError(f"@{decorator} decorates functions; it was given {fn!r}. Options go by name.")
+    name: str = getattr(fn, "__name__", None) or type(fn).__name__
+    code = code_of(fn)
+    if code is not None:
+        count = code.co_argcount + code.co_kwonlyargcount
+        taken = RESERVED.intersection(code.co_varnames[:count])
+        if taken:
+            raise ReservedArgumentError(
+                f"{decorator} {name!r} has a parameter named {min(taken)!r}, which is an option of every call. Rename it."
+            )
+    return name
+
+
+def check_hooks(hooks: Iterable[Callable[..., Any]] | None, of: str, parameter: str) -> list[Callable[..., Any]]:
+    """A list of functions; raises `DefinitionError` that names what is not one."""
+    if hooks is None:
+        return []
+    if callable(hooks):
+        raise DefinitionError(f"{parameter} of {of} must be a list of functions: write {parameter}=[{_named(hooks)}].")
+    made = list(hooks)
+    for hook in made:
+        if not callable(hook):
+            raise DefinitionError(f"{parameter} of {of} must be a list of functions; {hook!r} is not one.")
+    return made
+
+
+def _named(fn: Any) -> str:
+    return getattr(fn, "__name__", "...")
+
+
+def check_text(value: Any, of: str, parameter: str) -> str | None:
+    """Text that is not empty, or None."""
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    raise DefinitionError(f"{parameter} of {of} must be text that is not empty; it is {value!r}.")
+
+
+def check_tags(tags: Iterable[str] | None, of: str) -> frozenset[str]:
+    """A set of texts."""
+    if isinstance(tags, str):
+        raise DefinitionError(f"tags of {of} must be several texts: write tags=[{tags!r}].")
+    made = frozenset(tags or ())
+    for tag in made:
+        if not isinstance(tag, str) or not tag:
+            raise DefinitionError(f"tags of {of} must be texts; {tag!r} is not one.")
+    return made
+
+
+def check_bool(value: Any, of: str, parameter: str) -> bool | None:
+    """True, False or None."""
+    if value is None or isinstance(value, bool):
+        return value
+    raise DefinitionError(f"{parameter} of {of} must be True, False or None; it is {value!r}.")
+
+
+def check_run_name(value: Any, of: str, parameter: str) -> Any:
+    """A template, or a function that gives text."""
+    if value is None or callable(value) or isinstance(value, str):
+        return value
+    raise DefinitionError(f"{parameter} of {of} must be a template or a function; it is {value!r}.")

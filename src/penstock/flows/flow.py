@@ -1,0 +1,204 @@
+"""`@flow`: a function whose runs are recorded, with all the tasks and flows that it calls."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
+
+from ..domain.errors import DefinitionError
+from ..domain.limits import check_delay, check_retries, check_timeout
+from . import definition
+
+if TYPE_CHECKING:
+    from ..domain.states import State
+    from .runners.contract import TaskRunner
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+_calls: Any = None
+
+OPTIONS = (
+    "name", "description", "version", "flow_run_name", "retries", "retry_delay_seconds", "task_runner",
+    "timeout_seconds", "validate_parameters", "persist_result", "result_storage", "result_serializer", "log_prints",
+    "tags", "cache_result_in_memory", "on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running",
+)  # fmt: skip
+
+
+class Flow(Generic[P, R_co]):
+    """A function made into a flow by `@flow`; calling it runs it, recorded. Options: see `flow`."""
+
+    def __init__(self, fn: Callable[P, R_co], **options: Any) -> None:
+        unknown = options.keys() - set(OPTIONS)
+        if unknown:
+            raise TypeError(f"flow() got an unexpected option {min(unknown)!r}; there are: {', '.join(OPTIONS)}.")
+        get = options.get
+        called = definition.check_function(fn, "flow")
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.options = options
+        self.name: str = definition.check_text(get("name"), f"flow {called!r}", "name") or called.replace("_", "-")
+        of = f"flow {self.name!r}"
+        self.isasync, self.isgenerator = definition.kind_of(fn)
+        self.description: str | None = get("description") or getattr(fn, "__doc__", None)
+        self.version: str | None = definition.check_text(get("version"), of, "version")
+        self.tags = definition.check_tags(get("tags"), of)
+        self.flow_run_name = definition.check_run_name(get("flow_run_name"), of, "flow_run_name")
+        self.retries = check_retries(get("retries"), of)
+        self.retry_delay_seconds = check_delay(get("retry_delay_seconds"), of)
+        self.timeout_seconds = check_timeout(get("timeout_seconds"), of)
+        self.log_prints = definition.check_bool(get("log_prints"), of, "log_prints")
+        self.persist_result = definition.check_bool(get("persist_result"), of, "persist_result")
+        self.result_storage = get("result_storage")
+        self.result_serializer = get("result_serializer")
+        self.validate_parameters = bool(get("validate_parameters", True))
+        self.task_runner: TaskRunner | None = _runner(get("task_runner"), of)
+        self.on_completion_hooks = definition.check_hooks(get("on_completion"), of, "on_completion")
+        self.on_failure_hooks = definition.check_hooks(get("on_failure"), of, "on_failure")
+        self.on_cancellation_hooks = definition.check_hooks(get("on_cancellation"), of, "on_cancellation")
+        self.on_crashed_hooks = definition.check_hooks(get("on_crashed"), of, "on_crashed")
+        self.on_running_hooks = definition.check_hooks(get("on_running"), of, "on_running")
+
+    @functools.cached_property
+    def bind(self) -> Callable[..., dict[str, Any]]:
+        """The arguments of a call by parameter; made when first needed, for it takes a look at the signature."""
+        from ..engine.parameters import make_binder
+
+        return make_binder(self.fn, self.name)
+
+    @functools.cached_property
+    def _validator(self) -> Any:
+        from .validation import Validator
+
+        return Validator(self.fn, self.name)
+
+    def check_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters, coerced to the annotations of the function.
+
+        Raises `ParameterTypeError` with a line for each that does not fit.
+        """
+        return self._validator.check(parameters)  # type: ignore[no-any-return]
+
+    # See `Task.__call__` for the order of these.
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[Any]: ...
+    @overload
+    def __call__(self, *args: Any, wait_for: Any, return_state: Literal[False] = False, **kwargs: Any) -> R_co: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the flow here and now, and gives its value (`return_state=True`: its final state).
+
+        Called inside another flow it is a subflow. An asynchronous flow gives a coroutine; a generator a generator.
+        """
+        return (_calls or _load()).call_flow(self, args, kwargs)
+
+    def with_options(self, **options: Any) -> Flow[P, R_co]:
+        """A copy with other options; what is not named stays as it is."""
+        return Flow(self.fn, **{**self.options, **options})
+
+    def on_completion(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorator: `fn(flow, flow_run, state)` is called when a run is Completed."""
+        self.on_completion_hooks.append(fn)
+        return fn
+
+    def on_failure(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorator: `fn(flow, flow_run, state)` is called when a run is Failed for good."""
+        self.on_failure_hooks.append(fn)
+        return fn
+
+    def on_cancellation(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorator: `fn(flow, flow_run, state)` is called when a run is Cancelled."""
+        self.on_cancellation_hooks.append(fn)
+        return fn
+
+    def on_crashed(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorator: `fn(flow, flow_run, state)` is called when a run is Crashed, where its process still can."""
+        self.on_crashed_hooks.append(fn)
+        return fn
+
+    def on_running(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorator: `fn(flow, flow_run, state)` is called when an attempt begins."""
+        self.on_running_hooks.append(fn)
+        return fn
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """A flow in a class is a method: it is given its instance."""
+        if instance is None:
+            return self
+        return Flow(functools.partial(self.fn, instance), **{**self.options, "name": self.name})  # type: ignore[call-arg]
+
+    def __repr__(self) -> str:
+        return f"<Flow {self.name!r}>"
+
+
+def _runner(runner: Any, of: str) -> Any:
+    """A task runner; its class stands for one without options."""
+    if isinstance(runner, type):
+        runner = runner()
+    if runner is None or all(hasattr(runner, name) for name in ("duplicate", "submit", "close")):
+        return runner
+    raise DefinitionError(f"task_runner of {of} must be one of penstock.task_runners; it is {runner!r}.")
+
+
+def _load() -> Any:
+    """The engine, loaded at the first call: importing penstock stays cheap."""
+    global _calls
+    from . import calls
+
+    _calls = calls
+    return calls
+
+
+@overload
+def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
+@overload
+def flow(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    version: str | None = None,
+    flow_run_name: str | Callable[..., str] | None = None,
+    retries: int | None = None,
+    retry_delay_seconds: float | list[float] | None = None,
+    task_runner: Any = None,
+    timeout_seconds: float | None = None,
+    validate_parameters: bool = True,
+    persist_result: bool | None = None,
+    result_storage: Any = None,
+    result_serializer: Any = None,
+    log_prints: bool | None = None,
+    tags: Iterable[str] | None = None,
+    cache_result_in_memory: bool = True,
+    on_completion: list[Callable[..., Any]] | None = None,
+    on_failure: list[Callable[..., Any]] | None = None,
+    on_cancellation: list[Callable[..., Any]] | None = None,
+    on_crashed: list[Callable[..., Any]] | None = None,
+    on_running: list[Callable[..., Any]] | None = None,
+) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+def flow(fn: Any = None, /, **options: Any) -> Any:
+    """Makes a function a flow: `@flow`, or `@flow(log_prints=True, timeout_seconds=600)`.
+
+    - `name`: of the flow; default: the function's with dashes. `flow_run_name`: of each run, a template over the
+      parameters or a function that gives text; default: two words.
+    - `retries`: how many times a failed run is tried again from its beginning; `retry_delay_seconds`: seconds between.
+    - `timeout_seconds`: how long one attempt may take; 0 or None: no limit.
+    - `task_runner`: where submitted tasks run; default: threads.
+    - `validate_parameters`: whether arguments are checked against, and coerced to, the function's annotations.
+    - `log_prints`: whether what is printed in a run goes to its log; None: as the parent, or the setting, has it.
+    - `persist_result`, `result_storage`, `result_serializer`: as for `task`.
+    - `on_completion`, `on_failure`, `on_cancellation`, `on_crashed`, `on_running`: functions called with
+      (flow, flow_run, state).
+
+    Raises `DefinitionError` (a ValueError) that names the option which cannot be so.
+
+    Example::
+
+        @flow(log_prints=True)
+        def etl(day: date, dry_run: bool = False) -> int: ...
+    """
+    if fn is None:
+        return lambda fn: Flow(fn, **options)
+    return Flow(fn, **options)

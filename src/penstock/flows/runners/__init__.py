@@ -1,0 +1,1 @@
+"""Where submitted tasks run: a contract, and threads, processes, or one after the other."""

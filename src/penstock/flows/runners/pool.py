@@ -1,0 +1,130 @@
+"""A pool of threads that grows when its work waits, lends the places of threads that wait, and replaces lost ones."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ...engine.stopping import my_post
+from ...engine.timers import TIMERS
+
+# Up to so many threads are started at once; more only when work has waited this long. Many short tasks are done by
+# few threads (switching between many costs more than the work); many sleeping ones get a thread each within a moment.
+AT_ONCE = 4
+PATIENCE = 0.002
+
+
+class Pool:
+    """Runs jobs, in the order they came, in at most `limit` threads (None: as many as are needed)."""
+
+    def __init__(self, limit: int | None, name: str) -> None:
+        self._limit = limit or 10_000
+        self._name = name
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)
+        self._idle = 0
+        self._threads = 0
+        self._lent = 0  # places lent by threads that only wait
+        self._started = 0
+        self._taken_at = 0.0
+        self._watching = False
+        self._closed = False
+
+    def put(self, job: Callable[[], None]) -> None:
+        """Queues a job; a thread for it is found, started, or waited for."""
+        with self._lock:
+            self._jobs.append(job)
+            if self._idle:
+                self._ready.notify()
+            else:
+                self._grow()
+
+    def close(self) -> None:
+        """Threads end when there are no more jobs."""
+        with self._lock:
+            self._closed = True
+            self._ready.notify_all()
+
+    def _room(self) -> bool:
+        return self._threads - self._lent < self._limit
+
+    def _grow(self) -> None:
+        """Starts a thread at once while there are few, later when jobs turn out to wait. The lock is held."""
+        if not self._room():
+            return
+        if self._threads < AT_ONCE or self._lent:
+            self._start()
+        elif not self._watching:
+            self._watching = True
+            TIMERS.after(PATIENCE, self._watch)
+
+    def _watch(self) -> None:
+        with self._lock:
+            self._watching = False
+            if not self._jobs:
+                return
+            if not self._idle and time.monotonic() - self._taken_at >= PATIENCE:
+                for _ in range(min(len(self._jobs), max(self._threads, AT_ONCE))):
+                    if self._room():
+                        self._start()
+            if self._room():
+                self._watching = True
+                TIMERS.after(PATIENCE, self._watch)
+
+    def _start(self) -> None:
+        self._threads += 1
+        self._started += 1
+        self._taken_at = time.monotonic()
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True)
+        thread.start()
+
+    def _work(self) -> None:
+        place = _Place(self)
+        my_post().place = place
+        while True:
+            with self._lock:
+                while not self._jobs:
+                    if self._closed or place.lost:
+                        self._threads -= not place.lost
+                        return
+                    self._idle += 1
+                    self._ready.wait()
+                    self._idle -= 1
+                job = self._jobs.popleft()
+                self._taken_at = time.monotonic()
+            job()
+            if place.lost:
+                return
+
+
+class _Place:
+    """One thread's place in the pool; see `engine.stopping.Place`."""
+
+    __slots__ = ("_pool", "lost")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.lost = False
+
+    def lend(self) -> None:
+        pool = self._pool
+        with pool._lock:
+            pool._lent += 1
+            if pool._jobs and not pool._idle:
+                pool._grow()
+
+    def take_back(self) -> None:
+        with self._pool._lock:
+            self._pool._lent -= 1
+
+    def lose(self) -> None:
+        pool = self._pool
+        with pool._lock:
+            if not self.lost:
+                self.lost = True
+                pool._threads -= 1
+                if pool._jobs and not pool._idle:
+                    pool._grow()

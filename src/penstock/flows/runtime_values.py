@@ -1,0 +1,48 @@
+"""What `penstock.runtime.flow_run` and `penstock.runtime.task_run` know: the present run's facts, None outside runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..engine.context import FlowRunContext, TaskRunContext
+
+FLOW_RUN = (
+    "id", "name", "flow_name", "flow_version", "parameters", "tags", "run_count", "scheduled_start_time",
+    "parent_flow_run_id", "parent_deployment_id", "root_flow_run_id", "api_url", "ui_url", "job_variables",
+)  # fmt: skip
+TASK_RUN = ("id", "name", "task_name", "parameters", "tags", "run_count", "api_url", "ui_url")
+
+
+def flow_run_value(name: str) -> Any:
+    """One of `FLOW_RUN`, as the field has them: ids are text. Raises AttributeError for another name."""
+    if name not in FLOW_RUN:
+        raise AttributeError(f"penstock.runtime.flow_run has no {name!r}; it has {', '.join(FLOW_RUN)}.")
+    context = FlowRunContext.get()
+    if context is None:
+        return {"parameters": {}, "tags": [], "run_count": 0}.get(name)
+    run = context.run
+    values: dict[str, Any] = {
+        "id": str(run.id),
+        "parameters": context.parameters,
+        "tags": list(run.tags),
+        "scheduled_start_time": run.expected_start_time,
+        "parent_flow_run_id": _text(run.parent_flow_run_id),
+        "parent_deployment_id": _text(run.deployment_id),
+        "root_flow_run_id": str(run.root_flow_run_id or run.id),
+    }
+    return values[name] if name in values else getattr(run, name, None)
+
+
+def task_run_value(name: str) -> Any:
+    """One of `TASK_RUN`. Raises AttributeError for another name."""
+    if name not in TASK_RUN:
+        raise AttributeError(f"penstock.runtime.task_run has no {name!r}; it has {', '.join(TASK_RUN)}.")
+    context = TaskRunContext.get()
+    if context is None:
+        return {"parameters": {}, "tags": [], "run_count": 0}.get(name)
+    values = {"id": str(context.run.id), "parameters": context.parameters, "tags": list(context.run.tags)}
+    return values[name] if name in values else getattr(context.run, name, None)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

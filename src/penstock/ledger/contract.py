@@ -1,0 +1,85 @@
+"""The door between an engine and the record.
+
+**Facts** are reported and not waited for. **Questions** are asked, and the engine goes on with the answer. A question
+is answered after all facts reported before it (by this process) are recorded; so asking is also the barrier that makes
+the record true before the world changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from ..domain.caching import CacheEntry
+from ..domain.logs import LogLine
+from ..domain.rules import Facts
+from ..domain.runs import FlowRun, ResultRef, TaskRun
+from ..domain.states import State
+
+Fact = TaskRun | LogLine | CacheEntry
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """May this flow run, new to the record, start? Answer: `Entered`."""
+
+    run: FlowRun
+    running: State[Any]
+
+
+class Enter(msgspec.Struct, frozen=True, tag=True):
+    """May this flow run enter this state? Answer: `Entered`."""
+
+    run_id: UUID
+    state: State[Any]
+    facts: Facts
+    run_count: int | None = None
+    result: ResultRef | None = None
+    deadline: datetime | None = None
+    lines_lost: int = 0
+
+
+class FindCached(msgspec.Struct, frozen=True, tag=True):
+    """Is there a value for this key? Answer: `Cached` or None."""
+
+    key: str
+    now: datetime
+
+
+class Flush(msgspec.Struct, frozen=True, tag=True):
+    """Is everything reported so far recorded? Answer: None, when it is."""
+
+
+Question = Begin | Enter | FindCached | Flush
+
+
+class Cached(msgspec.Struct, frozen=True):
+    """A value made before, and the task run that made it."""
+
+    task_run_id: UUID
+    result: ResultRef
+
+
+Reply = Callable[[Any, BaseException | None], None]
+
+
+class Ledger(Protocol):
+    """What an engine writes to and asks. Safe to use from several threads.
+
+    Raises `RecordError` where the record cannot be used.
+    """
+
+    def write(self, fact: Fact) -> None:
+        """Reports a fact. Returns at once, or, when too much is unrecorded, as soon as there is room."""
+
+    def ask(self, question: Question) -> Any:
+        """Asks, and waits for the answer; raises what went wrong."""
+
+    def ask_then(self, question: Question, reply: Reply) -> None:
+        """Asks, and has `reply(answer, error)` called, in another thread, when the answer is there."""
+
+    def close(self) -> None:
+        """Records what is left and gives the record back."""

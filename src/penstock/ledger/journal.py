@@ -1,0 +1,188 @@
+"""The journal: facts wait in memory for a few milliseconds and are then recorded together, in their order.
+
+Law: one thread writes. User code may be interrupted anywhere, by a signal or a thrown exception; a transaction may
+not, so it never runs in a user's thread. The journal is bounded: who reports faster than can be recorded waits.
+Nothing is dropped: while the record cannot be written, facts stay here and are tried again.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..domain.errors import RecordError, StoreUnavailableError
+from .contract import Fact, Question, Reply
+
+Record = Callable[[Sequence[Fact], Sequence[Question]], list[Any]]
+
+LARGEST_BATCH = 4000
+RETRY_SECONDS = 0.25
+
+
+class _Asked:
+    """A question on its way, in its place among the facts."""
+
+    __slots__ = ("question", "reply")
+
+    def __init__(self, question: Question, reply: Reply) -> None:
+        self.question = question
+        self.reply = reply
+
+
+class Journal:
+    """`record(facts, questions)` is one transaction: it records the facts and gives the answers (an exception
+    instance for a question that failed by itself). It is called in the journal's own thread only.
+
+    `interval` is how many seconds facts may wait for company, `limit` how many may wait at all.
+    """
+
+    def __init__(self, record: Record, *, interval: float = 0.01, limit: int = 20_000) -> None:
+        self._record = record
+        self._interval = interval
+        self._limit = limit
+        self._entries: deque[Any] = deque()
+        self._bell = threading.Event()
+        self._hurry = threading.Event()
+        self._room = threading.Condition()
+        self._rung = False
+        self._closing = False
+        self._trouble: RecordError | None = None
+        self._lost = 0
+        self._thread = threading.Thread(target=self._work, name="penstock-journal", daemon=True)
+        self._thread.start()
+
+    def write(self, fact: Fact) -> None:
+        """Takes a fact; waits while there is no room. Raises the `RecordError` that keeps the record from taking it."""
+        entries = self._entries
+        entries.append(fact)
+        # The flag is cleared before the queue is emptied, and read after it was filled: no fact is left unannounced.
+        if not self._rung:
+            self._rung = True
+            self._bell.set()
+        if len(entries) > self._limit:
+            self._wait_for_room()
+
+    def ask_then(self, question: Question, reply: Reply) -> None:
+        """Queues a question behind all facts before it, and has it answered without delay."""
+        if self._closing:
+            raise StoreUnavailableError("The record was closed.")
+        self._entries.append(_Asked(question, reply))
+        self._rung = True
+        self._hurry.set()
+        self._bell.set()
+
+    def ask(self, question: Question) -> Any:
+        answered = threading.Lock()
+        answered.acquire()
+        answer: Any = None
+        failure: BaseException | None = None
+
+        def reply(value: Any, error: BaseException | None) -> None:
+            nonlocal answer, failure
+            answer, failure = value, error
+            answered.release()
+
+        self.ask_then(question, reply)
+        answered.acquire()
+        if failure is not None:
+            raise failure
+        return answer
+
+    def close(self, patience: float = 10.0) -> int:
+        """Records what is left; how many facts could not be. The thread ends."""
+        if not self._closing and self._thread.is_alive():
+            self._closing = True
+            self._hurry.set()
+            self._bell.set()
+            self._thread.join(patience)
+        return len(self._entries) + self._lost
+
+    @property
+    def trouble(self) -> RecordError | None:
+        """Why nothing can be recorded at the moment."""
+        return self._trouble
+
+    def _wait_for_room(self) -> None:
+        with self._room:
+            while len(self._entries) > self._limit:
+                if self._trouble is not None:
+                    raise self._trouble
+                self._hurry.set()
+                self._room.wait(1.0)
+
+    def _work(self) -> None:
+        while True:
+            self._bell.wait()
+            if not self._closing:
+                self._hurry.wait(self._interval)
+            self._bell.clear()
+            self._hurry.clear()
+            self._rung = False
+            while self._entries:
+                if not self._commit(self._take()) and self._closing:
+                    return
+            if self._closing:
+                return
+
+    def _take(self) -> list[Any]:
+        """The oldest entries; they leave the queue only when they are recorded."""
+        entries = self._entries
+        return [entries[place] for place in range(min(len(entries), LARGEST_BATCH))]
+
+    def _commit(self, batch: list[Any]) -> bool:
+        facts = [entry for entry in batch if type(entry) is not _Asked]
+        asked = [entry for entry in batch if type(entry) is _Asked]
+        try:
+            answers = self._record(facts, [entry.question for entry in asked])
+        except RecordError as error:
+            self._fail(asked, error)
+            return False
+        except Exception as error:
+            self._one_by_one(facts, asked, error)
+            self._done(len(batch))
+            return True
+        self._trouble = None
+        self._done(len(batch))
+        for entry, answer in zip(asked, answers, strict=True):
+            failed = isinstance(answer, BaseException)
+            entry.reply(None if failed else answer, answer if failed else None)
+        return True
+
+    def _done(self, count: int) -> None:
+        for _ in range(count):
+            self._entries.popleft()
+        if len(self._entries) <= self._limit:
+            with self._room:
+                self._room.notify_all()
+
+    def _fail(self, asked: list[_Asked], error: RecordError) -> None:
+        """The record cannot be written: who asked is told, facts stay, and it is tried again soon."""
+        self._trouble = error
+        # Only this thread removes entries; what is appended meanwhile stays behind them.
+        taken = [self._entries.popleft() for _ in range(len(self._entries))]
+        self._entries.extendleft(entry for entry in reversed(taken) if entry not in asked)
+        with self._room:
+            self._room.notify_all()
+        for entry in asked:
+            entry.reply(None, error)
+        time.sleep(RETRY_SECONDS)
+
+    def _one_by_one(self, facts: list[Fact], asked: list[_Asked], error: Exception) -> None:
+        """One fact cannot be written as it is (a fault of ours): the others must not be lost for it."""
+        for fact in facts:
+            try:
+                self._record([fact], [])
+            except Exception as cause:
+                self._lost += 1
+                print(f"penstock: a fact could not be recorded: {cause!r}", file=sys.__stderr__)
+        for entry in asked:
+            try:
+                (answer,) = self._record([], [entry.question])
+            except Exception as cause:
+                answer = cause
+            failed = isinstance(answer, BaseException)
+            entry.reply(None if failed else answer, answer if failed else None)

@@ -1,0 +1,69 @@
+"""Transitions of flow runs: gather only the facts the edge's rules need, decide, apply, in the caller's transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ..domain.errors import ObjectNotFound, TransitionRefused
+from ..domain.rules import Facts, Refuse, Replace, Transition, Wait
+from ..domain.runs import FlowRun, ResultRef
+from ..domain.states import State
+from ..domain.transition import Entered, decide
+from ..store import flow_runs
+from ..store.contract import Tx
+
+
+def begin(tx: Tx, run: FlowRun, running: State[Any]) -> Entered:
+    """Records a new run in its first state, and lets it start, in one transaction.
+
+    Raises `TransitionRefused` when a run of this id is there already.
+    """
+    if flow_runs.get(tx, run.id) is not None:
+        raise TransitionRefused(f"A flow run with the id {run.id} is recorded already.")
+    flow_runs.put_flow(tx, run.flow_id, run.flow_name, run.created)
+    # A copy: the engine keeps its own record and takes over what it is answered, near as far away.
+    fresh = msgspec.structs.replace(run)
+    return _apply(tx, fresh, running, Facts(epoch=run.epoch, epoch_of_writer=run.epoch))
+
+
+def enter(
+    tx: Tx,
+    run_id: UUID,
+    state: State[Any],
+    facts: Facts,
+    *,
+    run_count: int | None = None,
+    result: ResultRef | None = None,
+    deadline: datetime | None = None,
+    lines_lost: int = 0,
+) -> Entered:
+    """Proposes a state for a flow run. Raises `ObjectNotFound`."""
+    run = flow_runs.get(tx, run_id)
+    if run is None:
+        raise ObjectNotFound(f"Flow run '{run_id}' not found!")
+    run.deadline = deadline
+    run.lines_lost = max(run.lines_lost, lines_lost)
+    if run_count is not None:
+        run.run_count = run_count
+    if result is not None:
+        run.result = result
+    return _apply(tx, run, state, msgspec.structs.replace(facts, epoch=run.epoch))
+
+
+def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts) -> Entered:
+    before = run.states[-1] if run.states else None
+    decision = decide(Transition(before, state), facts)
+    if isinstance(decision, Refuse):
+        return Entered("refused", before or state, decision.why)
+    if isinstance(decision, Wait):
+        return Entered("wait", before or state, decision.why, decision.seconds)
+    entered = decision.state if isinstance(decision, Replace) else state
+    run.enter(entered)
+    flow_runs.put(tx, run)
+    if isinstance(decision, Replace):
+        return Entered("replaced", entered, decision.rule)
+    return Entered("accepted", entered)

@@ -1,0 +1,151 @@
+"""The kinds of value a setting can have: how text, or a value of TOML or Python, becomes one.
+
+Contract of a kind: `read` gives the typed value or raises ValueError, and `allowed` says in words what it takes, so
+that whoever asked can write an error that names the setting, the value and where it came from. `written` is the way
+back: `kind.read(written(value)) == value`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from pathlib import Path
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+TRUE = frozenset({"true", "1", "yes", "on"})
+FALSE = frozenset({"false", "0", "no", "off"})
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+# Bounds that keep a value usable everywhere it goes: a 64-bit column, a thread's wait, a date before today.
+LARGEST_WHOLE = 2**63 - 1
+LONGEST_SECONDS = 1e9
+LONGEST_DAYS = 1e5
+
+
+class Kind(Generic[T]):
+    """A kind of value: its label, what it allows (in words), and how it is read."""
+
+    __slots__ = ("allowed", "label", "read", "takes_blank")
+
+    def __init__(self, label: str, allowed: str, read: Callable[[object], T], *, takes_blank: bool = False) -> None:
+        self.label = label
+        self.allowed = allowed
+        self.read = read
+        self.takes_blank = takes_blank
+
+
+def written(value: object) -> str:
+    """The text of a value as an environment variable has it; none is empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+def is_blank(raw: object) -> bool:
+    """Whether a raw value is text with nothing in it."""
+    return isinstance(raw, str) and not raw.strip()
+
+
+def optional(kind: Kind[T]) -> Kind[T | None]:
+    """The same kind, with none: None, or empty text."""
+
+    def read(raw: object) -> T | None:
+        return None if raw is None or is_blank(raw) else kind.read(raw)
+
+    return Kind(f"{kind.label}, optional", f"{kind.allowed}, or nothing", read, takes_blank=True)
+
+
+def whole(minimum: int) -> Kind[int]:
+    """Whole numbers from `minimum` on."""
+
+    def read(raw: object) -> int:
+        if isinstance(raw, str):
+            raw = int(raw)
+        if isinstance(raw, bool) or not isinstance(raw, int) or not minimum <= raw <= LARGEST_WHOLE:
+            raise ValueError
+        return raw
+
+    return Kind("whole number", f"a whole number, {minimum} or more", read)
+
+
+def number(unit: str, maximum: float) -> Kind[float]:
+    """Finite numbers of some unit of time from 0 to `maximum`."""
+
+    def read(raw: object) -> float:
+        if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+            raise ValueError
+        try:
+            value = float(raw)
+        except OverflowError:  # a whole number that no float can hold
+            raise ValueError from None
+        if not isfinite(value) or not 0 <= value <= maximum:
+            raise ValueError
+        return value + 0.0  # so that -0.0 is 0.0
+
+    return Kind(f"number of {unit}", f"a number of {unit}, from 0 to {maximum:.0f}", read)
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str) or is_blank(raw) or "\0" in raw:
+        raise ValueError
+    return raw.strip()
+
+
+def _path(raw: object) -> Path:
+    return raw if isinstance(raw, Path) else Path(_text(raw))
+
+
+def _boolean(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    word = str(raw).strip().lower() if isinstance(raw, str | int) else ""
+    if word in TRUE:
+        return True
+    if word in FALSE:
+        return False
+    raise ValueError
+
+
+def _level(raw: object) -> str:
+    word = _text(raw).upper()
+    if word not in LEVELS:
+        raise ValueError
+    return word
+
+
+def _names(raw: object) -> tuple[str, ...]:
+    if isinstance(raw, str):
+        return tuple(name for part in raw.split(",") if (name := part.strip()))
+    if not isinstance(raw, list | tuple | set | frozenset):
+        raise ValueError
+    names = tuple(_text(item) for item in (sorted(raw) if isinstance(raw, set | frozenset) else raw))
+    if any("," in name for name in names):
+        raise ValueError
+    return names
+
+
+def _url(raw: object) -> str:
+    url = _text(raw).rstrip("/")
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0]
+    if scheme.lower() not in ("http", "https") or not host or any(mark.isspace() for mark in url):
+        raise ValueError
+    return url
+
+
+TEXT = Kind("text", "text that is not empty", _text)
+PATH = Kind("path", "a path", _path)
+BOOLEAN = Kind("true or false", "true or false (also 1/0, yes/no, on/off)", _boolean)
+LEVEL = Kind("level", f"one of {', '.join(LEVELS)}", _level)
+NAMES = Kind("names", "names separated by commas", _names, takes_blank=True)
+URL = Kind("URL", "a URL that begins with http:// or https://", _url)
+COUNT = whole(minimum=0)
+POSITIVE = whole(minimum=1)
+SECONDS = number("seconds", LONGEST_SECONDS)
+DAYS = number("days", LONGEST_DAYS)

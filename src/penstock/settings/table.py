@@ -1,0 +1,163 @@
+"""Every setting there is, as data: name, kind, default, and one line that says what it does.
+
+To add one, add it here and its attribute to `values.Settings`, and re-export it in the package; tests keep the three
+equal. A path that begins with `$PENSTOCK_HOME` follows PENSTOCK_HOME.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from penstock.domain.errors import ConfigurationError
+from penstock.settings.kinds import (
+    BOOLEAN,
+    COUNT,
+    DAYS,
+    LEVEL,
+    NAMES,
+    PATH,
+    POSITIVE,
+    SECONDS,
+    TEXT,
+    URL,
+    optional,
+)
+from penstock.settings.setting import PREFIX, Setting
+
+PENSTOCK_HOME = Setting("PENSTOCK_HOME", PATH, Path("~/.penstock"), "The folder that Penstock keeps its files in.")
+PENSTOCK_PROFILE = Setting(
+    "PENSTOCK_PROFILE", optional(TEXT), None, "The profile to use, instead of the active one of the profiles file."
+)
+PENSTOCK_PROFILES_PATH = Setting(
+    "PENSTOCK_PROFILES_PATH", PATH, Path("$PENSTOCK_HOME/profiles.toml"), "The file that holds the profiles."
+)
+PENSTOCK_DATABASE_PATH = Setting(
+    "PENSTOCK_DATABASE_PATH", PATH, Path("$PENSTOCK_HOME/penstock.db"), "The SQLite file of embedded runs."
+)
+PENSTOCK_API_URL = Setting(
+    "PENSTOCK_API_URL", optional(URL), None, "The server's API. Without it, runs are recorded in the database file."
+)
+PENSTOCK_API_KEY = Setting("PENSTOCK_API_KEY", optional(TEXT), None, "The key sent to the server's API.", secret=True)
+PENSTOCK_UI_URL = Setting(
+    "PENSTOCK_UI_URL", optional(URL), None, "The server's UI. When not set, PENSTOCK_API_URL without its /api."
+)
+
+PENSTOCK_LOGGING_LEVEL = Setting("PENSTOCK_LOGGING_LEVEL", LEVEL, "INFO", "The lowest level of log lines to keep.")
+PENSTOCK_LOGGING_LOG_PRINTS = Setting(
+    "PENSTOCK_LOGGING_LOG_PRINTS", BOOLEAN, False, "Whether flows and tasks log what they print, unless they say."
+)
+PENSTOCK_LOGGING_EXTRA_LOGGERS = Setting(
+    "PENSTOCK_LOGGING_EXTRA_LOGGERS", NAMES, (), "Other loggers whose lines go to the run's log."
+)
+PENSTOCK_LOGGING_COLORS = Setting(
+    "PENSTOCK_LOGGING_COLORS", BOOLEAN, True, "Whether log lines in a terminal are coloured."
+)
+PENSTOCK_LOGGING_TO_CONSOLE = Setting(
+    "PENSTOCK_LOGGING_TO_CONSOLE",
+    BOOLEAN,
+    True,
+    "Whether log lines of engine and runs are written to the terminal.",
+)
+PENSTOCK_LOGGING_MAX_LINE_BYTES = Setting(
+    "PENSTOCK_LOGGING_MAX_LINE_BYTES", POSITIVE, 1_000_000, "Longer log lines are cut, with a marker where."
+)
+
+PENSTOCK_RESULTS_PERSIST_BY_DEFAULT = Setting(
+    "PENSTOCK_RESULTS_PERSIST_BY_DEFAULT", BOOLEAN, False, "Whether results are kept, unless flow or task say."
+)
+PENSTOCK_RESULTS_DEFAULT_SERIALIZER = Setting(
+    "PENSTOCK_RESULTS_DEFAULT_SERIALIZER", TEXT, "pickle", "How results become bytes, unless flow or task say."
+)
+PENSTOCK_RESULTS_INLINE_LIMIT = Setting(
+    "PENSTOCK_RESULTS_INLINE_LIMIT", COUNT, 16_384, "Results up to this many bytes are kept inside the record."
+)
+PENSTOCK_LOCAL_STORAGE_PATH = Setting(
+    "PENSTOCK_LOCAL_STORAGE_PATH",
+    PATH,
+    Path("$PENSTOCK_HOME/storage"),
+    "The folder of results too large for the record.",
+)
+
+PENSTOCK_FLOWS_DEFAULT_RETRIES = Setting(
+    "PENSTOCK_FLOWS_DEFAULT_RETRIES", COUNT, 0, "How often a failed flow is retried, unless it says."
+)
+PENSTOCK_FLOWS_DEFAULT_RETRY_DELAY_SECONDS = Setting(
+    "PENSTOCK_FLOWS_DEFAULT_RETRY_DELAY_SECONDS", SECONDS, 0.0, "The wait before a flow's retry, unless it says."
+)
+PENSTOCK_FLOWS_FAIL_ON_FAILED_TASKS = Setting(
+    "PENSTOCK_FLOWS_FAIL_ON_FAILED_TASKS",
+    BOOLEAN,
+    False,
+    "The rule of Prefect 2: a flow that returns None is Failed when any of its tasks failed.",
+)
+PENSTOCK_TASKS_DEFAULT_RETRIES = Setting(
+    "PENSTOCK_TASKS_DEFAULT_RETRIES", COUNT, 0, "How often a failed task is retried, unless it says."
+)
+PENSTOCK_TASKS_DEFAULT_RETRY_DELAY_SECONDS = Setting(
+    "PENSTOCK_TASKS_DEFAULT_RETRY_DELAY_SECONDS", SECONDS, 0.0, "The wait before a task's retry, unless it says."
+)
+PENSTOCK_TASKS_REFRESH_CACHE = Setting(
+    "PENSTOCK_TASKS_REFRESH_CACHE", BOOLEAN, False, "Whether tasks run again and renew their cached results."
+)
+PENSTOCK_TASKS_DISABLE_CACHING = Setting(
+    "PENSTOCK_TASKS_DISABLE_CACHING", BOOLEAN, False, "Whether tasks neither read nor write cached results."
+)
+PENSTOCK_TASKS_DEFAULT_PERSIST_RESULT = Setting(
+    "PENSTOCK_TASKS_DEFAULT_PERSIST_RESULT", optional(BOOLEAN), None, "Whether tasks keep results, unless they say."
+)
+
+PENSTOCK_TASK_RUNNER_THREAD_POOL_MAX_WORKERS = Setting(
+    "PENSTOCK_TASK_RUNNER_THREAD_POOL_MAX_WORKERS", optional(POSITIVE), None, "How many threads run submitted tasks."
+)
+PENSTOCK_TASK_RUNNER_PROCESS_POOL_MAX_WORKERS = Setting(
+    "PENSTOCK_TASK_RUNNER_PROCESS_POOL_MAX_WORKERS", optional(POSITIVE), None, "How many processes run submitted tasks."
+)
+
+PENSTOCK_STOP_GRACE_SECONDS = Setting(
+    "PENSTOCK_STOP_GRACE_SECONDS", SECONDS, 30.0, "How long code that was told to stop has before it is killed."
+)
+PENSTOCK_RETENTION_RUNS_DAYS = Setting(
+    "PENSTOCK_RETENTION_RUNS_DAYS", optional(DAYS), None, "Finished runs older than this may be pruned; none: never."
+)
+PENSTOCK_RETENTION_LOGS_DAYS = Setting(
+    "PENSTOCK_RETENTION_LOGS_DAYS", optional(DAYS), None, "Log lines older than this may be pruned; none: never."
+)
+PENSTOCK_JOURNAL_INTERVAL_SECONDS = Setting(
+    "PENSTOCK_JOURNAL_INTERVAL_SECONDS", SECONDS, 0.01, "How long the journal gathers facts before it commits them."
+)
+PENSTOCK_JOURNAL_LIMIT = Setting(
+    "PENSTOCK_JOURNAL_LIMIT", POSITIVE, 20_000, "How many facts may wait in the journal before runs wait for it."
+)
+
+SETTINGS: dict[str, Setting[Any]] = {it.name: it for it in list(globals().values()) if isinstance(it, Setting)}
+
+# A profile is found with these, so it cannot hold them.
+NOT_IN_PROFILES = frozenset({PENSTOCK_HOME.name, PENSTOCK_PROFILE.name, PENSTOCK_PROFILES_PATH.name})
+
+
+def full_name(written: str) -> str:
+    """The full form of a name as somebody wrote it: `api_url`, `api.url` and `PENSTOCK_API_URL` are one."""
+    if written.startswith(PREFIX):
+        return written
+    return PREFIX + written.upper().replace(".", "_").replace("-", "_")
+
+
+def named(setting: Setting[Any] | str) -> Setting[Any]:
+    """The setting of that name, in either form; ConfigurationError when there is none."""
+    if isinstance(setting, Setting):
+        return setting
+    found = SETTINGS.get(full_name(setting))
+    if found is None:
+        raise ConfigurationError(f"Unknown setting name {setting!r}.{suggestion(setting)}")
+    return found
+
+
+def suggestion(written: str) -> str:
+    """The second sentence of an error about an unknown name: what was meant, or where the names are listed."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(full_name(written).upper(), SETTINGS, n=1, cutoff=0.7)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    return " `penstock config view --show-defaults` lists the settings there are."

@@ -1,0 +1,83 @@
+"""How the domain's values are written in columns, and read back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ..domain.runs import ResultRef
+from ..domain.states import State, StateType
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_to_json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder().decode
+_types = {type_.value: type_ for type_ in StateType}
+
+
+def micros(moment: datetime | None) -> int | None:
+    """Whole microseconds since 1970."""
+    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(micros: int | None) -> datetime | None:
+    """The aware UTC datetime of so many microseconds."""
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+
+
+def blob(id: UUID | None) -> bytes | None:
+    return None if id is None else id.bytes
+
+
+def unblob(value: bytes | None) -> UUID | None:
+    return None if value is None else UUID(bytes=bytes(value))
+
+
+def text(value: Any) -> str | None:
+    """A value as JSON text; None for what is empty, so that most columns cost nothing."""
+    return _to_json(value).decode() if value else None
+
+
+def untext(value: str | None, empty: Any) -> Any:
+    return empty if value is None else _from_json(value)
+
+
+def states_text(states: tuple[State[Any], ...]) -> str:
+    """The path of a run, compactly: [[type, name, microseconds, message, details], …]."""
+    path = [(s.type, s.name, (s.timestamp - _EPOCH) // _MICROSECOND, s.message, s.details) for s in states]
+    return _to_json(path).decode()
+
+
+def states_from(value: str) -> tuple[State[Any], ...]:
+    return tuple(
+        State(_types[type_], name, _EPOCH + timedelta(microseconds=at), message, details)
+        for type_, name, at, message, details in _from_json(value)
+    )
+
+
+def upstream_text(upstream: dict[str, tuple[UUID, ...]]) -> str | None:
+    return text({name: [str(id) for id in ids] for name, ids in upstream.items()}) if upstream else None
+
+
+def upstream_from(value: str | None) -> dict[str, tuple[UUID, ...]]:
+    return {name: tuple(UUID(id) for id in ids) for name, ids in untext(value, {}).items()}
+
+
+RESULT_COLUMNS = ("result_serializer", "result_inline", "result_key", "result_storage", "result_size", "result_expires")
+_NO_RESULT = (None, None, None, None, None, None)
+
+
+def result_row(ref: ResultRef | None) -> tuple[Any, ...]:
+    if ref is None:
+        return _NO_RESULT
+    return (ref.serializer, ref.inline, ref.key, ref.storage, ref.size, micros(ref.expires))
+
+
+def result_from(row: tuple[Any, ...]) -> ResultRef | None:
+    serializer, inline, key, storage, size, expires = row
+    if serializer is None:
+        return None
+    return ResultRef(serializer, None if inline is None else bytes(inline), key, storage, size or 0, moment(expires))

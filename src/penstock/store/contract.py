@@ -1,0 +1,46 @@
+"""What a database must offer to be the record. The exam that holds an implementation to it is `exam.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Value = bytes | str | int | float | None
+Row = tuple[Any, ...]
+
+
+class Tx(Protocol):
+    """One transaction. Placeholders are `?`; ids are 16 bytes, times whole microseconds since 1970, JSON is text."""
+
+    def rows(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
+        """Runs a statement and gives its rows as they are read."""
+
+    def row(self, sql: str, params: Sequence[Value] = ()) -> Row | None:
+        """The first row, or None."""
+
+    def run(self, sql: str, params: Sequence[Value] = ()) -> int:
+        """Runs a statement; how many rows it changed."""
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], on_conflict: str) -> None:
+        """Inserts many rows in as few statements as the database likes; `on_conflict` is the clause's SQL."""
+
+
+class Store(Protocol):
+    """A record that is open. Safe to use from several threads."""
+
+    def write(self) -> AbstractContextManager[Tx]:
+        """A transaction that may change things: nobody else's comes between its reads and its writes.
+
+        Committed at the end of the block, undone when the block raises. Waits for other processes.
+        Raises `StoreUnavailableError` (read-only, full, locked for too long) or `CorruptStoreError`.
+        """
+
+    def read(self) -> AbstractContextManager[Tx]:
+        """A transaction that sees one moment of the record and never waits for writers."""
+
+    def changes(self) -> int:
+        """A number that differs after anybody, also another process, has changed the record. Costs microseconds."""
+
+    def close(self) -> None:
+        """Gives the database back. Further use raises `StoreUnavailableError`."""

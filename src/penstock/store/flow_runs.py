@@ -1,0 +1,136 @@
+"""SQL of flows and flow runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ..domain.runs import Entrypoint, FlowRun, Holder
+from . import codec
+from .contract import Row, Tx, Value
+
+COLUMNS = (
+    "id", "name", "flow_id", "flow_name", "flow_version", "flow_run_id", "parent_task_run_id", "root_flow_run_id",
+    "deployment_id", "state_type", "state_name", "state_message", "state_at", "states", "version", "run_count",
+    "created", "expected_start", "started", "ended", "deadline", "epoch", "holder", "lease_expires", "entrypoint",
+    "infrastructure_pid", "tags", "parameters", "upstream", "labels", "lines_lost", "keep", *codec.RESULT_COLUMNS,
+)  # fmt: skip
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM flow_run"
+_UPSERT = "ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c != "id")
+_decode_holder = msgspec.json.Decoder(Holder).decode
+_decode_entrypoint = msgspec.json.Decoder(Entrypoint).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def _row(run: FlowRun) -> tuple[Value, ...]:
+    state = run.state
+    return (
+        run.id.bytes, run.name, run.flow_id.bytes, run.flow_name, run.flow_version, codec.blob(run.flow_run_id),
+        codec.blob(run.parent_task_run_id), codec.blob(run.root_flow_run_id), codec.blob(run.deployment_id),
+        state.type, state.name, state.message, codec.micros(state.timestamp), codec.states_text(run.states),
+        run.version, run.run_count, codec.micros(run.created), codec.micros(run.expected_start_time),
+        codec.micros(run.start_time), codec.micros(run.end_time), codec.micros(run.deadline), run.epoch,
+        codec.text(run.holder), codec.micros(run.lease_expires), codec.text(run.entrypoint), run.infrastructure_pid,
+        codec.text(run.tags), codec.text(run.parameters), codec.upstream_text(run.upstream), codec.text(run.labels),
+        run.lines_lost, int(run.keep), *codec.result_row(run.result),
+    )  # fmt: skip
+
+
+def _from(row: Row) -> FlowRun:
+    r: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
+    return FlowRun(
+        id=UUID(bytes=bytes(r["id"])),
+        name=r["name"],
+        flow_id=UUID(bytes=bytes(r["flow_id"])),
+        flow_name=r["flow_name"],
+        flow_version=r["flow_version"],
+        flow_run_id=codec.unblob(r["flow_run_id"]),
+        parent_task_run_id=codec.unblob(r["parent_task_run_id"]),
+        root_flow_run_id=codec.unblob(r["root_flow_run_id"]),
+        deployment_id=codec.unblob(r["deployment_id"]),
+        states=codec.states_from(r["states"]),
+        version=r["version"],
+        run_count=r["run_count"],
+        created=codec.moment(r["created"]),  # type: ignore[arg-type]
+        expected_start_time=codec.moment(r["expected_start"]),
+        deadline=codec.moment(r["deadline"]),
+        epoch=r["epoch"],
+        holder=_decode_holder(r["holder"]) if r["holder"] else None,
+        lease_expires=codec.moment(r["lease_expires"]),
+        entrypoint=_decode_entrypoint(r["entrypoint"]) if r["entrypoint"] else None,
+        infrastructure_pid=r["infrastructure_pid"],
+        tags=tuple(codec.untext(r["tags"], ())),
+        parameters=codec.untext(r["parameters"], {}),
+        upstream=codec.upstream_from(r["upstream"]),
+        labels=codec.untext(r["labels"], {}),
+        lines_lost=r["lines_lost"],
+        keep=bool(r["keep"]),
+        result=codec.result_from(row[-len(codec.RESULT_COLUMNS) :]),
+    )
+
+
+def get(tx: Tx, id: UUID) -> FlowRun | None:
+    row = tx.row(f"{_SELECT} WHERE id = ?", (id.bytes,))
+    return _from(row) if row else None
+
+
+def put(tx: Tx, run: FlowRun) -> None:
+    """Writes the record as it is; the caller holds the transaction in which it was read and decided."""
+    tx.insert("flow_run", COLUMNS, [_row(run)], _UPSERT)
+
+
+def put_flow(tx: Tx, id: UUID, name: str, now: datetime) -> None:
+    tx.run(
+        "INSERT INTO flow (id, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (id.bytes, name, codec.micros(now)),
+    )
+
+
+def select(tx: Tx, where: str, params: Iterable[Value], order: str, limit: int, offset: int = 0) -> Iterator[FlowRun]:
+    """Runs by a condition made by `filters.py`."""
+    rows = tx.rows(f"{_SELECT} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?", (*params, limit, offset))
+    return (_from(row) for row in rows)
+
+
+def unfinished_held(tx: Tx) -> list[FlowRun]:
+    """Runs that some process is executing, by the record."""
+    states = ", ".join(f"'{type_}'" for type_ in ("PENDING", "RUNNING", "CANCELLING", "PAUSED", "SCHEDULED"))
+    rows = tx.rows(f"{_SELECT} WHERE state_type IN ({states}) AND holder IS NOT NULL ORDER BY id")
+    return [_from(row) for row in rows]
+
+
+def flows(tx: Tx, limit: int, name: str | None = None) -> list[dict[str, Any]]:
+    """Flows with how many runs each has and when the last began, most recently used first."""
+    where, params = ("WHERE f.name = ?", [name]) if name else ("", [])
+    rows = tx.rows(
+        f"""SELECT f.id, f.name, f.created, count(r.id), max(r.created),
+            sum(CASE WHEN r.state_type IN ('FAILED', 'CRASHED') THEN 1 ELSE 0 END)
+            FROM flow f LEFT JOIN flow_run r ON r.flow_name = f.name {where}
+            GROUP BY f.id, f.name, f.created ORDER BY max(r.created) DESC LIMIT ?""",
+        (*params, limit),
+    )
+    return [
+        {
+            "id": codec.unblob(id),
+            "name": name,
+            "created": codec.moment(created),
+            "runs": count,
+            "last_run": codec.moment(last),
+            "failed": failed or 0,
+        }
+        for id, name, created, count, last, failed in rows
+    ]
+
+
+def delete(tx: Tx, ids: list[UUID]) -> int:
+    """Deletes runs with their task runs and logs; subflow runs are runs of their own. How many there were."""
+    count = 0
+    for id in ids:
+        tx.run("DELETE FROM log WHERE run_id = ?", (id.bytes,))
+        tx.run("DELETE FROM task_run WHERE flow_run_id = ?", (id.bytes,))
+        count += tx.run("DELETE FROM flow_run WHERE id = ?", (id.bytes,))
+    return count

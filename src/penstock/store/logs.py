@@ -1,0 +1,79 @@
+"""SQL of log lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from uuid import UUID
+
+from ..domain.logs import LogLine
+from . import codec
+from .contract import Tx, Value
+
+COLUMNS = ("run_id", "seq", "task_run_id", "at", "level", "message", "logger", "file", "line", "function")
+_EPOCH, _MICROSECOND = codec._EPOCH, codec._MICROSECOND
+
+
+def _row(line: LogLine) -> tuple[Value, ...]:
+    flow, task = line.flow_run_id, line.task_run_id
+    run = flow if flow is not None else task
+    assert run is not None, "a line belongs to a run"
+    return (
+        run.bytes, line.seq, None if task is None else task.bytes, (line.timestamp - _EPOCH) // _MICROSECOND,
+        line.level, line.message, line.logger, line.file, line.line, line.function,
+    )  # fmt: skip
+
+
+def append(tx: Tx, lines: Iterable[LogLine]) -> None:
+    """Records lines; one that is there already (by run and sequence) is left as it is."""
+    tx.insert("log", COLUMNS, map(_row, lines), "ON CONFLICT DO NOTHING")
+
+
+def read(
+    tx: Tx,
+    run_id: UUID,
+    *,
+    after: int = -1,
+    limit: int = 1000,
+    level: int = 0,
+    task_run_id: UUID | None = None,
+    containing: str | None = None,
+    last: bool = False,
+) -> list[LogLine]:
+    """Lines of a run in their order, `after` a sequence number; with `last`, the latest `limit` of them."""
+    where, params = ["run_id = ?", "seq > ?"], [run_id.bytes, after]
+    if level:
+        where.append("level >= ?")
+        params.append(level)
+    if task_run_id is not None:
+        where.append("task_run_id = ?")
+        params.append(task_run_id.bytes)
+    if containing is not None:
+        where.append("message LIKE ? ESCAPE '!'")
+        params.append("%" + containing.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%")
+    order = "DESC" if last else "ASC"
+    sql = f"SELECT {', '.join(COLUMNS)} FROM log WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?"
+    found = list(_lines(tx.rows(sql, (*params, limit))))
+    return found[::-1] if last else found
+
+
+def _lines(rows: Iterator[tuple[Value, ...]]) -> Iterator[LogLine]:
+    for run, seq, task, at, level, message, logger, file, line, function in rows:
+        task_id, run_id = codec.unblob(task), codec.unblob(run)  # type: ignore[arg-type]
+        yield LogLine(
+            flow_run_id=None if run_id == task_id else run_id,
+            task_run_id=task_id,
+            seq=seq,  # type: ignore[arg-type]
+            timestamp=codec.moment(at),  # type: ignore[arg-type]
+            level=level,  # type: ignore[arg-type]
+            message=message,  # type: ignore[arg-type]
+            logger=logger,  # type: ignore[arg-type]
+            file=file,  # type: ignore[arg-type]
+            line=line,  # type: ignore[arg-type]
+            function=function,  # type: ignore[arg-type]
+        )
+
+
+def next_seq(tx: Tx, run_id: UUID) -> int:
+    """The first sequence number that is free."""
+    row = tx.row("SELECT max(seq) FROM log WHERE run_id = ?", (run_id.bytes,))
+    return 0 if row is None or row[0] is None else int(row[0]) + 1

@@ -1,0 +1,53 @@
+"""Brings a database to the schema this version knows: numbered scripts, each in one transaction, none twice."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from ..domain.errors import SchemaVersionError
+from .contract import Tx
+
+_VERSIONS = """CREATE TABLE IF NOT EXISTS penstock_schema (
+    version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL)"""
+
+# The newest script's number; a test holds it to the folder. Known without a look at the folder, which costs more than
+# opening the database.
+NEWEST = 1
+
+
+def scripts() -> list[tuple[int, str, str]]:
+    """(number, name, SQL) in order."""
+    found = [entry for entry in files(__package__).joinpath("migrations").iterdir() if entry.name.endswith(".sql")]
+    return [(int(each.name[:4]), each.name, each.read_text()) for each in sorted(found, key=lambda each: each.name)]
+
+
+def statements(sql: str) -> list[str]:
+    """A script's statements; comments go, and no statement of ours holds a semicolon in a text."""
+    lines = [line.split("--", 1)[0] for line in sql.splitlines()]
+    return [each.strip() for each in "\n".join(lines).split(";") if each.strip()]
+
+
+def current(tx: Tx) -> int:
+    """The number of the last script that was applied; 0 for an empty database."""
+    row = tx.row("SELECT max(version) FROM penstock_schema")
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
+def check(version: int, where: str) -> None:
+    """Refuses a record from the future: raises `SchemaVersionError`."""
+    if version > NEWEST:
+        raise SchemaVersionError(
+            f"The record {where} was written by a newer Penstock (its schema is {version}, this version knows "
+            f"{NEWEST}). Upgrade penstock, or point PENSTOCK_HOME at another folder. Nothing was changed."
+        )
+
+
+def upgrade(tx: Tx, now: int, dialect: str) -> None:
+    """Applies what is missing, in the transaction given; `now` in microseconds is noted beside each script."""
+    tx.run(_VERSIONS)
+    have = current(tx)
+    for number, name, sql in scripts():
+        if number > have:
+            for statement in statements(sql.replace(f"/*{dialect}", "").replace("*/", "") if dialect in sql else sql):
+                tx.run(statement)
+            tx.run("INSERT INTO penstock_schema (version, name, applied) VALUES (?, ?, ?)", (number, name, now))

@@ -1,0 +1,123 @@
+"""SQL of task runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ..domain.runs import Holder, TaskRun
+from . import codec
+from .contract import Row, Tx, Value
+
+COLUMNS = (
+    "id", "name", "task_name", "task_key", "task_version", "dynamic_key", "flow_run_id", "parent_task_run_id",
+    "state_type", "state_name", "state_message", "state_at", "states", "version", "run_count", "created", "started",
+    "ended", "deadline", "holder", "tags", "parameters", "upstream", "labels", "cache_key", *codec.RESULT_COLUMNS,
+)  # fmt: skip
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM task_run"
+# Reports may come twice, late, or out of order: the highest version is right, and a run that ended has ended.
+_UPSERT = (
+    "ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c != "id")
+    + " WHERE excluded.version > task_run.version"
+    + " AND task_run.state_type NOT IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"
+)
+_decode_holder = msgspec.json.Decoder(Holder).decode
+
+
+def _row(run: TaskRun) -> tuple[Value, ...]:
+    # The engine may add a state while this runs in the writer's thread: everything that changes is read from one
+    # look at `states`, so the row is of one moment. The version is read first: should a state come in between, the
+    # row is numbered too low, and the report that follows replaces it; numbered too high, it would be refused.
+    version, states = run.version, run.states
+    state = states[-1]
+    started = next((s.timestamp for s in states if s.type == "RUNNING"), None)
+    ended = state.timestamp if state.is_final() else None
+    return (
+        run.id.bytes, run.name, run.task_name, run.task_key, run.task_version, run.dynamic_key,
+        codec.blob(run.flow_run_id), codec.blob(run.parent_task_run_id), state.type, state.name, state.message,
+        codec.micros(state.timestamp), codec.states_text(states), version, run.run_count,
+        codec.micros(run.created), codec.micros(started), codec.micros(ended), codec.micros(run.deadline),
+        codec.text(run.holder), codec.text(run.tags), codec.text(run.parameters), codec.upstream_text(run.upstream),
+        codec.text(run.labels), run.cache_key, *codec.result_row(run.result),
+    )  # fmt: skip
+
+
+def _from(row: Row) -> TaskRun:
+    r: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
+    return TaskRun(
+        id=UUID(bytes=bytes(r["id"])),
+        name=r["name"],
+        task_name=r["task_name"],
+        task_key=r["task_key"],
+        task_version=r["task_version"],
+        dynamic_key=r["dynamic_key"],
+        flow_run_id=codec.unblob(r["flow_run_id"]),
+        parent_task_run_id=codec.unblob(r["parent_task_run_id"]),
+        states=codec.states_from(r["states"]),
+        version=r["version"],
+        run_count=r["run_count"],
+        created=codec.moment(r["created"]),  # type: ignore[arg-type]
+        deadline=codec.moment(r["deadline"]),
+        holder=_decode_holder(r["holder"]) if r["holder"] else None,
+        tags=tuple(codec.untext(r["tags"], ())),
+        parameters=codec.untext(r["parameters"], {}),
+        upstream=codec.upstream_from(r["upstream"]),
+        labels=codec.untext(r["labels"], {}),
+        cache_key=r["cache_key"],
+        result=codec.result_from(row[-len(codec.RESULT_COLUMNS) :]),
+    )
+
+
+def report(tx: Tx, runs: Iterable[TaskRun]) -> None:
+    """Records what an engine says of its task runs."""
+    tx.insert("task_run", COLUMNS, map(_row, runs), _UPSERT)
+
+
+def get(tx: Tx, id: UUID) -> TaskRun | None:
+    row = tx.row(f"{_SELECT} WHERE id = ?", (id.bytes,))
+    return _from(row) if row else None
+
+
+def select(tx: Tx, where: str, params: Iterable[Value], order: str, limit: int, offset: int = 0) -> Iterator[TaskRun]:
+    """Runs by a condition made by `filters.py`."""
+    rows = tx.rows(f"{_SELECT} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?", (*params, limit, offset))
+    return (_from(row) for row in rows)
+
+
+def unfinished_of(tx: Tx, flow_run_id: UUID) -> list[TaskRun]:
+    """Task runs of a flow run that have not ended, by the record."""
+    rows = tx.rows(
+        f"{_SELECT} WHERE flow_run_id = ? AND state_type IN ('SCHEDULED','PENDING','RUNNING','PAUSED','CANCELLING')",
+        (flow_run_id.bytes,),
+    )
+    return [_from(row) for row in rows]
+
+
+def unfinished_alone(tx: Tx) -> list[TaskRun]:
+    """Task runs outside flows that some process is executing, by the record."""
+    rows = tx.rows(
+        f"""{_SELECT} WHERE state_type IN ('SCHEDULED','PENDING','RUNNING','PAUSED','CANCELLING')
+        AND flow_run_id IS NULL AND holder IS NOT NULL"""
+    )
+    return [_from(row) for row in rows]
+
+
+def counts(tx: Tx, flow_run_id: UUID) -> dict[str, int]:
+    """How many task runs of a flow run are in each state, by the state's name."""
+    rows = tx.rows(
+        "SELECT state_name, count(*) FROM task_run WHERE flow_run_id = ? GROUP BY state_name", (flow_run_id.bytes,)
+    )
+    return dict(rows)  # type: ignore[arg-type]
+
+
+def delete(tx: Tx, ids: list[UUID]) -> int:
+    """Deletes task runs; lines they wrote stay in their flow run's log. How many there were."""
+    count = 0
+    for id in ids:
+        tx.run("DELETE FROM log WHERE run_id = ?", (id.bytes,))
+        count += tx.run("DELETE FROM task_run WHERE id = ?", (id.bytes,))
+    return count

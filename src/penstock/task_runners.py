@@ -1,0 +1,9 @@
+"""Where submitted tasks run."""
+
+from .flows.runners.contract import TaskRunner
+from .flows.runners.sequential import SequentialTaskRunner
+from .flows.runners.thread import ThreadPoolTaskRunner
+
+ConcurrentTaskRunner = ThreadPoolTaskRunner
+
+__all__ = ["ConcurrentTaskRunner", "SequentialTaskRunner", "TaskRunner", "ThreadPoolTaskRunner"]

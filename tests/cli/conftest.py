@@ -1,0 +1,31 @@
+"""Every test of the command line runs in an empty folder with a home of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from penstock.cli.main import root
+from penstock.settings import refresh
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, penstock_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working directory of this test."""
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    refresh()
+    yield project
+    refresh()
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a command in this process: `run("config", "view").stdout`."""
+    return lambda *arguments: CliRunner().invoke(root, arguments)

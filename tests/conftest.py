@@ -1,0 +1,118 @@
+"""What every test gets: a home of its own, no settings from outside, and no threads of another test.
+
+Tools: `@pytest.mark.docker`, `@pytest.mark.chromium` or `@pytest.mark.needs("node", "git")` on a test, or the
+`needs` fixture inside one (`needs("node")`), skip where the tool is absent. With PENSTOCK_TEST_REQUIRE_ALL=1 they
+fail instead, so that a build machine cannot pass by skipping.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+THREAD_GRACE = 2.0  # seconds a thread that is on its way out may take
+
+
+# --- tools -----------------------------------------------------------------------------------------------------------
+
+
+def _docker_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, timeout=20).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def _chromium_is_here() -> bool:
+    named = os.environ.get("PENSTOCK_TEST_CHROMIUM")
+    if named:
+        return shutil.which(named) is not None
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    return any(shutil.which(name) for name in names)
+
+
+PROBES: dict[str, Callable[[], bool]] = {"docker": _docker_answers, "chromium": _chromium_is_here}
+
+
+@functools.cache
+def tool_is_here(tool: str) -> bool:
+    """A tool without a probe of its own is a program on the PATH."""
+    probe = PROBES.get(tool)
+    return probe() if probe else shutil.which(tool) is not None
+
+
+def require(tool: str) -> None:
+    """Skip the test if the tool is absent; fail it if everything is required."""
+    if tool_is_here(tool):
+        return
+    if os.environ.get("PENSTOCK_TEST_REQUIRE_ALL") == "1":
+        pytest.fail(f"{tool} is absent, and PENSTOCK_TEST_REQUIRE_ALL=1 asks for every tool", pytrace=False)
+    pytest.skip(f"{tool} is absent")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    tools = [tool for tool in PROBES if item.get_closest_marker(tool)]
+    for marker in item.iter_markers("needs"):
+        tools.extend(marker.args)
+    for tool in tools:
+        require(tool)
+
+
+@pytest.fixture
+def needs() -> Callable[[str], None]:
+    """For a test that learns only while it runs that it needs a tool."""
+    return require
+
+
+# --- surroundings ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def penstock_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """PENSTOCK_HOME of this test alone; child processes inherit it. No other PENSTOCK_* setting gets in."""
+    for name in list(os.environ):
+        if name.startswith("PENSTOCK_") and not name.startswith("PENSTOCK_TEST_"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "penstock-home"
+    monkeypatch.setenv("PENSTOCK_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def threads_allowed() -> tuple[str, ...]:
+    """Name prefixes of Penstock threads that may outlive a test. Override it in a module or a folder's conftest;
+    return ("",) to switch the check off there."""
+    return ()
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left(penstock_home: Path, threads_allowed: tuple[str, ...]) -> Iterator[None]:
+    """A thread named penstock… that began in this test must have ended with it."""
+    before = set(threading.enumerate())
+
+    def left() -> list[str]:
+        return [
+            thread.name
+            for thread in threading.enumerate()
+            if thread not in before
+            and thread.name.startswith("penstock")
+            and not thread.name.startswith(threads_allowed)
+        ]
+
+    yield
+    deadline = time.monotonic() + THREAD_GRACE
+    while left() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    names = left()
+    if names:
+        pytest.fail(f"threads left running by this test: {', '.join(sorted(names))}", pytrace=False)
