@@ -34,7 +34,7 @@ def runtime() -> Runtime:
     Raises `RecordError` when the record cannot be used.
     """
     settings = current()
-    ledger = _given if _given is not None else local_ledger(settings)
+    ledger: Ledger = _given if _given is not None else local_ledger(settings)
     return Runtime(ledger, settings, _clock, identity.me(), LEVELS[settings.logging_level])
 
 

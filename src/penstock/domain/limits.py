@@ -1,4 +1,4 @@
-"""What a time limit, a count of retries and a delay may be. Checked where they are written, so the error points there."""
+"""What a time limit, a count of retries and a delay may be; checked where they are written, so errors point there."""
 
 from __future__ import annotations
 

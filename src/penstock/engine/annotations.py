@@ -17,7 +17,7 @@ class _Annotation(Generic[T]):
         return self.value
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.value == self.value  # type: ignore[attr-defined, no-any-return]
+        return type(other) is type(self) and other.value == self.value
 
     def __hash__(self) -> int:
         return hash((type(self), id(self.value)))

@@ -117,8 +117,8 @@ def without_ours(error: BaseException) -> BaseException:
         if not entry.tb_frame.f_code.co_filename.startswith(OURS):
             kept.append(entry)
         entry = entry.tb_next
-    for entry, following in zip(kept, [*kept[1:], None], strict=True):
-        entry.tb_next = following
+    for place, one in enumerate(kept):
+        one.tb_next = kept[place + 1] if place + 1 < len(kept) else None
     return error.with_traceback(kept[0] if kept else None)
 
 

@@ -1,4 +1,7 @@
-"""Cache policies: what a task's cache key is made of. Add them (`INPUTS + TASK_SOURCE`), or leave inputs out (`INPUTS - "debug"`)."""
+"""Cache policies: what a task's cache key is made of.
+
+Add them (`INPUTS + TASK_SOURCE`), or leave inputs out (`INPUTS - "debug"`).
+"""
 
 from __future__ import annotations
 

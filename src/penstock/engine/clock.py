@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import struct
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -23,7 +26,30 @@ class Clock:
 
     def new_id(self) -> UUID:
         """A fresh uuid7."""
-        return uuid7(time.time_ns(), int.from_bytes(os.urandom(8)))
+        return uuid7(time.time_ns(), _next_random())
 
+
+# A system call costs many times what the rest of an id does; so randomness is fetched for many ids at once.
+_BLOCK = 512
+_random: Iterator[int] = iter(())
+
+
+def _next_random() -> int:
+    global _random
+    number = next(_random, None)  # atomic: no number is given twice
+    if number is None:
+        _random = iter(struct.unpack(f"{_BLOCK}Q", os.urandom(8 * _BLOCK)))
+        number = next(_random)
+    return number
+
+
+def _forget() -> None:
+    """A forked child must not use the numbers that its parent will."""
+    global _random
+    _random = iter(())
+
+
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)
 
 SYSTEM = Clock()

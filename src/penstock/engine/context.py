@@ -32,6 +32,7 @@ class RunContext(Generic[Run]):
         "start_time",
     )  # fmt: skip
     kind: ClassVar[str]
+    run: Run
 
     def __init__(self, run: Run, runtime: Runtime, parent: RunContext[Any] | None, log_prints: bool) -> None:
         self.run = run

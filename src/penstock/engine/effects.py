@@ -41,7 +41,7 @@ class Call(Effect[Any]):
         fn: Callable[..., Any],
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
-        context: RunContext | None = None,
+        context: RunContext[Any] | None = None,
         scope: Scope | None = None,
         awaits: bool = False,
     ) -> None:

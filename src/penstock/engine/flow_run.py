@@ -33,7 +33,7 @@ from .parameters import bind, spread
 from .previews import previews
 from .runlog import ENGINE, finish_text, say
 from .runtime import Runtime
-from .stopping import Scope, StopDelivered
+from .stopping import Scope, Stop, StopDelivered
 from .task_run import generate
 
 KIND = "Flow run"
@@ -231,7 +231,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
     except BaseException as error:
         call.error = error
         state = attempts.aborted_state(error, clock.now())
-        scope.request(attempts.Stop("parent", state.message or state.name))
+        scope.request(Stop("parent", state.message or state.name))
     call.context.dropping = True
     try:
         yield from _outstanding(call, None)
@@ -324,7 +324,7 @@ def _hooks(call: FlowCall, state: State[Any]) -> list[Any]:
 
 
 def _settle(call: FlowCall) -> None:
-    """Gives back what the run had, and tells its parent: the account of what ran in it, the graph's link to its value."""
+    """Gives back what the run had, and tells its parent: what ran in it, and for the graph, whose value this is."""
     if call.context.task_runner is not None:
         call.context.task_runner.close()
     if call.parent is not None and call.parent.flow_context is not None:

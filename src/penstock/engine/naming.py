@@ -20,6 +20,7 @@ def run_name(template: str | Callable[..., str], parameters: dict[str, Any], of:
 
     The function is called without arguments, or with `parameters=` when it takes that. Raises `DefinitionError`.
     """
+    name: Any
     if callable(template):
         takes = getattr(getattr(template, "__code__", None), "co_varnames", ())
         name = template(parameters=parameters) if "parameters" in takes else template()
@@ -40,7 +41,7 @@ def random_name() -> str:
     """`gigantic-cockatoo`."""
     import coolname
 
-    return coolname.generate_slug(2)  # type: ignore[no-any-return]
+    return coolname.generate_slug(2)
 
 
 def upstream_of(named: dict[str, Any], links: Links | None) -> dict[str, tuple[UUID, ...]]:

@@ -1,4 +1,4 @@
-"""What people are shown of a value: short, quick, and never by running code of the value's own class that may be slow."""
+"""What people are shown of a value: short, quick, and not by running code of the value's own, which may be slow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 LONGEST = 200
 _SCALARS = (int, float, bool, type(None), complex)
-_CONTAINERS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
+_CONTAINERS: dict[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
 
 
 def preview(value: Any, longest: int = LONGEST) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from typing import Any
 
 from ..domain.logs import LogLine, cut
@@ -18,27 +19,28 @@ def say(
     message: str,
     logger: str | None = None,
     *,
-    shown: bool = True,
+    moment: datetime | None = None,
     file: str | None = None,
     line: int | None = None,
     function: str | None = None,
 ) -> None:
     """Adds a line to the log of the run that `context` is of.
 
-    `shown=False` keeps it off the terminal (where the program itself has shown it already).
+    `moment` is now, unless the caller has just asked the clock.
     """
     runtime = context.runtime
     if level < runtime.show_level:
         return
     flow_run_id, task_run_id = context.stored_under()
-    moment = runtime.clock.now()
+    if moment is None:
+        moment = runtime.clock.now()
     settings = runtime.settings
     message = storable(cut(message, settings.logging_max_line_bytes))
     if logger is None:
         logger = TASK_RUNS if task_run_id is not None else FLOW_RUNS
     record = LogLine(flow_run_id, task_run_id, context.next_seq(), moment, level, message, logger, file, line, function)
     runtime.ledger.write(record)
-    if shown and settings.logging_to_console:
+    if settings.logging_to_console:
         source = ENGINE if logger == ENGINE else context.source
         console.show(moment, level, source, message, settings.logging_colors)
 

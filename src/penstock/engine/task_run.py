@@ -15,7 +15,7 @@ from ..domain.caching import CacheEntry
 from ..domain.errors import SerializationError, UpstreamTaskError
 from ..domain.rules import Facts, Replace, Transition
 from ..domain.runs import TaskRun
-from ..domain.states import FAILED, State, make
+from ..domain.states import COMPLETED, FAILED, PENDING, RUNNING, State, make
 from ..domain.transition import decide
 from ..ledger.contract import FindCached
 from . import attempts, naming, results
@@ -95,7 +95,7 @@ def _new_context(
         id=run_id,
         name=f"{task.name}-{dynamic}",
         created=now,
-        states=(make("Pending", now),),
+        states=(State(PENDING, "Pending", now),),
         version=1,
         flow_run_id=None if flow is None else flow.run.id,
         tags=tuple(sorted(tags)) if tags else (),
@@ -137,9 +137,9 @@ def _announce(call: TaskCall) -> None:
     flow = context.flow_context
     message = f"Created task run {context.run.name!r} for task {call.task.name!r}"
     if flow is None:
-        say(context, INFO, message, ENGINE)
+        say(context, INFO, message, ENGINE, moment=context.run.created)
     else:
-        say(flow, INFO, message)
+        say(flow, INFO, message, moment=context.run.created)
     call.runtime.ledger.write(context.run)
 
 
@@ -262,7 +262,9 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     state = call.state
     if not state.is_final():
         return False
-    yield from attempts.call_hooks(context, task, _hooks(call, state), state)
+    hooks = _hooks(call, state)
+    if hooks:
+        yield from attempts.call_hooks(context, task, hooks, state)
     return True
 
 
@@ -306,7 +308,7 @@ def _start(call: TaskCall) -> None:
     run.run_count += 1
     call.error = None
     call.context.start_time = now
-    run.enter(make("Running" if run.run_count == 1 else "Retrying", now))
+    run.enter(State(RUNNING, "Running" if run.run_count == 1 else "Retrying", now))
     call.runtime.ledger.write(run)
 
 
@@ -326,7 +328,7 @@ def _complete(call: TaskCall) -> None:
     if call.cache_key is not None and run.result is not None:
         expires = None if task.cache_expiration is None else now + task.cache_expiration
         call.runtime.ledger.write(CacheEntry(call.cache_key, run.id, run.result, now, expires))
-    _enter(call, make("Completed", now))
+    _enter(call, State(COMPLETED, "Completed", now))
     flow = call.context.flow_context
     if flow is not None:
         flow.links.add(call.value, run.id)
@@ -440,7 +442,7 @@ def _enter(call: TaskCall, state: State[Any]) -> None:
     call.runtime.ledger.write(run)
     if state.is_final():
         level = INFO if state.is_completed() else ERROR
-        say(call.context, level, f"Finished in state {state}")
+        say(call.context, level, f"Finished in state {state}", moment=state.timestamp)
 
 
 def _settle(call: TaskCall) -> None:

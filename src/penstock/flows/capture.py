@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from ..engine import console
 from ..engine.context import current
 from ..engine.runlog import write_text
 
@@ -34,6 +35,7 @@ def threads() -> Iterator[None]:
     try:
         yield
     finally:
+        console.flush()
         with _lock:
             _roots -= 1
             if _roots == 0:
@@ -48,7 +50,7 @@ def streams() -> None:
     if _captured or not _roots:
         return
     with _lock:
-        if _captured or not _roots:
+        if _captured or not _roots:  # type: ignore[redundant-expr]  # another thread may have been here
             return
         _captured = True
         for name in ("stdout", "stderr"):
@@ -75,6 +77,7 @@ class CapturedStream:
     def write(self, text: str) -> int:
         context = current.get()
         if context is None or not context.log_prints or not isinstance(text, str):
+            console.flush()
             return self.penstock_original.write(text)  # type: ignore[no-any-return]
         if text:
             write_text(context, self._name, text, sys._getframe(1))

@@ -1,4 +1,4 @@
-"""What the two decorators share: looking at the function, checking the options. Light: it is imported with the package."""
+"""What the two decorators share: looking at the function, checking the options. Light, for it is always imported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def code_of(fn: Any) -> Any:
         else:
             break
     code = getattr(fn, "__code__", None)
-    return code if code is not None else getattr(getattr(type(fn), "__call__", None), "__code__", None)
+    return code if code is not None else getattr(getattr(type(fn), "__call__", None), "__code__", None)  # noqa: B004
 
 
 def kind_of(fn: Any) -> tuple[bool, bool]:
@@ -47,7 +47,7 @@ def check_function(fn: Any, decorator: str) -> str:
         taken = RESERVED.intersection(code.co_varnames[:count])
         if taken:
             raise ReservedArgumentError(
-                f"{decorator} {name!r} has a parameter named {min(taken)!r}, which is an option of every call. Rename it."
+                f"{decorator} {name!r} has a parameter named {min(taken)!r}, an option of every call. Rename it."
             )
     return name
 
@@ -80,7 +80,7 @@ def check_tags(tags: Iterable[str] | None, of: str) -> frozenset[str]:
     """A set of texts."""
     if isinstance(tags, str):
         raise DefinitionError(f"tags of {of} must be several texts: write tags=[{tags!r}].")
-    made = frozenset(tags or ())
+    made: frozenset[Any] = frozenset(tags or ())
     for tag in made:
         if not isinstance(tag, str) or not tag:
             raise DefinitionError(f"tags of {of} must be texts; {tag!r} is not one.")

@@ -128,7 +128,7 @@ class Flow(Generic[P, R_co]):
         """A flow in a class is a method: it is given its instance."""
         if instance is None:
             return self
-        return Flow(functools.partial(self.fn, instance), **{**self.options, "name": self.name})  # type: ignore[call-arg]
+        return Flow(functools.partial(self.fn, instance), **{**self.options, "name": self.name})
 
     def __repr__(self) -> str:
         return f"<Flow {self.name!r}>"

@@ -98,16 +98,25 @@ class Task(Generic[P, R_co]):
         """
         return (_calls or _load()).call_task(self, args, kwargs)
 
+    # (mypy sees that a call could pass `return_state` through P.kwargs; RESERVED makes that impossible.)
     @overload
-    def submit(self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> PenstockFuture[T]: ...
+    def submit(  # type: ignore[overload-overlap]
+        self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> PenstockFuture[T]: ...
     @overload
-    def submit(self: Task[P, Generator[T, Any, Any]], *args: P.args, **kwargs: P.kwargs) -> PenstockFuture[list[T]]: ...
+    def submit(  # type: ignore[overload-overlap]
+        self: Task[P, Generator[T, Any, Any]], *args: P.args, **kwargs: P.kwargs
+    ) -> PenstockFuture[list[T]]: ...
     @overload
-    def submit(self: Task[P, AsyncGenerator[T, Any]], *args: P.args, **kwargs: P.kwargs) -> PenstockFuture[list[T]]: ...
+    def submit(  # type: ignore[overload-overlap]
+        self: Task[P, AsyncGenerator[T, Any]], *args: P.args, **kwargs: P.kwargs
+    ) -> PenstockFuture[list[T]]: ...
     @overload
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> PenstockFuture[R_co]: ...
     @overload
-    def submit(self, *args: Any, wait_for: Any, **kwargs: Any) -> PenstockFuture[Any]: ...
+    def submit(
+        self, *args: Any, wait_for: Any, return_state: Literal[False] = ..., **kwargs: Any
+    ) -> PenstockFuture[Any]: ...
     @overload
     def submit(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[Any]: ...
     def submit(self, *args: Any, **kwargs: Any) -> Any:
@@ -154,7 +163,7 @@ class Task(Generic[P, R_co]):
         """A task in a class is a method: it is given its instance."""
         if instance is None:
             return self
-        bound = Task(functools.partial(self.fn, instance), **{**self.options, "name": self.name})  # type: ignore[call-arg]
+        bound = Task(functools.partial(self.fn, instance), **{**self.options, "name": self.name})
         bound.task_key = self.task_key
         return bound
 
@@ -245,7 +254,7 @@ def task(fn: Any = None, /, **options: Any) -> Any:
     - `cache_policy`, or `cache_key_fn(context, parameters)`: where a run with the same key completed before
       (within `cache_expiration`), its value is taken. Nothing is cached unless asked for. `refresh_cache` runs anyway.
     - `persist_result`: True keeps the value whatever its size, False never; None keeps small ones in the record.
-      `result_storage` (a folder), `result_serializer` (`"pickle"`, `"json"`, …), `result_storage_key` say where and how.
+      `result_storage` (a folder), `result_serializer` (`"pickle"`, `"json"`, …), `result_storage_key`: where and how.
     - `on_completion`, `on_failure`, `on_running`: functions called with (task, task_run, state).
 
     Raises `DefinitionError` (a ValueError) that names the option which cannot be so.

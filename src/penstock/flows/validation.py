@@ -28,9 +28,9 @@ class Validator:
             if annotation is parameter.empty or annotation is Any or isinstance(annotation, str):
                 continue
             if parameter.kind is parameter.VAR_POSITIONAL:
-                annotation = tuple[annotation, ...]
+                annotation = tuple.__class_getitem__((annotation, ...))
             elif parameter.kind is parameter.VAR_KEYWORD:
-                annotation = dict[str, annotation]
+                annotation = dict.__class_getitem__((str, annotation))
             self._types[parameter.name] = annotation
             self._defaults[parameter.name] = parameter.default
         self._adapters: dict[str, Any] = {}

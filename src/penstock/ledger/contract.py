@@ -81,5 +81,5 @@ class Ledger(Protocol):
     def ask_then(self, question: Question, reply: Reply) -> None:
         """Asks, and has `reply(answer, error)` called, in another thread, when the answer is there."""
 
-    def close(self) -> None:
-        """Records what is left and gives the record back."""
+    def close(self) -> int:
+        """Records what is left and gives the record back; how many facts could not be recorded."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from ..domain.logs import LogLine
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
 from ..store import flow_runs, logs, task_runs
@@ -72,8 +73,8 @@ def _ending_of_child(parent: State[None], now: datetime) -> State[None]:
     return make(name, now, message=f"Its flow run is {parent.name}: {parent.message}", details=parent.details)
 
 
-def _line(tx: Tx, run: FlowRun, state: State[None]) -> logs.LogLine:
-    return logs.LogLine(
+def _line(tx: Tx, run: FlowRun, state: State[None]) -> LogLine:
+    return LogLine(
         flow_run_id=run.id,
         task_run_id=None,
         seq=logs.next_seq(tx, run.id),

@@ -20,7 +20,12 @@ _types = {type_.value: type_ for type_ in StateType}
 
 def micros(moment: datetime | None) -> int | None:
     """Whole microseconds since 1970."""
-    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+    return None if moment is None else exact_micros(moment)
+
+
+def exact_micros(moment: datetime) -> int:
+    """Whole microseconds since 1970. Rounding is exact: a float of this size is wrong by less than 0.4 microseconds."""
+    return round(moment.timestamp() * 1e6)
 
 
 def moment(micros: int | None) -> datetime | None:
@@ -45,10 +50,20 @@ def untext(value: str | None, empty: Any) -> Any:
     return empty if value is None else _from_json(value)
 
 
-def states_text(states: tuple[State[Any], ...]) -> str:
+Path = list[tuple[str, str, int, str | None, dict[str, Any] | None]]
+
+
+def path_of(states: tuple[State[Any], ...]) -> Path:
     """The path of a run, compactly: [[type, name, microseconds, message, details], …]."""
-    path = [(s.type, s.name, (s.timestamp - _EPOCH) // _MICROSECOND, s.message, s.details) for s in states]
+    return [(s.type, s.name, round(s.timestamp.timestamp() * 1e6), s.message, s.details) for s in states]
+
+
+def path_text(path: Path) -> str:
     return _to_json(path).decode()
+
+
+def states_text(states: tuple[State[Any], ...]) -> str:
+    return path_text(path_of(states))
 
 
 def states_from(value: str) -> tuple[State[Any], ...]:

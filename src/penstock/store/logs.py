@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from uuid import UUID
 
+from ..domain.filters import LogFilter
 from ..domain.logs import LogLine
-from . import codec
+from . import codec, filters
 from .contract import Tx, Value
 
 COLUMNS = ("run_id", "seq", "task_run_id", "at", "level", "message", "logger", "file", "line", "function")
-_EPOCH, _MICROSECOND = codec._EPOCH, codec._MICROSECOND
+# before every sequence number
+FIRST = -1
 
 
 def _row(line: LogLine) -> tuple[Value, ...]:
@@ -18,7 +20,7 @@ def _row(line: LogLine) -> tuple[Value, ...]:
     run = flow if flow is not None else task
     assert run is not None, "a line belongs to a run"
     return (
-        run.bytes, line.seq, None if task is None else task.bytes, (line.timestamp - _EPOCH) // _MICROSECOND,
+        run.bytes, line.seq, None if task is None else task.bytes, codec.exact_micros(line.timestamp),
         line.level, line.message, line.logger, line.file, line.line, line.function,
     )  # fmt: skip
 
@@ -40,7 +42,8 @@ def read(
     last: bool = False,
 ) -> list[LogLine]:
     """Lines of a run in their order, `after` a sequence number; with `last`, the latest `limit` of them."""
-    where, params = ["run_id = ?", "seq > ?"], [run_id.bytes, after]
+    where = ["run_id = ?", "seq > ?"]
+    params: list[Value] = [run_id.bytes, after]
     if level:
         where.append("level >= ?")
         params.append(level)
@@ -54,6 +57,68 @@ def read(
     sql = f"SELECT {', '.join(COLUMNS)} FROM log WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?"
     found = list(_lines(tx.rows(sql, (*params, limit))))
     return found[::-1] if last else found
+
+
+def page(
+    tx: Tx,
+    run_id: UUID,
+    filter: LogFilter,
+    limit: int,
+    *,
+    after: int = FIRST,
+    before: int | None = None,
+    backwards: bool = False,
+) -> list[LogLine]:
+    """At most `limit` lines of a run between two sequence numbers, both excluded: the first of them, or with
+    `backwards` the last, last first."""
+    where, params = _where(run_id, filter, after, before)
+    order = "DESC" if backwards else "ASC"
+    sql = f"SELECT {', '.join(COLUMNS)} FROM log WHERE {where} ORDER BY seq {order} LIMIT ?"
+    return list(_lines(tx.rows(sql, (*params, limit))))
+
+
+def start_of_last(tx: Tx, run_id: UUID, filter: LogFilter, count: int) -> int:
+    """The sequence number at which the last `count` lines begin; `FIRST` when there are no more than that."""
+    where, params = _where(run_id, filter, FIRST, None)
+    row = tx.row(f"SELECT seq FROM log WHERE {where} ORDER BY seq DESC LIMIT 1 OFFSET ?", (*params, count - 1))
+    return FIRST if row is None else int(row[0])
+
+
+def numbered(tx: Tx, run_id: UUID, seqs: Collection[int]) -> list[LogLine]:
+    """The lines of these sequence numbers that are there."""
+    marks = ", ".join("?" * len(seqs))
+    sql = f"SELECT {', '.join(COLUMNS)} FROM log WHERE run_id = ? AND seq IN ({marks}) ORDER BY seq"
+    return list(_lines(tx.rows(sql, (run_id.bytes, *seqs))))
+
+
+def delete_some(tx: Tx, run_id: UUID, limit: int) -> int:
+    """Deletes at most `limit` lines of a run; how many there were."""
+    return tx.run(
+        "DELETE FROM log WHERE run_id = ? AND seq IN (SELECT seq FROM log WHERE run_id = ? ORDER BY seq LIMIT ?)",
+        (run_id.bytes, run_id.bytes, limit),
+    )
+
+
+def _where(run_id: UUID, filter: LogFilter, after: int, before: int | None) -> tuple[str, list[Value]]:
+    where, params = ["run_id = ?", "seq > ?"], [run_id.bytes, after]
+    if before is not None:
+        where.append("seq < ?")
+        params.append(before)
+    if filter.level:
+        where.append("level >= ?")
+        params.append(filter.level)
+    if filter.task_run_id is not None:
+        where.append("task_run_id = ?")
+        params.append(filter.task_run_id.bytes)
+    if filter.task is not None:
+        where.append(
+            "EXISTS (SELECT 1 FROM task_run t WHERE t.id = log.task_run_id AND (t.name = ? OR t.task_name = ?))"
+        )
+        params.extend((filter.task, filter.task))
+    if filter.containing is not None:
+        where.append("lower(message) LIKE lower(?) ESCAPE '!'")
+        params.append(filters.contains(filter.containing))
+    return " AND ".join(where), params
 
 
 def _lines(rows: Iterator[tuple[Value, ...]]) -> Iterator[LogLine]:

@@ -133,8 +133,8 @@ class SqliteStore:
         mode = tx.row("PRAGMA journal_mode = WAL")
         if mode != ("wal",):
             raise StoreUnavailableError(
-                f"{self.path} cannot be used by several processes at once (journal mode {mode}): it is on a file system "
-                "without shared memory or is read-only. Point PENSTOCK_HOME at a local disk."
+                f"{self.path} cannot be used by several processes at once (journal mode {mode}): it is on a file "
+                "system without shared memory or is read-only. Point PENSTOCK_HOME at a local disk."
             )
         connection.execute(f"PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute("PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY")

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from ..domain.runs import Holder, TaskRun
+from ..domain.states import FINAL
 from . import codec
 from .contract import Row, Tx, Value
 
@@ -33,16 +34,17 @@ def _row(run: TaskRun) -> tuple[Value, ...]:
     # look at `states`, so the row is of one moment. The version is read first: should a state come in between, the
     # row is numbered too low, and the report that follows replaces it; numbered too high, it would be refused.
     version, states = run.version, run.states
-    state = states[-1]
-    started = next((s.timestamp for s in states if s.type == "RUNNING"), None)
-    ended = state.timestamp if state.is_final() else None
+    path = codec.path_of(states)
+    type_, name, at, message, _ = path[-1]
+    started = next((entry[2] for entry in path if entry[0] == "RUNNING"), None)
+    flow, parent = run.flow_run_id, run.parent_task_run_id
     return (
         run.id.bytes, run.name, run.task_name, run.task_key, run.task_version, run.dynamic_key,
-        codec.blob(run.flow_run_id), codec.blob(run.parent_task_run_id), state.type, state.name, state.message,
-        codec.micros(state.timestamp), codec.states_text(states), version, run.run_count,
-        codec.micros(run.created), codec.micros(started), codec.micros(ended), codec.micros(run.deadline),
-        codec.text(run.holder), codec.text(run.tags), codec.text(run.parameters), codec.upstream_text(run.upstream),
-        codec.text(run.labels), run.cache_key, *codec.result_row(run.result),
+        None if flow is None else flow.bytes, None if parent is None else parent.bytes, type_, name, message, at,
+        codec.path_text(path), version, run.run_count, codec.exact_micros(run.created), started,
+        at if type_ in FINAL else None, codec.micros(run.deadline), codec.text(run.holder), codec.text(run.tags),
+        codec.text(run.parameters), codec.upstream_text(run.upstream), codec.text(run.labels), run.cache_key,
+        *codec.result_row(run.result),
     )  # fmt: skip
 
 
@@ -111,7 +113,37 @@ def counts(tx: Tx, flow_run_id: UUID) -> dict[str, int]:
     rows = tx.rows(
         "SELECT state_name, count(*) FROM task_run WHERE flow_run_id = ? GROUP BY state_name", (flow_run_id.bytes,)
     )
-    return dict(rows)  # type: ignore[arg-type]
+    return dict(rows)
+
+
+def outline(tx: Tx, flow_run_id: UUID) -> Iterator[Row]:
+    """Task runs of a flow run in the order they were created, one at a time, with only what a graph shows:
+    (id, name, task's name, parent_task_run_id, state_type, run_count, states, upstream), as they are stored."""
+    return tx.rows(
+        """SELECT id, name, task_name, parent_task_run_id, state_type, run_count, states, upstream
+        FROM task_run WHERE flow_run_id = ? ORDER BY id""",
+        (flow_run_id.bytes,),
+    )
+
+
+def names(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
+    """The names of runs and of their tasks; a run that is not recorded is left out."""
+    wanted = [id.bytes for id in ids]
+    found: dict[UUID, tuple[str, str]] = {}
+    for start in range(0, len(wanted), 500):
+        some = wanted[start : start + 500]
+        marks = ", ".join("?" * len(some))
+        for id, name, task_name in tx.rows(f"SELECT id, name, task_name FROM task_run WHERE id IN ({marks})", some):
+            found[UUID(bytes=bytes(id))] = (name, task_name)
+    return found
+
+
+def delete_some(tx: Tx, flow_run_id: UUID, limit: int) -> int:
+    """Deletes at most `limit` task runs of a flow run; how many there were."""
+    return tx.run(
+        "DELETE FROM task_run WHERE id IN (SELECT id FROM task_run WHERE flow_run_id = ? ORDER BY id LIMIT ?)",
+        (flow_run_id.bytes, limit),
+    )
 
 
 def delete(tx: Tx, ids: list[UUID]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class LoopThread:
-    """Started when first needed. All coroutines given to it share one loop, so they may share what belongs to a loop."""
+    """Started when first needed. All its coroutines share one loop, so they may share what belongs to a loop."""
 
     def __init__(self, name: str) -> None:
         self._name = name

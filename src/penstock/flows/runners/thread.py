@@ -75,7 +75,7 @@ class ThreadPoolTaskRunner:
             self._pool = self._loop = None
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.max_workers == self.max_workers  # type: ignore[attr-defined, no-any-return]
+        return type(other) is type(self) and other.max_workers == self.max_workers
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -1,0 +1,129 @@
+"""Which runs and which log lines are meant: the one filter language of the CLI, the API and the UI, as values.
+
+Law: a filter is data. What it means in SQL is in `store/filters.py`; nothing here knows a database, and what people type
+is turned into it here, with an error that names what could have been typed.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from .errors import PenstockError
+from .logs import LEVELS, LogLine
+from .states import NAMES, StateType
+
+
+class FilterError(PenstockError, ValueError):
+    """Text that cannot be used to choose runs or lines."""
+
+    code = "filter"
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Runs that fit all the fields that are given; a field that holds several values is fitted by any one of them.
+
+    `tags` is the exception: a run must have every one. `name_contains` ignores the case of ASCII letters. `after`
+    and `before` are about when the run was created; the first is included, the second is not. `state_names` are
+    those of `states.NAMES`.
+    """
+
+    flow_names: tuple[str, ...] = ()
+    task_names: tuple[str, ...] = ()
+    flow_run_id: UUID | None = None
+    name_contains: str | None = None
+    state_names: tuple[str, ...] = ()
+    state_types: tuple[StateType, ...] = ()
+    tags: tuple[str, ...] = ()
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def types(self) -> frozenset[StateType] | None:
+        """The types of state that are left by types and names together; None when any will do."""
+        named = frozenset(NAMES[name] for name in self.state_names) if self.state_names else None
+        typed = frozenset(self.state_types) if self.state_types else None
+        if named is None or typed is None:
+            return named if typed is None else typed
+        return named & typed
+
+
+class LogFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Lines at or above `level`, with `containing` in the message (the case of ASCII letters is ignored), of one task
+    run, or of those whose own or task's name is `task`."""
+
+    level: int = 0
+    containing: str | None = None
+    task_run_id: UUID | None = None
+    task: str | None = None
+
+    def fits(self, line: LogLine, names: tuple[str, ...] = ()) -> bool:
+        """Whether a line is meant; `names` are its task run's and its task's."""
+        return (
+            line.level >= self.level
+            and (self.task_run_id is None or line.task_run_id == self.task_run_id)
+            and (self.task is None or self.task in names)
+            and (self.containing is None or ascii_lower(self.containing) in ascii_lower(line.message))
+        )
+
+
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def ascii_lower(text: str) -> str:
+    """Lower case as databases see it."""
+    return text.translate(_LOWER)
+
+
+def state_name(text: str) -> str:
+    """The state's name as the engine writes it, from text in any case. Raises `FilterError` with the names there are."""
+    wanted = text.strip().lower()
+    for name in NAMES:
+        if name.lower() == wanted:
+            return name
+    raise FilterError(f"There is no state {text!r}; there are {', '.join(NAMES)}.")
+
+
+def state_type(text: str) -> StateType:
+    """A state's type from text in any case. Raises `FilterError` with the types there are."""
+    try:
+        return StateType(text.strip().upper())
+    except ValueError:
+        raise FilterError(f"There is no state type {text!r}; there are {', '.join(StateType)}.") from None
+
+
+def log_level(text: str) -> int:
+    """The number of a level given by name or number. Raises `FilterError` with the names there are."""
+    level = LEVELS.get(text.strip().upper())
+    if level is None and text.strip().isdecimal():
+        level = int(text)
+    if level is None:
+        raise FilterError(f"There is no log level {text!r}; there are {', '.join(LEVELS)}, and numbers.")
+    return level
+
+
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_SPAN = re.compile(r"(?:\d+[wdhms])+", re.IGNORECASE)
+_PART = re.compile(r"(\d+)([wdhms])", re.IGNORECASE)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """A moment in UTC: a span before `now` (`90s`, `30m`, `2h`, `1d`, `1d12h`) or an ISO date or time.
+
+    An ISO time without an offset is the wall clock's where the program runs. Raises `FilterError`.
+    """
+    text = text.strip()
+    try:
+        if _SPAN.fullmatch(text):
+            return (now - _span(text)).astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise FilterError(
+            f"{text!r} is not a time; write 90s, 30m, 2h or 1d for so long ago, or 2025-06-30 or 2025-06-30T21:31:00+02:00."
+        ) from None
+
+
+def _span(text: str) -> timedelta:
+    return sum((timedelta(**{_UNITS[unit.lower()]: int(count)}) for count, unit in _PART.findall(text)), timedelta())

@@ -1,0 +1,138 @@
+"""What a filter is in SQL: conditions with bound parameters, shaped so that an index answers them.
+
+Law: values are only ever bound. A list is asked for newest first, that is by falling id (ids are uuid7), a few rows at a
+time. Of the indexes that could serve, one *drives*: its column stands alone in the condition, every other column is
+written so that no index is considered for it, because without statistics a database guesses, and guesses badly for
+"the failed ones among a million". A driving column with several values becomes one small query a value, each of which
+an index answers in order; one query with IN would sort everything that fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+import msgspec
+
+from ..domain.filters import RunFilter
+from ..domain.states import CANCELLED, COMPLETED, CRASHED, FAILED, FINAL, StateType
+from . import codec
+from .contract import Value
+
+FLOW_RUN, TASK_RUN = "flow_run", "task_run"
+NEWEST_FIRST = "id DESC"
+
+Condition = tuple[str, list[Value]]
+
+# A partial index is used only where its own condition is said, word for word.
+_UNFINISHED = "state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
+_FAILURES = "state_type IN ('FAILED', 'CANCELLED', 'CRASHED')"
+_NOTHING: Condition = ("1 = 0", [])
+_to_json = msgspec.json.Encoder().encode
+
+
+def runs(filter: RunFilter, table: str, limit: int) -> Condition:
+    """The condition for the first `limit` runs of `table` in the order of `NEWEST_FIRST`."""
+    types = filter.types()
+    if types is not None and not types:
+        return _NOTHING
+    driver = _driver(filter, table, types)
+    rest = _rest(filter, table, types, driver)
+    if driver is None:
+        return _joined(rest)
+    column, values = driver
+    arms = [_joined([_driving(table, column, value), *rest]) for value in values]
+    if len(arms) == 1:
+        return arms[0]
+    arm = f"SELECT id FROM (SELECT id FROM {table} WHERE {{}} ORDER BY {NEWEST_FIRST} LIMIT ?) AS arm"
+    sql = " UNION ALL ".join(arm.format(where) for where, _ in arms)
+    return f"id IN ({sql})", [value for _, params in arms for value in (*params, limit)]
+
+
+def _driver(filter: RunFilter, table: str, types: frozenset[StateType] | None) -> tuple[str, list[Value]] | None:
+    """The column whose index answers, and its values; None for the primary key.
+
+    Runs that completed are most of all: any other state is the narrower choice.
+    """
+    states: tuple[str, list[Value]] | None = None if types is None else ("state_type", [*sorted(types)])
+    if table == FLOW_RUN:
+        if filter.flow_run_id is not None:
+            return "flow_run_id", [filter.flow_run_id.bytes]
+        if types is not None and COMPLETED not in types:
+            return states
+        return ("flow_name", [*dict.fromkeys(filter.flow_names)]) if filter.flow_names else states
+    if types is not None and not types & FINAL:
+        return states
+    if filter.flow_run_id is not None:
+        return "flow_run_id", [filter.flow_run_id.bytes]
+    return states if types is not None and COMPLETED not in types else None
+
+
+def _driving(table: str, column: str, value: Value) -> Condition:
+    sql = f"{column} = ?"
+    if table == TASK_RUN and column == "state_type":
+        sql += f" AND {_FAILURES if value in (FAILED, CANCELLED, CRASHED) else _UNFINISHED}"
+    return sql, [value]
+
+
+def _rest(
+    filter: RunFilter, table: str, types: frozenset[StateType] | None, driver: tuple[str, list[Value]] | None
+) -> list[Condition]:
+    """What every row is looked at for; `|| ''` keeps the database from choosing an index of the column."""
+    driving = None if driver is None else driver[0]
+    found: list[Condition] = []
+    if types is not None and driving != "state_type":
+        found.append(_any("state_type || ''", sorted(types)))
+    if filter.state_names:
+        found.append(_any("state_name", filter.state_names))
+    if filter.flow_names and driving != "flow_name":
+        found.append(_any("flow_name || ''", filter.flow_names) if table == FLOW_RUN else _of_flows(filter.flow_names))
+    if filter.task_names and table == TASK_RUN:
+        found.append(_any("task_name", filter.task_names))
+    if filter.flow_run_id is not None and driving != "flow_run_id":
+        found.append(("coalesce(flow_run_id, NULL) = ?", [filter.flow_run_id.bytes]))
+    if filter.name_contains:
+        found.append(("lower(name) LIKE lower(?) ESCAPE '!'", [contains(filter.name_contains)]))
+    # A tag as it stands in the JSON list, quotes and all. (The tag "," could be mistaken for what is between two.)
+    found.extend(("replace(tags, ?, '') <> tags", [_to_json(tag).decode()]) for tag in filter.tags)
+    if filter.after is not None:
+        found.append(("created >= ?", [codec.micros(filter.after)]))
+    if filter.before is not None:
+        found.append(("created < ?", [codec.micros(filter.before)]))
+    return found
+
+
+def _of_flows(names: tuple[str, ...]) -> Condition:
+    marks = ", ".join("?" * len(names))
+    sql = f"EXISTS (SELECT 1 FROM flow_run f WHERE f.id = task_run.flow_run_id AND f.flow_name IN ({marks}))"
+    return sql, [*names]
+
+
+def _any(column: str, values: Iterable[Value]) -> Condition:
+    params = [*values]
+    return f"{column} IN ({', '.join('?' * len(params))})", params
+
+
+def _joined(conditions: list[Condition]) -> Condition:
+    if not conditions:
+        return "1 = 1", []
+    return " AND ".join(sql for sql, _ in conditions), [value for _, params in conditions for value in params]
+
+
+def contains(text: str) -> str:
+    """The LIKE pattern (ESCAPE '!') for text that holds this text."""
+    return "%" + text.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
+
+
+def prefixed(digits: str) -> Condition:
+    """Ids that begin with these hexadecimal digits: a range of the primary key."""
+    return "id BETWEEN ? AND ?", [UUID(digits.ljust(32, "0")).bytes, UUID(digits.ljust(32, "f")).bytes]
+
+
+def suffixed(digits: str, table: str) -> Condition:
+    """Ids that end with these hexadecimal digits. All ids are looked at, and nothing else of the rows is."""
+    whole = [digits] if len(digits) % 2 == 0 else [f"{first:x}{digits}" for first in range(16)]
+    marks = ", ".join("?" * len(whole))
+    start = 17 - len(whole[0]) // 2
+    sql = f"id IN (SELECT id FROM {table} WHERE substr(id, {start}) IN ({marks}))"
+    return sql, [bytes.fromhex(each) for each in whole]
