@@ -20,6 +20,12 @@ from .services.rescue import rescue
 from .settings import Settings, current
 from .store.sqlite import SqliteStore
 
+
+class _Owner:
+    """multiprocessing wants something that its finalizers belong to."""
+
+
+_owner = _Owner()
 _lock = threading.Lock()
 _ledgers: dict[Path, LocalLedger] = {}
 # A process that works for another's run (a worker of the process task runner) reports to that one instead.
@@ -82,10 +88,16 @@ def disconnect() -> None:
 
 
 def _forget() -> None:
-    """In a forked child: the journal's thread and the database connection are the parent's; ours are opened anew."""
+    """In a forked child: ledgers stay, for runs hold on to them; each opens what it needs anew (journal, store).
+
+    A child of multiprocessing ends without Python's own end; it is asked to record what is waiting all the same.
+    """
     global _lock
     _lock = threading.Lock()
-    _ledgers.clear()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        # (It forgets finalizers when it begins, and calls what was registered for after a fork thereafter.)
+        util.register_after_fork(_owner, lambda _: util.Finalize(None, disconnect, exitpriority=100))
 
 
 atexit.register(disconnect)

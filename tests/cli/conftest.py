@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from penstock.cli.main import root
 from penstock.settings import refresh
 
+from .records import Records
+
 Run = Callable[..., Result]
 
 
@@ -29,3 +31,11 @@ def folder(tmp_path: Path, penstock_home: Path, monkeypatch: pytest.MonkeyPatch)
 def run() -> Run:
     """Run a command in this process: `run("config", "view").stdout`."""
     return lambda *arguments: CliRunner().invoke(root, arguments)
+
+
+@pytest.fixture
+def records(folder: Path) -> Iterator[Records]:
+    """The record of this test, to be written to."""
+    made = Records()
+    yield made
+    made.store.close()

@@ -1,7 +1,7 @@
 """Which runs and which log lines are meant: the one filter language of the CLI, the API and the UI, as values.
 
-Law: a filter is data. What it means in SQL is in `store/filters.py`; nothing here knows a database, and what people type
-is turned into it here, with an error that names what could have been typed.
+Law: a filter is data. What it means in SQL is in `store/filters.py`; nothing here knows a database. What people type is
+turned into it here, with an error that names what could have been typed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def ascii_lower(text: str) -> str:
 
 
 def state_name(text: str) -> str:
-    """The state's name as the engine writes it, from text in any case. Raises `FilterError` with the names there are."""
+    """The state's name as the engine writes it, from text in any case. Raises `FilterError` with all names."""
     wanted = text.strip().lower()
     for name in NAMES:
         if name.lower() == wanted:
@@ -121,7 +121,8 @@ def moment(text: str, now: datetime) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise FilterError(
-            f"{text!r} is not a time; write 90s, 30m, 2h or 1d for so long ago, or 2025-06-30 or 2025-06-30T21:31:00+02:00."
+            f"{text!r} is not a time; write 90s, 30m, 2h or 1d for so long ago, or an ISO date or time: 2025-06-30, "
+            "2025-06-30T21:31:00+02:00."
         ) from None
 
 

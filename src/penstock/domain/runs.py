@@ -18,6 +18,10 @@ from .states import FINAL, RUNNING, State, StateType
 # A run that is retried for ever must not grow for ever: its first states and its latest are kept.
 STATES_KEPT = 200
 
+# Named here: inside the classes below `dict` is their method, and what reads the annotations would find that.
+Texts = dict[str, str]
+Upstream = dict[str, tuple[UUID, ...]]
+
 
 class ResultRef(msgspec.Struct, frozen=True):
     """Where a run's value is, and how it was written; never the value itself.
@@ -65,12 +69,12 @@ class _Run(msgspec.Struct, kw_only=True):
     flow_run_id: UUID | None = None
     tags: tuple[str, ...] = ()
     # previews for people: parameter -> text
-    parameters: dict[str, str] = {}
+    parameters: Texts = {}
     # parameter -> the runs whose values went into it
-    upstream: dict[str, tuple[UUID, ...]] = {}
+    upstream: Upstream = {}
     run_count: int = 0
     result: ResultRef | None = None
-    labels: dict[str, str] = {}
+    labels: Texts = {}
 
     @property
     def state(self) -> State[Any]:

@@ -6,7 +6,6 @@ Sets and dicts are put in order first: their own order differs between processes
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from ..domain.errors import HashError
@@ -14,6 +13,8 @@ from ..domain.errors import HashError
 
 def stable_hash(*values: Any) -> str:
     """32 hex digits. Raises `HashError` for what cannot be hashed."""
+    import hashlib
+
     digest = hashlib.blake2b(digest_size=16)
     for value in values:
         _feed(digest, value, 0)
@@ -46,6 +47,8 @@ def _feed(digest: Any, value: Any, depth: int) -> None:
 
 
 def _digest_of(value: Any, depth: int) -> bytes:
+    import hashlib
+
     inner = hashlib.blake2b(digest_size=16)
     _feed(inner, value, depth)
     return inner.digest()

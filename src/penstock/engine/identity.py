@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 from functools import cache
-from pathlib import Path
 
 from ..domain.runs import Holder
 
@@ -35,7 +33,7 @@ def _holder(pid: int) -> Holder:
 def boot_id() -> str:
     """Differs after each start of the machine; empty where the system does not say."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return _read("/proc/sys/kernel/random/boot_id").strip()
     except OSError:
         return ""
 
@@ -43,14 +41,21 @@ def boot_id() -> str:
 def started(pid: int) -> str | None:
     """When a process started, in the system's own words; None when there is none (or only a zombie of it)."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = _read(f"/proc/{pid}/stat")
     except OSError:
-        return None if Path("/proc/self/stat").exists() else _started_by_ps(pid)
+        return None if os.path.exists("/proc/self/stat") else _started_by_ps(pid)
     # The name, in parentheses, may hold anything; the fields after it are numbers, but for the state.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else fields[19]
 
 
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 def _started_by_ps(pid: int) -> str | None:
+    import subprocess
+
     listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return listed.stdout.strip() or None

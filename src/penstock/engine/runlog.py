@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from datetime import datetime
 from typing import Any
@@ -38,11 +40,26 @@ def say(
     message = storable(cut(message, settings.logging_max_line_bytes))
     if logger is None:
         logger = TASK_RUNS if task_run_id is not None else FLOW_RUNS
-    record = LogLine(flow_run_id, task_run_id, context.next_seq(), moment, level, message, logger, file, line, function)
+    record = LogLine(
+        flow_run_id, task_run_id, context.next_seq() + _first_seq, moment, level, message, logger, file, line, function
+    )
     runtime.ledger.write(record)
     if settings.logging_to_console:
         source = ENGINE if logger == ENGINE else context.source
         console.show(moment, level, source, message, settings.logging_colors)
+
+
+# A forked child counts on where its parent stood; its numbers must be others. (They come after all of the parent's.)
+_first_seq = 0
+
+
+def _forget() -> None:
+    global _first_seq
+    _first_seq = os.getpid() << 32
+
+
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)
 
 
 def write_text(context: RunContext[Any], stream: str, text: str, caller: Any) -> None:

@@ -168,7 +168,7 @@ class Place(Protocol):
 class Post:
     """Where stops for one thread arrive."""
 
-    __slots__ = ("ident", "is_main", "armed", "frames", "_injected", "_lock", "_waiter", "place")
+    __slots__ = ("ident", "is_main", "armed", "frames", "_injected", "_lock", "_waiter", "inside", "place")
 
     def __init__(self) -> None:
         self.ident = threading.get_ident()
@@ -178,6 +178,8 @@ class Post:
         self._injected = False
         self._lock = threading.Lock()
         self._waiter: threading.Lock | None = None
+        # how deep in the engine this thread is; 0 between the items of a generator, when its consumer has the floor
+        self.inside = 0
         # this thread's place in a pool, which it lends to another while it waits for other runs
         self.place: Place | None = None
 
@@ -299,7 +301,11 @@ def shielded(fn: Callable[..., Returned], *args: Any) -> Returned:
     """Runs engine code that user code has called: no stop is raised inside it, but before and after it."""
     post = my_post()
     if not post.armed:
-        return fn(*args)
+        post.inside += 1
+        try:
+            return fn(*args)
+        finally:
+            post.inside -= 1
     post.disarm()
     try:
         post.check()
@@ -366,5 +372,6 @@ class Signals:
 
     def _on_interrupt(self, number: int, frame: Any) -> None:
         self._interrupted()
-        if my_post().armed:
+        post = my_post()
+        if post.armed or not post.inside:
             raise KeyboardInterrupt

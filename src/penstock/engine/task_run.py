@@ -6,7 +6,7 @@ question whether a cached value is there.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import msgspec
@@ -39,8 +39,8 @@ class TaskCall:
     """One call of a task: what goes into its script, and what came out."""
 
     __slots__ = (
-        "args", "cache_key", "context", "error", "future", "generator", "kwargs", "needs", "runtime", "state", "task",
-        "upstream", "value",
+        "args", "cache_key", "context", "crash", "error", "future", "generator", "kwargs", "needs", "remote", "runtime",
+        "state", "task", "upstream", "value",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,10 @@ class TaskCall:
         self.future: PenstockFuture[Any] | None = None
         self.cache_key: str | None = None
         self.generator: Any = None
+        # what has the task's function called elsewhere, whatever its colour, and gives its value
+        self.remote: Callable[..., Any] | None = None
+        # what `remote` raised because that elsewhere is gone, which is a crash and not a failure
+        self.crash: Exception | None = None
         if not self.needs:
             _name(self)
         _announce(self)
@@ -250,7 +254,9 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
             yield from _stop(call, scope)
         except Exception as error:
             call.error = error
-            yield from _retry_or_fail(call, attempts.failed_state(KIND, error, call.runtime.clock.now()))
+            now = call.runtime.clock.now()
+            crashed = make("Crashed", now, message=str(error)) if error is call.crash else None
+            yield from _retry_or_fail(call, attempts.failed_state(KIND, error, now), crashed=crashed)
         except GeneratorExit as error:  # nobody performs this script any more
             _enter(call, attempts.aborted_state(error, call.runtime.clock.now()))
             raise
@@ -270,6 +276,8 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
 
 def _user_code(call: TaskCall) -> Generator[Effect[Any], Any, Any]:
     task, context = call.task, call.context
+    if call.remote is not None:
+        return (yield Call(call.remote, call.args, call.kwargs, context, context.scope))
     code = Call(task.fn, call.args, call.kwargs, context, context.scope, task.isasync and not task.isgenerator)
     value = yield code
     if task.isgenerator:
@@ -371,8 +379,10 @@ def _stop(call: TaskCall, scope: Scope) -> Generator[Effect[Any], Any, None]:
         _enter(call, state)
 
 
-def _retry_or_fail(call: TaskCall, failed: State[Any], reported: bool = False) -> Generator[Effect[Any], Any, None]:
-    """The rules say whether a failed try is the last; then the run waits, or has ended."""
+def _retry_or_fail(
+    call: TaskCall, failed: State[Any], reported: bool = False, crashed: State[Any] | None = None
+) -> Generator[Effect[Any], Any, None]:
+    """The rules say whether a failed try is the last; then the run waits, or has ended (as `crashed`, if it was)."""
     task, context, run = call.task, call.context, call.context.run
     settings = call.runtime.settings
     retries = task.retries if task.retries is not None else settings.tasks_default_retries
@@ -381,7 +391,7 @@ def _retry_or_fail(call: TaskCall, failed: State[Any], reported: bool = False) -
         delay = attempts.retry_delay(
             task, run.run_count, settings.tasks_default_retry_delay_seconds, task.retry_jitter_factor
         )
-        wanted = yield from _wants_retry(call, failed)
+        wanted = yield from _wants_retry(call, crashed or failed)
     facts = Facts(attempts=run.run_count, retries=retries, retry_wanted=wanted, retry_delay=delay)
     decision = decide(Transition(run.state, failed), facts)
     assert call.error is not None
@@ -396,7 +406,7 @@ def _retry_or_fail(call: TaskCall, failed: State[Any], reported: bool = False) -
         return
     if not reported:
         attempts.report_failure(context, call.error, " - Retries are exhausted" if retries else "")
-    _enter(call, failed)
+    _enter(call, crashed or failed)
 
 
 def _wants_retry(call: TaskCall, failed: State[Any]) -> Generator[Effect[Any], Any, bool]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -28,8 +30,12 @@ class Timers:
 
     def __init__(self, clock: Clock = SYSTEM) -> None:
         self._clock = clock
-        self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: the timers are the parent's, and so was the thread."""
+        self._heap: list[tuple[float, int, Timer]] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -71,3 +77,5 @@ class Timers:
 
 
 TIMERS = Timers()
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=TIMERS.forget)

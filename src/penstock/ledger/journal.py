@@ -7,9 +7,12 @@ Nothing is dropped: while the record cannot be written, facts stay here and are 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,8 +22,11 @@ from .contract import Fact, Question, Reply
 
 Record = Callable[[Sequence[Fact], Sequence[Question]], list[Any]]
 
-LARGEST_BATCH = 4000
+LARGEST_BATCH = 2000
 RETRY_SECONDS = 0.25
+
+
+_open: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 
 class _Asked:
@@ -44,16 +50,30 @@ class Journal:
         self._record = record
         self._interval = interval
         self._limit = limit
+        self._closing = False
+        self._begin()
+        _open.add(self)
+
+    def _begin(self) -> None:
         self._entries: deque[Any] = deque()
         self._bell = threading.Event()
         self._hurry = threading.Event()
         self._room = threading.Condition()
         self._rung = False
-        self._closing = False
         self._trouble: RecordError | None = None
         self._lost = 0
-        self._thread = threading.Thread(target=self._work, name="penstock-journal", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def forget(self) -> None:
+        """In a forked child: what waits here is the parent's to record, and its thread is not in this process."""
+        self._begin()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="penstock-journal", daemon=True)
+                self._thread.start()
 
     def write(self, fact: Fact) -> None:
         """Takes a fact; waits while there is no room. Raises the `RecordError` that keeps the record from taking it."""
@@ -62,6 +82,8 @@ class Journal:
         # The flag is cleared before the queue is emptied, and read after it was filled: no fact is left unannounced.
         if not self._rung:
             self._rung = True
+            if self._thread is None:
+                self._start()
             self._bell.set()
         if len(entries) > self._limit:
             self._wait_for_room()
@@ -72,6 +94,8 @@ class Journal:
             raise StoreUnavailableError("The record was closed.")
         self._entries.append(_Asked(question, reply))
         self._rung = True
+        if self._thread is None:
+            self._start()
         self._hurry.set()
         self._bell.set()
 
@@ -94,7 +118,7 @@ class Journal:
 
     def close(self, patience: float = 10.0) -> int:
         """Records what is left; how many facts could not be. The thread ends."""
-        if not self._closing and self._thread.is_alive():
+        if not self._closing and self._thread is not None and self._thread.is_alive():
             self._closing = True
             self._hurry.set()
             self._bell.set()
@@ -186,3 +210,12 @@ class Journal:
                 answer = cause
             failed = isinstance(answer, BaseException)
             entry.reply(None if failed else answer, answer if failed else None)
+
+
+def _forget() -> None:
+    for journal in list(_open):
+        journal.forget()
+
+
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)

@@ -23,7 +23,10 @@ class Tx(Protocol):
         """Runs a statement; how many rows it changed."""
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], on_conflict: str) -> None:
-        """Inserts many rows in as few statements as the database likes; `on_conflict` is the clause's SQL."""
+        """Inserts many rows in as few statements as the database likes.
+
+        `on_conflict` is the clause's SQL; it must make a row that comes twice the same as one that comes once.
+        """
 
 
 class Store(Protocol):

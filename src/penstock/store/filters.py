@@ -1,7 +1,7 @@
 """What a filter is in SQL: conditions with bound parameters, shaped so that an index answers them.
 
-Law: values are only ever bound. A list is asked for newest first, that is by falling id (ids are uuid7), a few rows at a
-time. Of the indexes that could serve, one *drives*: its column stands alone in the condition, every other column is
+Law: values are only ever bound. A list is asked for newest first, that is by falling id (ids are uuid7), a few rows at
+a time. Of the indexes that could serve, one *drives*: its column stands alone in the condition, every other column is
 written so that no index is considered for it, because without statistics a database guesses, and guesses badly for
 "the failed ones among a million". A driving column with several values becomes one small query a value, each of which
 an index answers in order; one query with IN would sort everything that fits.

@@ -112,8 +112,9 @@ def flows(tx: Tx, limit: int, name: str | None = None) -> list[dict[str, Any]]:
             (SELECT count(*) FROM flow_run r WHERE r.flow_name = f.name),
             (SELECT r.created FROM flow_run r WHERE r.flow_name = f.name ORDER BY r.id DESC LIMIT 1) AS last,
             coalesce(b.failed, 0)
-            FROM flow f LEFT JOIN (SELECT flow_name, count(*) AS failed FROM flow_run
-                WHERE state_type IN ('FAILED', 'CRASHED') GROUP BY flow_name || '') b ON b.flow_name = f.name
+            FROM flow f LEFT JOIN (SELECT name, count(*) AS failed FROM
+                (SELECT flow_name || '' AS name FROM flow_run WHERE state_type IN ('FAILED', 'CRASHED')) AS bad
+                GROUP BY name) AS b ON b.name = f.name
             {where} ORDER BY coalesce((SELECT r.created FROM flow_run r WHERE r.flow_name = f.name
                 ORDER BY r.id DESC LIMIT 1), 0) DESC, f.name LIMIT ?""",
         (*params, limit),
@@ -147,10 +148,9 @@ def children(tx: Tx, id: UUID) -> list[UUID]:
 
 
 def outline(tx: Tx, parent_id: UUID) -> Iterator[Row]:
-    """Subflow runs in the order they were created, with only what a graph shows: the columns of `task_runs.outline`."""
+    """Subflow runs in the order they were created, one at a time: (id, flow's name, parent_task_run_id, state_type)."""
     return tx.rows(
-        """SELECT id, name, flow_name, parent_task_run_id, state_type, run_count, states, upstream
-        FROM flow_run WHERE flow_run_id = ? ORDER BY id""",
+        "SELECT id, flow_name, parent_task_run_id, state_type FROM flow_run WHERE flow_run_id = ? ORDER BY id",
         (parent_id.bytes,),
     )
 

@@ -100,7 +100,8 @@ def delete_some(tx: Tx, run_id: UUID, limit: int) -> int:
 
 
 def _where(run_id: UUID, filter: LogFilter, after: int, before: int | None) -> tuple[str, list[Value]]:
-    where, params = ["run_id = ?", "seq > ?"], [run_id.bytes, after]
+    where = ["run_id = ?", "seq > ?"]
+    params: list[Value] = [run_id.bytes, after]
     if before is not None:
         where.append("seq < ?")
         params.append(before)

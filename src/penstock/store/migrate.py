@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from ..domain.errors import SchemaVersionError
 from .contract import Tx
 
@@ -17,6 +15,8 @@ NEWEST = 1
 
 def scripts() -> list[tuple[int, str, str]]:
     """(number, name, SQL) in order."""
+    from importlib.resources import files
+
     found = [entry for entry in files(__package__).joinpath("migrations").iterdir() if entry.name.endswith(".sql")]
     return [(int(each.name[:4]), each.name, each.read_text()) for each in sorted(found, key=lambda each: each.name)]
 

@@ -6,16 +6,18 @@ may have known faults with several writers in WAL mode) and lets us choose how t
 
 Every statement gives the interpreter's lock away and must win it back, for up to 5 ms each time when the program is
 busy computing. So rows are written many to a statement (measured with a busy main thread: one row a statement
-1600 microseconds a row, 256 rows a statement 35).
+1600 microseconds a row, many rows a statement 35).
 """
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ from . import migrate
 from .contract import Row, Value
 
 APPLICATION = 0x50454E53  # "PENS": the file says whose it is
-LONGEST_STATEMENT = 256
+# Rows in one statement. A text of more than 16 kB would not be kept prepared.
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 LOCK_PATIENCE = 120.0
 CHECKPOINT_PAGES = 2000
 
@@ -52,15 +55,14 @@ class SqliteTx:
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], on_conflict: str) -> None:
         waiting = list(rows)
-        start, size = 0, LONGEST_STATEMENT
-        while start < len(waiting):
-            # Sizes are powers of two only: few distinct texts, each prepared once and then found in the cache.
-            while size > len(waiting) - start:
-                size //= 2
-            chunk = waiting[start : start + size]
+        for start in range(0, len(waiting), SIZES[-1]):
+            chunk = waiting[start : start + SIZES[-1]]
+            size = next(size for size in SIZES if size >= len(chunk))
+            # Few sizes mean few distinct texts, each prepared once and then found in the cache; what is missing to the
+            # size is filled with the last row again, which changes nothing: it conflicts with itself.
+            chunk.extend(chunk[-1:] * (size - len(chunk)))
             params = chunk[0] if size == 1 else [value for row in chunk for value in row]
             self._execute(_insert_sql(table, tuple(columns), size, on_conflict), params)
-            start += size
 
 
 _statements: dict[tuple[str, int, str], str] = {}
@@ -90,6 +92,8 @@ class SqliteStore:
         self._reading = threading.Lock()
         self._reader: apsw.Connection | None = None
         self._writer: apsw.Connection | None = None
+        self._closed = False
+        _open.add(self)
         with translated(path):
             _make_folder(path.parent)
             fresh = not path.exists()
@@ -99,7 +103,7 @@ class SqliteStore:
             self._prepare(self._writer)
 
     def _connect(self) -> apsw.Connection:
-        connection = apsw.Connection(str(self.path), statementcachesize=64)
+        connection = apsw.Connection(str(self.path), statementcachesize=96)
         connection.set_busy_handler(self._wait_for_lock(connection))
         return connection
 
@@ -148,21 +152,35 @@ class SqliteStore:
 
     @contextmanager
     def write(self) -> Iterator[SqliteTx]:
-        with self._writing, translated(self.path):
-            if self._writer is None:
-                raise StoreUnavailableError(f"The record {self.path} was closed.")
-            with self._transaction(self._writer, "BEGIN IMMEDIATE") as tx:
-                yield tx
+        with self._writing, translated(self.path), self._transaction(self._connected(), "BEGIN IMMEDIATE") as tx:
+            yield tx
 
     @contextmanager
     def read(self) -> Iterator[SqliteTx]:
-        with self._reading, translated(self.path):
-            if self._writer is None:
-                raise StoreUnavailableError(f"The record {self.path} was closed.")
-            if self._reader is None:
-                self._reader = self._connect()
-            with self._transaction(self._reader, "BEGIN") as tx:
-                yield tx
+        with self._reading, translated(self.path), self._transaction(self._connected_reader(), "BEGIN") as tx:
+            yield tx
+
+    def _connected(self) -> apsw.Connection:
+        """The writing connection; a forked child makes its own."""
+        if self._closed:
+            raise StoreUnavailableError(f"The record {self.path} was closed.")
+        if self._writer is None:
+            self._writer = self._connect()
+            self._prepare(self._writer)
+        return self._writer
+
+    def _connected_reader(self) -> apsw.Connection:
+        if self._closed:
+            raise StoreUnavailableError(f"The record {self.path} was closed.")
+        if self._reader is None:
+            self._reader = self._connect()
+        return self._reader
+
+    def forget(self) -> None:
+        """In a forked child: the connections are the parent's. They are not even closed, only never used again."""
+        _inherited.extend(each for each in (self._writer, self._reader) if each is not None)
+        self._writer = self._reader = None
+        self._writing, self._reading = threading.Lock(), threading.Lock()
 
     @contextmanager
     def _transaction(self, connection: apsw.Connection, begin: str) -> Iterator[SqliteTx]:
@@ -178,9 +196,9 @@ class SqliteStore:
 
     def changes(self) -> int:
         with self._reading, translated(self.path):
-            if self._reader is None:
-                self._reader = self._connect()
-            return int(self._reader.data_version())
+            # The pragma looks at the file; `Connection.data_version()` only tells what the last reading saw.
+            row = SqliteTx(self._connected_reader()).row("PRAGMA data_version")
+            return int(row[0]) if row else 0
 
     def close(self) -> None:
         with self._writing, self._reading:
@@ -188,6 +206,20 @@ class SqliteStore:
                 if connection is not None:
                     connection.close()
             self._reader = self._writer = None
+            self._closed = True
+
+
+_open: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+_inherited: list[apsw.Connection] = []
+
+
+def _forget() -> None:
+    for store in list(_open):
+        store.forget()
+
+
+with suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _make_folder(folder: Path) -> None:

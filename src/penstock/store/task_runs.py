@@ -117,11 +117,10 @@ def counts(tx: Tx, flow_run_id: UUID) -> dict[str, int]:
 
 
 def outline(tx: Tx, flow_run_id: UUID) -> Iterator[Row]:
-    """Task runs of a flow run in the order they were created, one at a time, with only what a graph shows:
-    (id, name, task's name, parent_task_run_id, state_type, run_count, states, upstream), as they are stored."""
+    """Task runs of a flow run in the order they were created, one at a time and with little of each:
+    (id, task's name, parent_task_run_id, state_type), as they are stored."""
     return tx.rows(
-        """SELECT id, name, task_name, parent_task_run_id, state_type, run_count, states, upstream
-        FROM task_run WHERE flow_run_id = ? ORDER BY id""",
+        "SELECT id, task_name, parent_task_run_id, state_type FROM task_run WHERE flow_run_id = ? ORDER BY id",
         (flow_run_id.bytes,),
     )
 

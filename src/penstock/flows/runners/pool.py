@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -22,6 +25,10 @@ class Pool:
     def __init__(self, limit: int | None, name: str) -> None:
         self._limit = limit or 10_000
         self._name = name
+        self._begin()
+        _open.add(self)
+
+    def _begin(self) -> None:
         self._jobs: deque[Callable[[], None]] = deque()
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)
@@ -32,6 +39,10 @@ class Pool:
         self._taken_at = 0.0
         self._watching = False
         self._closed = False
+
+    def forget(self) -> None:
+        """In a forked child: its threads are not in this process, and its jobs are the parent's."""
+        self._begin()
 
     def put(self, job: Callable[[], None]) -> None:
         """Queues a job; a thread for it is found, started, or waited for."""
@@ -98,6 +109,18 @@ class Pool:
             job()
             if place.lost:
                 return
+
+
+_open: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def _forget() -> None:
+    for pool in list(_open):
+        pool.forget()
+
+
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)
 
 
 class _Place:

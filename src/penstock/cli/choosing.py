@@ -1,0 +1,56 @@
+"""Options with which people choose runs, and the filter they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from penstock.cli import shown
+from penstock.domain import filters
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+HINT = "write a Python function, put @penstock.flow above it, and call it: `python my_flow.py`"
+
+
+def limit_option(default: int) -> Callable[[F], F]:
+    return click.option(
+        "--limit", type=click.IntRange(min=1), default=default, show_default=True, help="List so many at most."
+    )
+
+
+def state_options(command: F) -> F:
+    """Adds `--state` and `--state-type`, passed as `states` and `state_types`."""
+    command = click.option(
+        "--state-type", "state_types", multiple=True, metavar="TYPE", help="In a state of this type (FAILED, …)."
+    )(command)
+    return click.option(
+        "--state", "states", multiple=True, metavar="NAME", help="In the state of this name (Failed, TimedOut, …)."
+    )(command)
+
+
+def run_filter(
+    states: tuple[str, ...],
+    state_types: tuple[str, ...],
+    after: str | None = None,
+    before: str | None = None,
+    **more: Any,
+) -> filters.RunFilter:
+    """The filter that the options mean. Raises `FilterError`."""
+    now = shown.now()
+    return filters.RunFilter(
+        state_names=tuple(dict.fromkeys(map(filters.state_name, states))),
+        state_types=tuple(dict.fromkeys(map(filters.state_type, state_types))),
+        after=None if after is None else filters.moment(after, now),
+        before=None if before is None else filters.moment(before, now),
+        **more,
+    )
+
+
+def nothing(kind: str, filter: filters.RunFilter | None = None) -> str:
+    """What to say instead of an empty table."""
+    if filter is not None and filter != filters.RunFilter():
+        return f"No {kind} fit."
+    return f"There are no {kind} yet. To make the first: {HINT}"

@@ -1,0 +1,94 @@
+"""A run's tree as text, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from penstock.cli import shown
+from penstock.services.graph import FLOW_RUN, UPSTREAM_NAMED, Fold, Node
+
+Line = tuple[str, Node | Fold, str]
+
+
+def lines(root: Node, now: datetime) -> Iterator[Line]:
+    """The tree depth-first: for each line its branches, what it is about, and what it says after the glyph."""
+    # What is to be drawn, the next one last: (the branches of those below, the branches of itself, the thing).
+    waiting: list[tuple[str, str, Node | Fold]] = [("", "", root)]
+    while waiting:
+        below, branches, item = waiting.pop()
+        yield branches, item, text_of(item, now)
+        if isinstance(item, Node):
+            inner: list[Node | Fold] = [*item.children, *item.folds]
+            for place, each in reversed(list(enumerate(inner))):
+                last = place == len(inner) - 1
+                waiting.append((below + ("    " if last else "│   "), below + ("└── " if last else "├── "), each))
+
+
+def text(root: Node, now: datetime) -> Iterable[str]:
+    """The tree's lines as plain text."""
+    for branches, item, said in lines(root, now):
+        yield f"{branches}{shown.glyph(item.state.type)} {said}" if isinstance(item, Node) else f"{branches}{said}"
+
+
+def text_of(item: Node | Fold, now: datetime) -> str:
+    """What a line says of a run (without its glyph), or of those that are folded."""
+    if isinstance(item, Fold):
+        more = shown.count_of(item.count, "more run")
+        return f"… {more} of {shown.one_line(item.of)!r}: {shown.tally(item.states)}"
+    parts = [shown.one_line(item.name)]
+    if item.kind == FLOW_RUN:
+        parts.append(f"({shown.one_line(item.of)})")
+    if not item.state.is_completed() or item.state.name != "Completed":
+        parts.append(shown.one_line(item.state.name))
+    span = shown.run_time(item.started, item.ended, now)
+    if span is not None:
+        parts.append(shown.duration(span))
+    if item.retries:
+        parts.append("1 retry" if item.retries == 1 else f"{item.retries:,} retries")
+    if item.upstream_names:
+        parts.append(f"← {_upstream(item)}")
+    return "  ".join(parts)
+
+
+def _upstream(node: Node) -> str:
+    names = ", ".join(map(shown.one_line, node.upstream_names))
+    more = len(node.upstream_ids()) - UPSTREAM_NAMED
+    return names if more <= 0 else f"{names} and {more:,} more"
+
+
+def document(root: Node) -> dict[str, Any]:
+    """The tree as nested JSON; written from the leaves up, so that depth costs no stack."""
+    made: dict[int, dict[str, Any]] = {}
+    waiting = [root]
+    for node in waiting:  # grows while we walk it: parents first
+        waiting.extend(node.children)
+    for node in reversed(waiting):
+        made[id(node)] = _node(node) | {
+            "children": [made.pop(id(child)) for child in node.children],
+            "folded": [_fold(fold) for fold in node.folds],
+        }
+    return made[id(root)]
+
+
+def _node(node: Node) -> dict[str, Any]:
+    state = node.state
+    ended = node.ended
+    return {
+        "kind": node.kind,
+        "id": node.id,
+        "name": node.name,
+        f"{'flow' if node.kind == FLOW_RUN else 'task'}_name": node.of,
+        "state_type": state.type,
+        "state_name": state.name,
+        "state_message": state.message,
+        "start_time": node.started,
+        "end_time": ended,
+        "run_count": node.run_count,
+        "upstream": node.upstream,
+    }
+
+
+def _fold(fold: Fold) -> dict[str, Any]:
+    return {"kind": fold.kind, "of": fold.of, "count": fold.count, "state_types": dict(fold.states)}

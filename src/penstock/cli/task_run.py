@@ -1,0 +1,113 @@
+"""`penstock task-run`: list task runs and look into one."""
+
+from __future__ import annotations
+
+import click
+
+from penstock.cli import choosing, details, shown
+from penstock.cli.log_lines import Printer, choose, line_filter, log_options, print_pages
+from penstock.cli.output import JSON, output_option, print_json, print_table, remark
+from penstock.connect import open_store
+from penstock.domain.runs import TaskRun
+from penstock.services import reading
+from penstock.store.contract import Store
+
+
+@click.group("task-run")
+def task_run() -> None:
+    """View task runs."""
+
+
+@task_run.command()
+@click.option("--flow-run", metavar="ID", help="Task runs of this flow run (id, part of it, or name).")
+@click.option("--task-name", "task_names", multiple=True, metavar="NAME", help="Runs of this task.")
+@choosing.state_options
+@click.option("--name", "name", metavar="TEXT", help="Runs with this text in their names.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Runs with this tag (given again: with all of them).")
+@choosing.limit_option(15)
+@output_option
+def ls(
+    flow_run: str | None,
+    task_names: tuple[str, ...],
+    states: tuple[str, ...],
+    state_types: tuple[str, ...],
+    name: str | None,
+    tags: tuple[str, ...],
+    limit: int,
+    output: str,
+) -> None:
+    """List task runs, the newest first.
+
+    Different options narrow the list together; an option given several times widens it.
+    """
+    store = open_store()
+    filter = choosing.run_filter(
+        states,
+        state_types,
+        flow_run_id=None if flow_run is None else reading.find_flow_run(store, flow_run).id,
+        task_names=task_names,
+        name_contains=name or None,
+        tags=tags,
+    )
+    runs = reading.list_task_runs(store, filter, limit)
+    if output == JSON:
+        print_json(shown.documents(runs))
+    elif runs:
+        _print_runs(store, runs)
+    else:
+        remark(choosing.nothing("task runs", filter))
+
+
+def _print_runs(store: Store, runs: list[TaskRun]) -> None:
+    now = shown.now()
+    above = reading.name_flow_runs(store, [run.flow_run_id for run in runs if run.flow_run_id is not None])
+    names = {id: run.name for id, run in above.items()}
+    rows = [
+        (
+            run.id,
+            shown.one_line(names.get(run.flow_run_id, str(run.flow_run_id)) if run.flow_run_id else ""),
+            shown.one_line(run.name),
+            shown.state_cell(run.state),
+            shown.relative(run.state.timestamp, now),
+            shown.duration(shown.run_time(run.start_time, run.end_time, now)),
+        )
+        for run in runs
+    ]
+    print_table(("ID", "Flow run", "Name", "State", "When", "Duration"), rows)
+
+
+@task_run.command()
+@click.argument("id")
+@output_option
+def inspect(id: str, output: str) -> None:
+    """Show everything known of a task run. ID is its id, or the beginning or end of it."""
+    store = open_store()
+    run = reading.find_task_run(store, id)
+    if output == JSON:
+        print_json(shown.document(run))
+        return
+    above = [] if run.flow_run_id is None else [run.flow_run_id]
+    details.show_task_run(run, next(iter(reading.name_flow_runs(store, above).values()), None))
+
+
+@task_run.command()
+@click.argument("id")
+@log_options
+@output_option
+def logs(
+    id: str,
+    head: int | None,
+    tail: int | None,
+    count: int | None,
+    reverse: bool,
+    level: str | None,
+    grep: str | None,
+    output: str,
+) -> None:
+    """Show what a task run wrote. JSON is one object a line."""
+    store = open_store()
+    run = reading.find_task_run(store, id)
+    filter = line_filter(level, grep, task_run_id=run.id)
+    # Inside a flow run the lines of all are one log, so that their order is known; a task of its own has its own.
+    pages = choose(store, run.flow_run_id or run.id, filter, head, tail, count, reverse)
+    print_pages(pages, Printer(store, run, output))

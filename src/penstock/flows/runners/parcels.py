@@ -1,0 +1,297 @@
+"""What travels between a run's process and its workers: functions, arguments, values and exceptions, as bytes.
+
+Functions and classes of modules travel by their names; those of the program itself (`__main__`), of a notebook, or
+made inside functions, travel whole. So a worker never has to run the program's main module again.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import io
+import pickle
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from types import FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+import msgspec
+
+from ...domain.errors import SerializationError
+from ...domain.runs import FlowRun, TaskRun
+from ..flow import Flow
+from ..task import Task
+from .thread import ThreadPoolTaskRunner
+
+# The first byte of a message says what it is.
+LEDGER, READY, ANSWER, WHERE = b"L", b"R", b"A", b"W"  # from the worker
+REPLY, STOP = b"L", b"S"  # to the worker
+INSTEAD = "run it in threads (ThreadPoolTaskRunner), which share the memory of the flow"
+
+
+class Welcome(msgspec.Struct):
+    """The first thing a worker is told: to be like the process it works for."""
+
+    path: list[str]
+    argv: list[str]
+    python_path: str | None
+
+
+class FlowFacts(msgspec.Struct):
+    """What a task can know of its flow run. `parameters` are pickled, where they are small and can be."""
+
+    run: FlowRun
+    log_prints: bool
+    parameters: bytes | None
+
+
+class TaskFacts(msgspec.Struct):
+    """What makes a task: the options that can be sent, and its function, pickled."""
+
+    name: str
+    task_key: str
+    version: str | None
+    tags: tuple[str, ...]
+    retries: int | None
+    timeout_seconds: float | None
+    fn: bytes
+
+
+class Job(msgspec.Struct):
+    """A call for a worker; the arguments follow it, pickled, as a message of their own.
+
+    What the worker knows already is left out (None). `forget`: it may forget the tasks it knows. `modules` are files
+    of modules that are loaded here and that an import would not find.
+    """
+
+    number: int
+    run: TaskRun
+    log_prints: bool
+    tags: frozenset[str]
+    task_number: int
+    task: TaskFacts | None
+    flow: FlowFacts | None
+    in_flow: bool
+    settings: dict[str, str] | None
+    modules: dict[str, str]
+    forget: bool
+
+
+class Answer(msgspec.Struct):
+    """What became of a job; the value or the exception follows it, pickled, as a message of its own.
+
+    `kind` is value, error, unsendable (the value cannot be pickled) or unreadable (the job could not be unpickled);
+    `text` a traceback, or why. `spent`: code of the job is still running, so the worker must go.
+    """
+
+    number: int
+    kind: str
+    text: str = ""
+    type_name: str = ""
+    tally: dict[str, int] = {}
+    spent: bool = False
+
+
+class StopOrder(msgspec.Struct):
+    """Job `number` is to stop."""
+
+    number: int
+    reason: str
+    message: str
+
+
+encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Tasks and flows of modules go by their names, like other functions do; `modules` are those that were named."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=5)
+        self.modules: set[str] = set()
+
+    def reducer_override(self, value: Any) -> Any:
+        kind = type(value)
+        if isinstance(value, Task | Flow):
+            self.modules.add(value.__module__)
+            return (_find, place) if (place := _place_of(value)) else _copied(value)
+        if isinstance(value, ThreadPoolTaskRunner):
+            return kind, (value.max_workers,)
+        if kind is FunctionType:
+            self.modules.add(value.__module__ or "")
+            if place := _place_of(value):
+                return _find_function, place
+        elif kind is ModuleType:
+            self.modules.add(value.__name__)
+        elif isinstance(value, type):
+            self.modules.add(value.__module__)
+        return super().reducer_override(value)
+
+
+def _copied(value: Any) -> Any:
+    """A task or a flow without what it made for itself meanwhile."""
+    state = {name: part for name, part in value.__dict__.items() if name not in ("bind", "_validator")}
+    return copyreg.__newobj__, (type(value),), state  # type: ignore[attr-defined]
+
+
+def _place_of(value: Any) -> tuple[str, str] | None:
+    """Module and name under which a task or a flow (or the one that a function was made into) is found."""
+    module, name = value.__module__, value.__qualname__
+    if module == "__main__" or module not in sys.modules or "<" in name:
+        return None
+    try:
+        found = _find(module, name)
+    except (ImportError, AttributeError):
+        return None
+    if isinstance(value, FunctionType):
+        return (module, name) if isinstance(found, Task | Flow) and found.fn is value else None
+    return (module, name) if found is value else None
+
+
+def _find(module: str, name: str) -> Any:
+    __import__(module)
+    return functools.reduce(getattr, name.split("."), sys.modules[module])
+
+
+def _find_function(module: str, name: str) -> Any:
+    return _find(module, name).fn
+
+
+def dumps(value: Any) -> tuple[bytes, dict[str, str]]:
+    """The bytes, and the files of the modules they name that an import would not find."""
+    file = io.BytesIO()
+    pickler = _Pickler(file)
+    pickler.dump(value)
+    return file.getvalue(), {name: found for name in pickler.modules if (found := _file_to_load(name))}
+
+
+@functools.cache
+def _file_to_load(name: str) -> str | None:
+    """The file of a module that was loaded from outside the path, by a test runner or by file; None for others."""
+    file: str | None = getattr(sys.modules.get(name), "__file__", None)
+    if name == "__main__" or file is None:
+        return None
+    path = None
+    spec: ModuleSpec | None = None
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:count]), path)
+        if spec is None:
+            return file
+        path = spec.submodule_search_locations
+    return None if spec is None or spec.origin == file else file
+
+
+def loads(data: bytes) -> Any:
+    return pickle.loads(data)
+
+
+def pack_task(task: Any) -> tuple[TaskFacts, dict[str, str]]:
+    """Raises `SerializationError` for a function that cannot be sent."""
+    try:
+        fn, modules = dumps(task.fn)
+    except Exception as error:
+        raise SerializationError(
+            f"Task {task.name!r} cannot be sent to a worker process: something that its function uses cannot be "
+            f"pickled ({words(error)}). Put the task into a module of its own, which workers import, or {INSTEAD}."
+        ) from error
+    facts = TaskFacts(task.name, task.task_key, task.version, tuple(task.tags), task.retries, task.timeout_seconds, fn)
+    return facts, modules
+
+
+def pack_arguments(task: Any, args: Any, kwargs: Any, parameters: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
+    """Raises `SerializationError` that names the parameter whose value cannot be sent."""
+    try:
+        return dumps((tuple(args), kwargs))
+    except Exception as error:
+        for name, value in parameters.items():
+            try:
+                dumps(value)
+            except Exception as cause:
+                raise SerializationError(
+                    f"Parameter {name!r} of task {task.name!r} is a {type_name(value)} that cannot be sent to a "
+                    f"worker process ({words(cause)}). Make it inside the task, or {INSTEAD}."
+                ) from cause
+        raise SerializationError(
+            f"The arguments of task {task.name!r} cannot be sent to a worker process ({words(error)})."
+        ) from error
+
+
+def refused_result(task: Any, answer: Answer) -> SerializationError:
+    """For an answer that is not `value`, though the code was."""
+    if answer.kind == "unreadable":
+        return SerializationError(
+            f"The call of task {task.name!r} cannot be unpickled in a worker process ({answer.text}). Workers see the "
+            f"same sys.path; is something it needs made by this program only? Else {INSTEAD}."
+        )
+    return SerializationError(
+        f"Task {task.name!r} was run, but its result is a {answer.type_name} that cannot be sent back from the worker "
+        f"process ({answer.text}). Return something that can be pickled, or {INSTEAD}."
+    )
+
+
+def unpack_value(task: Any, data: bytes) -> Any:
+    """Raises `SerializationError`."""
+    try:
+        return loads(data)
+    except Exception as error:
+        raise SerializationError(
+            f"Task {task.name!r} was run, but its result cannot be unpickled here ({words(error)})."
+        ) from error
+
+
+def pack_error(error: BaseException) -> bytes:
+    """An exception with its cause; where pickling it as such does not work, its class and what it holds.
+
+    Many exception classes cannot be rebuilt from their `args`, which is what pickle tries. Empty if nothing works.
+    """
+    cause = error.__cause__
+    for part in ((error, cause), (error, None), (_Bare(error), None)):
+        try:
+            data, _ = dumps(part)
+            loads(data)
+        except Exception:
+            continue
+        return data
+    return b""
+
+
+class _Bare:
+    """An exception as its parts."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.kind, self.args, self.state = type(error), error.args, dict(error.__dict__)
+
+    def rebuild(self) -> BaseException:
+        error = self.kind.__new__(self.kind, *self.args)
+        error.args = self.args
+        error.__dict__.update(self.state)
+        return error
+
+
+def unpack_error(answer: Answer, data: bytes) -> BaseException:
+    """The exception, with the worker's traceback as a note; a RuntimeError that tells of one that could not be sent."""
+    try:
+        error, cause = loads(data)
+        if isinstance(error, _Bare):
+            error = error.rebuild()
+        if cause is not None:
+            error.__cause__ = cause
+    except Exception:
+        error = RuntimeError(
+            f"A worker process raised {answer.type_name}, an exception that cannot be sent to another process. "
+            "Its traceback is below."
+        )
+    if answer.text:
+        error.add_note(f"In the worker process:\n{answer.text}")
+    return error  # type: ignore[no-any-return]
+
+
+def words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,81 @@
+"""Tasks in processes: for work that needs a processor of its own, and code that must be stoppable whatever it does."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import os
+from typing import TYPE_CHECKING
+
+from ...domain.errors import ConfigurationError
+from ...settings import current
+from .thread import ThreadPoolTaskRunner, quietly
+
+if TYPE_CHECKING:
+    from ...engine.task_run import TaskCall
+    from .pool import Pool
+    from .workers import Workers
+
+
+class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
+    """Runs submitted tasks in worker processes, which are started when first needed and kept while the flow runs.
+
+    `max_workers`: how many at the same time (default: the setting PENSTOCK_TASK_RUNNER_PROCESS_POOL_MAX_WORKERS, else
+    as many as there are processors).
+
+    Only the call of a task's function is made in the worker; states, retries, caching and hooks stay with the flow.
+    Arguments and results are pickled. A task of a module uses the module as the worker imports it; one of the program
+    itself is sent with the globals it uses, as they are when it is submitted for the first time. A script needs no
+    `if __name__ == "__main__"`. Code that does not stop when it is told to (a timeout, a cancellation, Ctrl-C) is
+    killed with all processes it started; so is a worker whose flow's process is gone. A worker that dies makes its
+    task run Crashed (it is retried like a failed one), and another takes its place.
+
+    Example::
+
+        @flow(task_runner=ProcessPoolTaskRunner(max_workers=4))
+        def crunch(files: list[str]) -> list[int]:
+            return count_words.map(files).result()
+    """
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        super().__init__(max_workers)
+        self._workers: Workers | None = None
+
+    def _start(self, call: TaskCall, context: contextvars.Context) -> None:
+        from ...engine import blocking
+        from ...engine.task_run import run_task
+
+        pool = self._pool or self._make_pool()
+        assert self._workers is not None
+        call.remote = functools.partial(self._workers.perform, call)
+        pool.put(lambda: quietly(context, blocking.run, run_task(call)))
+
+    def _make_pool(self) -> Pool:
+        from .pool import Pool
+        from .workers import Workers
+
+        if os.name != "posix":
+            raise ConfigurationError(
+                "ProcessPoolTaskRunner needs a POSIX system (Linux, macOS). Here, use ThreadPoolTaskRunner."
+            )
+        with self._lock:
+            if self._pool is None:
+                self._workers = Workers()
+                limit = self.max_workers or current().task_runner_process_pool_max_workers or _processors()
+                self._pool = Pool(limit, "penstock-task")
+            return self._pool
+
+    def close(self) -> None:
+        with self._lock:
+            workers, self._workers = self._workers, None
+        super().close()
+        if workers is not None:
+            workers.close()
+
+
+def _processors() -> int:
+    """Those that this process may use, which in a container are fewer than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1

@@ -1,0 +1,333 @@
+"""What a worker process does: takes calls of tasks from a pipe and makes them, each as a run of its own, until the pipe
+is closed. Started by `workers.Worker` as `python -m penstock.flows.runners.worker_process`.
+
+Law: user code runs on the main thread, where a signal reaches it whatever it does. A thread beside it listens: it
+tells the run to stop, and ends the process when the one that it works for is gone. Nothing is written to the record
+here; it all goes up the pipe (`ledger.piped`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ... import connect
+from ...engine import attempts, blocking, console
+from ...engine.context import FlowRunContext, TaskRunContext, current_tags
+from ...engine.effects import Call, Effect, Join
+from ...engine.parameters import bind
+from ...engine.runlog import finish_text
+from ...engine.runtime import Runtime
+from ...engine.stopping import Scope, Signals, Stop, StopDelivered, shielded
+from ...ledger.piped import CountRun, PipedLedger
+from ...settings import current, temporary_settings
+from .. import capture
+from ..flow import Flow
+from ..task import Task
+from . import parcels
+from .parcels import Answer, FlowFacts, Job, StopOrder, TaskFacts, Welcome
+from .thread import ThreadPoolTaskRunner
+
+# How long a worker that has nothing to do may take to end when the process it worked for is gone.
+PATIENCE = 1.0
+
+_decode_job = msgspec.msgpack.Decoder(Job).decode
+
+
+class FlowAbove(FlowRunContext):
+    """The flow run of the task, which runs in another process and numbers the runs of its tasks there."""
+
+    __slots__ = ()
+
+    def number(self, name: str) -> int:
+        ledger: Any = self.runtime.ledger
+        if ledger.instead is not None:
+            return super().number(name)
+        return ledger.ask(CountRun(name))  # type: ignore[no-any-return]
+
+
+class Strangers:
+    """Finds modules that the flow's process has loaded from outside the path, by the files it named."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name in self.files:
+            return spec_from_file_location(name, self.files[name])
+        for other, file in self.files.items():
+            if other.startswith(f"{name}."):
+                levels = other.count(".") - name.count(".") - (not file.endswith("__init__.py"))
+                return _package(name, Path(file).parents[levels])
+        return None
+
+
+def _package(name: str, folder: Path) -> ModuleSpec | None:
+    """A package that such a module is in."""
+    file = folder / "__init__.py"
+    if file.exists():
+        return spec_from_file_location(name, file, submodule_search_locations=[str(folder)])
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    return spec
+
+
+class Process:
+    """This process: its pipes, what it was told, and the job it is at."""
+
+    def __init__(self, line: Connection[Any, Any], jobs: Connection[Any, Any]) -> None:
+        self._line = line
+        self._jobs = jobs
+        self._lock = threading.Lock()
+        self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER + data), shielded)
+        self._strangers = Strangers()
+        self._tasks: dict[int, Task[Any, Any]] = {}
+        self._flow: FlowFacts | None = None
+        self._settings = contextlib.ExitStack()
+        self._number = 0
+        self._scope: Scope | None = None
+
+    def serve(self) -> None:
+        """Does jobs until there are no more."""
+        self._become(msgspec.msgpack.decode(self._jobs.recv_bytes(), type=Welcome))
+        connect.give(self._ledger)
+        console.MOST_HELD = 1  # a line is shown at once: this process may be killed any moment
+        threading.Thread(target=self._listen, name="penstock-worker-listener", daemon=True).start()
+        with capture.threads(), Signals(self._interrupted):
+            self._send(parcels.READY)
+            while True:
+                try:
+                    job, arguments = _decode_job(self._jobs.recv_bytes()), self._jobs.recv_bytes()
+                except (EOFError, OSError):
+                    return
+                answer, payload = self._do(job, arguments)
+                self._send(parcels.ANSWER + parcels.encode(answer), payload)
+
+    def forsake(self) -> None:
+        """In a forked child: what it says would mix with what the worker says, so it goes to the record itself."""
+        self._ledger.instead = lambda: connect.local_ledger(current())
+        self._lock = threading.Lock()
+        for connection in (self._line, self._jobs):
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def _become(self, welcome: Welcome) -> None:
+        sys.path[:] = welcome.path
+        sys.argv[:] = welcome.argv
+        sys.meta_path.append(self._strangers)
+        if welcome.python_path is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = welcome.python_path
+
+    def _send(self, *messages: bytes) -> None:
+        with self._lock:
+            for message in messages:
+                self._line.send_bytes(message)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                message = self._line.recv_bytes()
+                if message[:1] == parcels.STOP:
+                    self._stop(msgspec.msgpack.decode(message[1:], type=StopOrder))
+                else:
+                    self._ledger.answered(message[1:])
+        except (EOFError, OSError):
+            if self._scope is None:
+                time.sleep(PATIENCE)
+            _end_all()
+
+    def _stop(self, order: StopOrder) -> None:
+        scope = self._scope
+        if scope is not None and self._number == order.number:
+            scope.request(Stop(order.reason, order.message))
+            if scope.where:
+                self._send(parcels.WHERE + scope.where.encode("utf-8", "replace"))
+
+    def _interrupted(self) -> None:
+        """Somebody sent SIGINT to this very process."""
+        if self._scope is not None:
+            self._scope.request(Stop("interrupt", "Interrupted by SIGINT."))
+
+    def _do(self, job: Job, arguments: bytes) -> tuple[Answer, bytes]:
+        self._scope, self._number = Scope(), job.number
+        before = set(threading.enumerate())
+        try:
+            try:
+                self._learn(job)
+            except Exception as error:
+                return Answer(job.number, "unreadable", parcels.words(error)), b""
+            answer, payload = contextvars.copy_context().run(self._perform, job, arguments)
+            if self._scope.stop is not None:
+                answer.spent = any(_still_runs(thread) for thread in threading.enumerate() if thread not in before)
+            return answer, payload
+        finally:
+            self._scope = None
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):
+                    stream.flush()
+
+    def _perform(self, job: Job, arguments: bytes) -> tuple[Answer, bytes]:
+        try:
+            task = self._tasks[job.task_number]
+            args, kwargs = parcels.loads(arguments)
+            context = self._context(job, task)
+            context.parameters = bind(task, args, kwargs)
+        except Exception as error:
+            return Answer(job.number, "unreadable", parcels.words(error)), b""
+        flow = context.flow_context
+        try:
+            value = blocking.run(_run(task, args, kwargs, context))
+        except BaseException as raised:
+            meant = _meant(raised, context)
+            answer = Answer(job.number, "error", attempts.user_traceback(meant), attempts.describe(meant))
+            payload = parcels.pack_error(meant)
+        else:
+            answer, payload = _packed(job.number, value)
+        finish_text(context)
+        if flow is not None:
+            flow.task_runner.close()
+            answer.tally = dict(flow.tally)
+        return answer, payload
+
+    def _learn(self, job: Job) -> None:
+        self._strangers.files.update(job.modules)
+        if job.settings is not None:
+            self._settings.close()
+            self._settings.enter_context(temporary_settings(job.settings))
+        if job.flow is not None:
+            self._flow = job.flow
+        if job.forget:
+            self._tasks.clear()
+        if job.task is not None:
+            self._tasks[job.task_number] = _task_of(job.task)
+
+    def _context(self, job: Job, task: Task[Any, Any]) -> TaskRunContext:
+        runtime = connect.runtime()
+        above = _flow_above(self._flow, runtime) if job.in_flow and self._flow is not None else None
+        context = TaskRunContext(job.run, runtime, above, job.log_prints, task)
+        context.scope = self._scope
+        current_tags.set(job.tags)
+        if job.log_prints:
+            capture.streams()
+        return context
+
+
+def _task_of(facts: TaskFacts) -> Task[Any, Any]:
+    task = Task(
+        parcels.loads(facts.fn),
+        name=facts.name,
+        version=facts.version,
+        tags=facts.tags,
+        retries=facts.retries,
+        timeout_seconds=facts.timeout_seconds,
+    )
+    task.task_key = facts.task_key
+    return task
+
+
+def _flow_above(facts: FlowFacts, runtime: Runtime) -> FlowAbove:
+    """Tasks that the task submits run in threads of this process."""
+    flow = Flow(_elsewhere, name=facts.run.flow_name, version=facts.run.flow_version)
+    context = FlowAbove(facts.run, runtime, None, facts.log_prints, flow, ThreadPoolTaskRunner())
+    context.parameters = dict(facts.run.parameters)
+    if facts.parameters is not None:
+        with contextlib.suppress(Exception):  # values that only the flow's process can read
+            context.parameters = parcels.loads(facts.parameters)
+    return context
+
+
+def _elsewhere() -> None:
+    raise RuntimeError("This stands for the flow that the task belongs to; it runs in another process.")
+
+
+def _run(
+    task: Task[Any, Any], args: Any, kwargs: dict[str, Any], context: TaskRunContext
+) -> Generator[Effect[Any], Any, Any]:
+    """The script of the call: the function, then the tasks it submitted and did not wait for."""
+    fn, awaits = task.fn, task.isasync
+    if task.isgenerator:
+        fn = _collect_async if task.isasync else _collect
+        args = (task.fn, *args)
+    flow = context.flow_context
+    waiting: Any = () if flow is None else flow.outstanding
+    try:
+        value = yield from Call(fn, args, kwargs, context, context.scope, awaits)
+        while waiting:
+            yield from Join(list(waiting), context.scope)
+        return value
+    except BaseException:
+        if flow is not None:
+            flow.dropping = True
+        while waiting:
+            yield from Join(list(waiting), None)
+        raise
+
+
+def _collect(fn: Any, /, *args: Any, **kwargs: Any) -> list[Any]:
+    return list(fn(*args, **kwargs))
+
+
+async def _collect_async(fn: Any, /, *args: Any, **kwargs: Any) -> list[Any]:
+    return [item async for item in fn(*args, **kwargs)]
+
+
+def _meant(error: BaseException, context: TaskRunContext) -> BaseException:
+    """A stop that came from outside, by a signal to this very process, is what that signal means in Python."""
+    scope = context.scope
+    if isinstance(error, StopDelivered) and scope is not None:
+        return attempts.stopped_error(scope, context.kind) or error
+    return error
+
+
+def _packed(number: int, value: Any) -> tuple[Answer, bytes]:
+    try:
+        return Answer(number, "value"), parcels.dumps(value)[0]
+    except Exception as error:
+        return Answer(number, "unsendable", parcels.words(error), parcels.type_name(value)), b""
+
+
+def _still_runs(thread: threading.Thread) -> bool:
+    """Whether a thread may be code that did not stop; the engine's own idle ones are not."""
+    return thread.is_alive() and thread.name != "penstock-timers"
+
+
+def _end_all() -> None:
+    """Ends this process at once, and all that the task at hand has started."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def main() -> None:
+    fds = [int(text) for text in sys.argv[1:3]]
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    process = Process(Connection(fds[0]), Connection(fds[1]))
+    os.register_at_fork(after_in_child=process.forsake)
+    process.serve()
+    threading.Thread(target=_end_late, name="penstock-worker-end", daemon=True).start()
+
+
+def _end_late() -> None:
+    """Threads of the user's that will not end do not keep the process."""
+    time.sleep(PATIENCE)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

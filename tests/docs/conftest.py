@@ -1,0 +1,118 @@
+"""Programs and commands as a reader of the docs runs them, and the blocks of a page."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@dataclasses.dataclass
+class Ended:
+    """A program that came to its end; `err` has the log lines."""
+
+    code: int
+    out: str
+    err: str
+
+    def lines(self) -> list[str]:
+        """Log lines without their times and run names, and then what was printed plainly."""
+        return plain(self.err) + plain(self.out)
+
+
+@dataclasses.dataclass
+class Block:
+    """A fenced block: `info` is all that stands behind the three backticks."""
+
+    page: Path
+    line: int
+    info: str
+    text: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def plain(text: str) -> list[str]:
+    """Lines of output with what differs from run to run taken out: times, durations, ids, random names, column widths.
+
+    Random names are numbered in the order in which they appear: RUN1, RUN2.
+    """
+    names = dict.fromkeys(re.findall(r"(?:Flow run|Created (?:sub)?flow run|Flow run:) +'?([a-z]+(?:-[a-z]+)+)", text))
+    names |= dict.fromkeys(re.findall(r"^[✓✗⊘⚡] ([a-z]+(?:-[a-z]+)+)  \(", text, re.M))
+    for number, name in enumerate(names, 1):
+        text = re.sub(rf"\b{name}\b", f"RUN{number}", text)
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", text)
+    text = re.sub(r"(\d{4}-\d\d-\d\d )?\b\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
+    text = re.sub(r"\b\d+(\.\d+)?(µs|ms|s)\b", "SPAN", text)
+    text = re.sub(r"File \"[^\"]*\", line \d+", 'File "…"', text)
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def blocks(page: Path) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    found: list[Block] = []
+    opened: tuple[int, str, list[str]] | None = None
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if opened is None and line.startswith("```"):
+            opened = (number, line[3:].strip(), [])
+        elif opened is not None and line.startswith("```"):
+            found.append(Block(page, opened[0], opened[1], "\n".join(opened[2]) + "\n"))
+            opened = None
+        elif opened is not None:
+            opened[2].append(line)
+    assert opened is None, f"{page}: a block is not closed"
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The empty folder that programs of this test run in."""
+    made = tmp_path / "cwd"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def run(penstock_home: Path, folder: Path) -> Callable[..., Ended]:
+    """`python ARGUMENTS…` in a process of its own, recorded in this test's PENSTOCK_HOME."""
+
+    def run(*arguments: str | Path, stdin: str | None = None, **environment: str) -> Ended:
+        path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", **environment},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def penstock(run: Callable[..., Ended]) -> Callable[..., Any]:
+    """A command that must succeed: its JSON, read."""
+
+    def command(*arguments: str) -> Any:
+        ended = run("-m", "penstock", *arguments, "--output", "json")
+        assert ended.code == 0, ended
+        return json.loads(ended.out)
+
+    return command

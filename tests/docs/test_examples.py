@@ -1,0 +1,173 @@
+"""Each example runs alone, shows what its first lines promise, and is in the record as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import ROOT, Ended
+
+EXAMPLES = ROOT / "examples"
+Run = Callable[..., Ended]
+Penstock = Callable[..., Any]
+
+# example -> lines that must be seen in this order (others may stand between), lines that must not be, and the flow runs
+# and task runs of the record with their states.
+Expected = tuple[list[str], list[str], dict[str, str], dict[str, str]]
+EXPECTED: dict[str, Expected] = {
+    "hello.py": (
+        [
+            "TIME | INFO | penstock.engine - Created flow run 'RUN1' for flow 'hello'",
+            "TIME | INFO | Flow run 'RUN1' - Hello, world!",
+            "TIME | INFO | Flow run 'RUN1' - Hello, Ada! Hello, Grace! Hello, Edsger!",
+            "TIME | INFO | Flow run 'RUN1' - Finished in state Completed('All states completed.')",
+        ],
+        [],
+        {"hello": "Completed"},
+        {f"greet-{number}": "Completed" for number in range(4)},
+    ),
+    "timeouts.py": (
+        [
+            "TIME | INFO | Task run 'too_slow-0' - going to sleep",
+            "TIME | ERROR | Task run 'too_slow-0' - Task run exceeded timeout of 1.0 second(s)",
+            "TIME | INFO | Flow run 'RUN1' - the task is TimedOut after 1 s",
+            "TIME | INFO | Flow run 'RUN1' - its error is a TimeoutError: True",
+            "TIME | INFO | Flow run 'RUN1' - Finished in state Completed('1/1 states failed.')",
+        ],
+        ["woke up"],
+        {"impatient": "Completed"},
+        {"too_slow-0": "TimedOut"},
+    ),
+    "log_prints.py": (
+        [
+            "TIME | INFO | Flow run 'RUN1' - the flow",
+            "TIME | INFO | Task run 'work-0' - the task",
+            "TIME | INFO | Task run 'work-0' - a function that the task calls",
+            "TIME | INFO | Task run 'work-0' - a thread that the task starts",
+            "the password is ...",  # the bare line: on stdout, which comes after stderr here
+        ],
+        ["- the password is"],
+        {"printing": "Completed"},
+        {"work-0": "Completed", "sensitive-0": "Completed"},
+    ),
+    "retries.py": (
+        [
+            "TIME | ERROR | Task run 'fetch-0' - Task run failed with exception: ConnectionError('the line is down') - "
+            "Retry 1/3 will start 0.1 second(s) from now",
+            "TIME | ERROR | Task run 'fetch-0' - Task run failed with exception: ConnectionError('the line is down') - "
+            "Retry 2/3 will start 0.2 second(s) from now",
+            "TIME | INFO | Flow run 'RUN1' - fetched at attempt 3",
+            "TIME | INFO | Flow run 'RUN1' - Failed('Task run encountered an exception: ValueError: this will not get "
+            "better')",
+        ],
+        ["Retry 3/3", "Retry 1/3 will start 0 second(s)"],
+        {"persistent": "Completed"},
+        {"fetch-0": "Completed", "parse-0": "Failed"},
+    ),
+    "mapping.py": (
+        [
+            "TIME | INFO | Flow run 'RUN1' - the sum of the squares is 285",
+            "TIME | INFO | Flow run 'RUN1' - all at once: True",
+        ],
+        [],
+        {"mapping": "Completed"},
+        {f"power-{number}": "Completed" for number in range(13)} | {"total-0": "Completed"},
+    ),
+    "async_flow.py": (
+        [
+            "TIME | INFO | Flow run 'RUN1' - waited 0.9 s together: True",
+            "TIME | INFO | Flow run 'RUN1' - the fourth is TimedOut",
+        ],
+        [],
+        {"concurrent": "Completed"},
+        {**{f"wait_for-{number}": "Completed" for number in range(3)}, "wait_for-3": "TimedOut"},
+    ),
+    "subflows.py": (
+        [
+            "TIME | INFO | penstock.engine - Created subflow run 'RUN2' for flow 'load'",
+            "TIME | INFO | penstock.engine - Created subflow run 'RUN3' for flow 'load'",
+            "TIME | INFO | Flow run 'RUN1' - loaded 15 rows",
+        ],
+        [],
+        {"nightly": "Completed", "load": "Completed"},
+        {"count-0": "Completed"},
+    ),
+    "caching.py": (
+        [
+            "TIME | INFO | Task run 'compute-0' - computing 2",
+            "TIME | INFO | Task run 'compute-1' - Finished in state Cached()",
+            "TIME | INFO | Task run 'compute-2' - computing 3",
+            "TIME | INFO | Flow run 'RUN1' - 42, then 42 (Cached), then 63",
+        ],
+        ["Task run 'compute-1' - computing"],
+        {"thrifty": "Completed"},
+        {"compute-0": "Completed", "compute-1": "Cached", "compute-2": "Completed"},
+    ),
+    "generators.py": (
+        [
+            "TIME | INFO | Task run 'pages-0' - fetching page 1",
+            "TIME | INFO | Flow run 'RUN1' - reading page 1",
+            "TIME | INFO | Task run 'pages-0' - fetching page 2",
+            "TIME | INFO | Flow run 'RUN1' - reading page 2",
+            "TIME | INFO | Task run 'pages-0' - closing the connection",
+            "TIME | INFO | Task run 'pages-0' - Finished in state Completed()",
+            "TIME | INFO | Flow run 'RUN1' - submitted, the items come as a list: [1, 2]",
+        ],
+        ["fetching page 3"],
+        {"reading": "Completed"},
+        {"pages-0": "Completed", "pages-1": "Completed"},
+    ),
+    "results_and_states.py": (
+        [
+            "the task is Failed: ValueError('no luck')",
+            "Failed('Task run encountered an exception: ValueError: no luck')",
+            "Skipped('nothing to do today')",
+        ],
+        [],
+        {"goes-on": "Completed", "returns-the-state": "Failed", "says-so-itself": "Skipped"},
+        {"fails-0": "Failed"},
+    ),
+}
+
+
+def test_every_example_is_expected() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(EXPECTED)
+
+
+def in_order(wanted: list[str], lines: list[str]) -> list[str]:
+    """The wanted lines that are not among `lines` in their order."""
+    rest = iter(lines)
+    return [line for line in wanted if line not in rest]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_example(name: str, run: Run, penstock: Penstock) -> None:
+    wanted, unwanted, flow_runs, task_runs = EXPECTED[name]
+
+    ended = run(EXAMPLES / name)
+
+    assert ended.code == 0, ended.err
+    assert in_order(wanted, ended.lines()) == [], ended.err + ended.out
+    assert [text for text in unwanted if text in ended.err + ended.out] == []
+    recorded = penstock("flow-run", "ls", "--limit", "100")
+    assert {run["flow_name"]: run["state_name"] for run in recorded} == flow_runs
+    recorded = penstock("task-run", "ls", "--limit", "100")
+    assert {run["name"]: run["state_name"] for run in recorded} == task_runs
+
+
+def test_the_password_is_not_in_the_record(run: Run, penstock_home: Path) -> None:
+    run(EXAMPLES / "log_prints.py")
+
+    assert not [path for path in penstock_home.rglob("*") if path.is_file() and b"the password" in path.read_bytes()]
+
+
+def test_a_cached_value_serves_the_next_process_too(run: Run) -> None:
+    run(EXAMPLES / "caching.py")
+
+    second = run(EXAMPLES / "caching.py")
+
+    assert "computing" not in second.err
+    assert "42, then 42 (Cached), then 63" in second.err

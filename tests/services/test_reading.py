@@ -1,0 +1,229 @@
+"""Reading: every list is answered by an index, and a log that grows is given line by line, each line once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from penstock.domain.errors import ObjectNotFound
+from penstock.domain.filters import LogFilter, RunFilter
+from penstock.domain.ids import flow_id
+from penstock.domain.logs import LogLine
+from penstock.domain.runs import FlowRun, TaskRun
+from penstock.domain.states import COMPLETED, CRASHED, FAILED, PENDING, RUNNING, SCHEDULED, make
+from penstock.engine.clock import SYSTEM
+from penstock.services import log_reading, reading
+from penstock.store import filters, flow_runs, logs, task_runs
+from penstock.store.sqlite import SqliteStore
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(tmp_path / "record.db")
+    yield made
+    made.close()
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+RUN = uuid4()
+# What is asked, and the index that must answer, in order and without sorting.
+FLOW_RUN_PLANS = [
+    (RunFilter(), "sqlite_autoindex_flow_run_1"),
+    (RunFilter(flow_names=("a",)), "flow_run_by_flow"),
+    (RunFilter(flow_names=("a", "b")), "flow_run_by_flow"),
+    (RunFilter(state_types=(FAILED,)), "flow_run_by_state"),
+    (RunFilter(state_types=(FAILED, CRASHED, RUNNING)), "flow_run_by_state"),
+    (RunFilter(state_names=("TimedOut",)), "flow_run_by_state"),
+    (RunFilter(state_types=(FAILED,), flow_names=("a",)), "flow_run_by_state"),
+    (RunFilter(state_types=(COMPLETED,), flow_names=("a",)), "flow_run_by_flow"),
+    (RunFilter(flow_names=("a",), after=NOW, before=NOW, tags=("x",), name_contains="y"), "flow_run_by_flow"),
+]
+TASK_RUN_PLANS = [
+    (RunFilter(), "SCAN task_run"),  # the table is its primary key: read from its end
+    (RunFilter(flow_run_id=RUN), "task_run_by_flow_run"),
+    (RunFilter(flow_run_id=RUN, state_types=(COMPLETED,), task_names=("a",)), "task_run_by_flow_run"),
+    (RunFilter(state_types=(RUNNING,)), "task_run_unfinished"),
+    (RunFilter(state_types=(RUNNING, PENDING, SCHEDULED)), "task_run_unfinished"),
+    (RunFilter(state_types=(RUNNING,), flow_run_id=RUN), "task_run_unfinished"),
+]
+
+
+def plan(store: SqliteStore, table: str, filter: RunFilter) -> list[str]:
+    where, params = filters.runs(filter, table, 15)
+    sql = f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {where} ORDER BY {filters.NEWEST_FIRST} LIMIT 15"
+    with store.read() as tx:
+        return [row[-1] for row in tx.rows(sql, params)]
+
+
+@pytest.mark.parametrize(
+    ("table", "filter", "index"),
+    [("flow_run", *each) for each in FLOW_RUN_PLANS] + [("task_run", *each) for each in TASK_RUN_PLANS],
+)
+def test_lists_are_answered_by_an_index(store: SqliteStore, table: str, filter: RunFilter, index: str) -> None:
+    steps = plan(store, table, filter)
+    assert any(index in step for step in steps), steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+    assert all(index in step for step in steps if step.startswith(f"SCAN {table}")), steps
+
+
+@pytest.mark.parametrize("table", ["flow_run", "task_run"])
+def test_ids_are_found_by_their_beginning_in_the_primary_key_and_by_their_end_in_an_index(
+    store: SqliteStore, table: str
+) -> None:
+    for (where, params), wanted in (
+        (filters.prefixed("0197a"), "SEARCH"),
+        (filters.suffixed("abcde", table), "COVERING"),
+    ):
+        with store.read() as tx:
+            sql = f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {where} ORDER BY id DESC LIMIT 6"
+            steps = [row[-1] for row in tx.rows(sql, params)]
+        assert any(wanted in step for step in steps), steps
+        assert all("COVERING" in step for step in steps if step.startswith("SCAN")), steps
+
+
+def test_lists_agree_with_a_look_at_every_run(store: SqliteStore) -> None:
+    """Whatever way the condition is written for the index's sake: it finds what the filter's words say."""
+    chance = random.Random(7)
+    names = ("Completed", "Cached", "Failed", "TimedOut", "Running", "Pending", "Crashed")
+    made = []
+    for _ in range(300):
+        moment = NOW + timedelta(minutes=chance.randrange(1000))
+        state = make(chance.choice(names), moment)
+        flow = chance.choice("abc")
+        tags = tuple(chance.sample(("x", "y", "x_y", 'q"'), chance.randrange(3)))
+        made.append(
+            FlowRun(id=SYSTEM.new_id(), name=f"run-{chance.randrange(40)}", created=moment, states=(state,), version=1,
+                    flow_id=flow_id(flow), flow_name=flow, tags=tags)
+        )  # fmt: skip
+    with store.write() as tx:
+        for run in made:
+            flow_runs.put(tx, run)
+    for _ in range(300):
+        filter = RunFilter(
+            flow_names=tuple(chance.sample("abcd", chance.choice((0, 0, 1, 2)))),
+            state_names=tuple(chance.sample(names, chance.choice((0, 0, 1, 3)))),
+            state_types=tuple(chance.sample((COMPLETED, FAILED, RUNNING, PENDING), chance.choice((0, 0, 1, 2)))),
+            tags=tuple(chance.sample(("x", "y", 'q"'), chance.choice((0, 0, 1, 2)))),
+            name_contains=chance.choice((None, None, "N-1", "3")),
+            after=chance.choice((None, NOW + timedelta(minutes=300))),
+            before=chance.choice((None, NOW + timedelta(minutes=700))),
+        )
+        limit = chance.choice((1, 5, 500))
+        expected = [run.id for run in reversed(made) if fits(filter, run)][:limit]
+        assert [run.id for run in reading.list_flow_runs(store, filter, limit)] == expected, filter
+
+
+def fits(filter: RunFilter, run: FlowRun) -> bool:
+    return (
+        (not filter.flow_names or run.flow_name in filter.flow_names)
+        and (not filter.state_names or run.state_name in filter.state_names)
+        and (not filter.state_types or run.state_type in filter.state_types)
+        and set(filter.tags) <= set(run.tags)
+        and (filter.name_contains is None or filter.name_contains.lower() in run.name)
+        and (filter.after is None or run.created >= filter.after)
+        and (filter.before is None or run.created < filter.before)
+    )
+
+
+def test_task_runs_are_found_by_the_flow_they_ran_in(store: SqliteStore) -> None:
+    state = make("Completed", NOW)
+    ids = {}
+    with store.write() as tx:
+        for flow in "ab":
+            run = FlowRun(
+                id=SYSTEM.new_id(), name=flow, created=NOW, states=(state,), flow_id=flow_id(flow), flow_name=flow
+            )
+            flow_runs.put(tx, run)
+            task = TaskRun(
+                id=SYSTEM.new_id(),
+                name="t",
+                created=NOW,
+                states=(state,),
+                flow_run_id=run.id,
+                task_name="t",
+                task_key="t",
+            )
+            task_runs.report(tx, [task])
+            ids[flow] = task.id
+    assert [run.id for run in reading.list_task_runs(store, RunFilter(flow_names=("a",)), 10)] == [ids["a"]]
+
+
+def test_a_run_that_is_not_there_is_named(store: SqliteStore) -> None:
+    id = uuid4()
+    with pytest.raises(ObjectNotFound, match=f"Flow run '{id}' not found!"):
+        reading.get_flow_run(store, id)
+
+
+# --- a log that grows ------------------------------------------------------------------------------------------------
+
+
+def add(store: SqliteStore, run_id: UUID, *seqs: int, at: datetime = NOW) -> None:
+    with store.write() as tx:
+        logs.append(tx, [LogLine(run_id, None, seq, at, 20, f"m{seq}") for seq in seqs])
+
+
+def seqs(cursor: log_reading.LogCursor, now: datetime = NOW) -> list[int]:
+    return [line.seq for line in cursor.fresh(now)]
+
+
+def test_each_line_is_given_once(store: SqliteStore) -> None:
+    cursor = log_reading.LogCursor(store, RUN)
+    assert seqs(cursor) == []
+    add(store, RUN, 0, 1)
+    assert seqs(cursor) == [0, 1]
+    assert seqs(cursor) == []
+    add(store, RUN, 2)
+    assert seqs(cursor) == [2]
+
+
+def test_a_line_that_is_about_to_come_is_waited_for(store: SqliteStore) -> None:
+    cursor = log_reading.LogCursor(store, RUN)
+    add(store, RUN, 0, 2, 3)
+    assert seqs(cursor) == [0]
+    assert seqs(cursor) == []
+    add(store, RUN, 1)
+    assert seqs(cursor) == [1, 2, 3]
+
+
+def test_a_line_that_does_not_come_is_not_waited_for_long_and_still_given_when_it_does(store: SqliteStore) -> None:
+    cursor = log_reading.LogCursor(store, RUN)
+    add(store, RUN, 0, 2, 4)
+    assert seqs(cursor, NOW + timedelta(seconds=3)) == [0, 2, 4]
+    add(store, RUN, 3)
+    assert seqs(cursor) == [3]
+    add(store, RUN, 1, 5)
+    assert seqs(cursor) == [1, 5]
+    assert seqs(cursor) == []
+
+
+def test_old_gaps_cost_no_waiting_and_little_memory(store: SqliteStore) -> None:
+    cursor = log_reading.LogCursor(store, RUN)
+    add(store, RUN, *range(0, 3000, 3), 10**9)
+    got = []
+    while fresh := seqs(cursor, NOW + timedelta(days=1)):
+        got += fresh
+    assert got == [*range(0, 3000, 3), 10**9]
+    add(store, RUN, 10**9 - 1, at=NOW)
+    assert seqs(cursor) == [10**9 - 1]
+
+
+def test_pages_hold_no_more_than_they_say(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_reading, "PAGE", 10)
+    add(store, RUN, *range(95))
+    pages = list(log_reading.pages(store, RUN, LogFilter()))
+    assert [len(page) for page in pages] == [10] * 9 + [5]
+    assert [line.seq for page in pages for line in page] == list(range(95))
+    backwards = [
+        line.seq for page in log_reading.pages(store, RUN, LogFilter(), backwards=True, limit=25) for line in page
+    ]
+    assert backwards == list(range(94, 69, -1))
+    assert [len(page) for page in log_reading.last_pages(store, RUN, LogFilter(), 25)] == [10, 10, 5]
+    assert sum(len(page) for page in log_reading.last_pages(store, RUN, LogFilter(), 1000)) == 95
