@@ -112,11 +112,10 @@ def diagram() -> str:
         f"    {each} --> {after}"
         for each in open_types
         for after in StateType
-        if after in TRANSITIONS[each] and after not in active and after not in shared and after is not each
-        or (each is StateType.CANCELLING and after in TRANSITIONS[each] and after is not each)
+        if after in TRANSITIONS[each] - {each} and (each not in active or after not in shared | set(active))
     ]
     lines += [f"    {each} --> [*]" for each in StateType if each in FINAL]
-    return "```mermaid\n" + "\n".join(dict.fromkeys(lines)) + "\n```"
+    return "```mermaid\n" + "\n".join(lines) + "\n```"
 
 
 def names() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from penstock.cli import live
 from penstock.domain.runs import FlowRun
 
 from .conftest import Run
@@ -104,6 +105,18 @@ def test_json_has_the_whole_tree(run: Run, records: Records) -> None:
 
 
 # --- watching --------------------------------------------------------------------------------------------------------
+
+
+def test_a_change_is_seen_at_the_next_look(records: Records) -> None:
+    made = records.flow_run("Pending", "Running")
+    looks = live.watch(records.store, made.id)
+    assert next(looks).state_name == "Running"
+    other = Records()
+    other.flow_run("Pending", "Running", "Completed", id=made.id)
+    assert next(looks).state_name == "Completed"
+    assert next(looks, None) is None
+    other.store.close()
+
 
 WAITING = """
 import sys

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ import pytest
 from penstock.cli.shown import harmless
 from penstock.domain.runs import FlowRun
 from penstock.services import log_reading
+from penstock.store import logs
 
 from .conftest import Run
-from .records import Records, penstock, program, wait_for
+from .records import Records, line, penstock, program, wait_for
 
 
 def messages(run: Run, *options: str) -> list[str]:
@@ -186,6 +187,14 @@ def test_follow_does_not_wait_for_the_dead(run: Run, folder: Path) -> None:
             flow.wait(20)
             assert "Crashed" in reader.stdout.read()
             assert reader.wait(20) == 0
+
+
+def test_follow_ends_with_every_line_though_one_before_them_was_lost(run: Run, records: Records) -> None:
+    made = records.flow_run("Pending", "Running", "Failed", name="gappy")
+    now = datetime.now(UTC)
+    with records.store.write() as tx:
+        logs.append(tx, [line(made.id, seq, now, f"m{seq}") for seq in (0, 1, 5, 6)])
+    assert messages(run, "gappy", "--follow") == ["m0", "m1", "m5", "m6"]
 
 
 def test_the_reader_of_a_pipe_may_leave(run: Run, made: FlowRun) -> None:

@@ -173,7 +173,8 @@ def watch(id: str, output: str) -> None:
     store = open_store()
     run = reading.find_flow_run(store, id)
     if output == JSON:
-        *_, run = live.watch(store, run.id)
+        for run in live.watch(store, run.id):  # noqa: B007, B020 - the last one is wanted
+            pass
         print_json(shown.document(run))
     elif sys.stdout.isatty():
         run = watch.draw(store, run.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -26,6 +27,7 @@ ENGINE = "penstock.engine"
 DEFAULT_COUNT = 20
 # A run is final before its last lines are recorded: it says how it ended, and hooks may speak after that.
 QUIET_SECONDS = 0.3
+SETTLED = timedelta(seconds=3)
 _STYLES = {50: {"fg": "red", "bold": True}, 40: {"fg": "red"}, 30: {"fg": "yellow"}, 10: {"dim": True}}
 _C1_AND_DELETE = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
@@ -141,14 +143,17 @@ def print_pages(pages: Iterable[list[LogLine]], printer: Printer) -> None:
 def follow(store: Store, run_id: UUID, printer: Printer, filter: LogFilter, start: int = 0) -> None:
     """Print lines as they come, until the run is final and silent."""
     cursor = log_reading.LogCursor(store, run_id, start=start)
-    ended: float | None = None
+    silent_since = time.monotonic()
     for run in live.watch(store, run_id, after_end=True):
-        came = False
         while lines := cursor.fresh(shown.now()):
             printer.show(lines, filter)
-            came = True
+            silent_since = time.monotonic()
         if run.state.is_final():
-            if ended is None or came:
-                ended = time.monotonic()
-            elif time.monotonic() - ended > QUIET_SECONDS:
-                return
+            long_ago = shown.now() - run.state.timestamp > SETTLED
+            if long_ago or time.monotonic() - silent_since > QUIET_SECONDS:
+                break
+        else:
+            silent_since = time.monotonic()
+    # Lines behind one that is still awaited: it will not come any more.
+    while lines := cursor.fresh(shown.now() + timedelta(days=1)):
+        printer.show(lines, filter)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from .blocking import take_over
 from .context import current
-from .effects import Ask, Call, Effect, Emit, Join, Script, Sleep
+from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
 from .stopping import Frame, Scope, StopDelivered
 
 T = TypeVar("T")
@@ -76,6 +76,8 @@ async def iterate(script: Script[Any]) -> AsyncGenerator[Any, Any]:
         try:
             argument = yield value
             resume = script.send
+        except GeneratorExit:
+            resume, argument = script.throw, ConsumerLeft()
         except BaseException as error:
             resume, argument = script.throw, error
 

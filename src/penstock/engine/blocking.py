@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from .context import current
-from .effects import Ask, Call, Effect, Emit, Join, Script, Sleep
+from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
 from .stopping import Post, StopDelivered, ThreadFrame, WaitFrame, my_post, release, shielded
 
 T = TypeVar("T")
@@ -37,6 +37,8 @@ def iterate(script: Script[T]) -> Generator[Any, Any, T]:
         try:
             argument = yield value
             resume = script.send
+        except GeneratorExit:
+            resume, argument = script.throw, ConsumerLeft()
         except BaseException as error:
             resume, argument = script.throw, error
 

@@ -19,6 +19,14 @@ T = TypeVar("T")
 Script = Generator["Effect[Any]", Any, T]
 
 
+class ConsumerLeft(BaseException):
+    """Sent into a script at `Emit` when the consumer closes the generator.
+
+    (GeneratorExit itself cannot be: `yield from` answers it by closing the inner script, which could then not say
+    how the run ended.)
+    """
+
+
 class Effect(Generic[T]):
     """The base of all effects."""
 

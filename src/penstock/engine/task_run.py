@@ -23,7 +23,7 @@ from .attempts import ERROR, INFO
 from .caching import NoCache
 from .context import RunContext, TaskRunContext, current_tags
 from .definitions import TaskDefinition
-from .effects import Ask, Call, Effect, Emit, Join, Script, Sleep
+from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
 from .futures import PenstockFuture
 from .inputs import futures_in, needs_resolving, resolve
 from .parameters import bind
@@ -303,7 +303,7 @@ def generate(call: Any, generator: Any) -> Generator[Effect[Any], Any, list[Any]
             continue
         try:
             sent = yield Emit(item)
-        except GeneratorExit:
+        except ConsumerLeft:
             # The consumer has what it wanted. That is a good end, once the generator's own `finally` has run.
             yield Call(generator.aclose if asynchronous else generator.close, (), None, context, None, asynchronous)
             return collected

@@ -15,14 +15,16 @@ Fact = TaskRun | LogLine | CacheEntry
 
 
 def apply(tx: Tx, facts: Iterable[Fact]) -> None:
-    """Records a batch. Of several reports of one task run only the last is written: each holds all before it."""
+    """Records a batch. Of several reports of one task run only the highest is written: it holds all before it."""
     runs: dict[UUID, TaskRun] = {}
     lines: list[LogLine] = []
     for fact in facts:
         if isinstance(fact, LogLine):
             lines.append(fact)
         elif isinstance(fact, TaskRun):
-            runs[fact.id] = fact
+            known = runs.get(fact.id)
+            if known is None or known.version <= fact.version:
+                runs[fact.id] = fact
         else:
             caches.put(tx, fact.key, fact.task_run_id, fact.result, fact.created, fact.expires)
     if runs:

@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from ..domain.filters import RunFilter
-from ..domain.states import CANCELLED, COMPLETED, CRASHED, FAILED, FINAL, StateType
+from ..domain.states import CANCELLED, COMPLETED, CRASHED, FAILED, StateType
 from . import codec
 from .contract import Value
 
@@ -61,11 +61,9 @@ def _driver(filter: RunFilter, table: str, types: frozenset[StateType] | None) -
         if types is not None and COMPLETED not in types:
             return states
         return ("flow_name", [*dict.fromkeys(filter.flow_names)]) if filter.flow_names else states
-    if types is not None and not types & FINAL:
+    if types is not None and COMPLETED not in types:
         return states
-    if filter.flow_run_id is not None:
-        return "flow_run_id", [filter.flow_run_id.bytes]
-    return states if types is not None and COMPLETED not in types else None
+    return None if filter.flow_run_id is None else ("flow_run_id", [filter.flow_run_id.bytes])
 
 
 def _driving(table: str, column: str, value: Value) -> Condition:

@@ -22,11 +22,14 @@ from ...domain.errors import SerializationError
 from ...domain.runs import FlowRun, TaskRun
 from ..flow import Flow
 from ..task import Task
+from .channel import Channel
 from .thread import ThreadPoolTaskRunner
 
-# The first byte of a message says what it is.
+# Kinds of messages. A payload follows its job or answer where it is large, and is in it otherwise.
 LEDGER, READY, ANSWER, WHERE = b"L", b"R", b"A", b"W"  # from the worker
-REPLY, STOP = b"L", b"S"  # to the worker
+WELCOME, JOB, REPLY, STOP = b"H", b"J", b"L", b"S"  # to the worker
+PAYLOAD = b"P"
+LARGE = 1 << 16
 INSTEAD = "run it in threads (ThreadPoolTaskRunner), which share the memory of the flow"
 
 
@@ -59,7 +62,7 @@ class TaskFacts(msgspec.Struct):
 
 
 class Job(msgspec.Struct):
-    """A call for a worker; the arguments follow it, pickled, as a message of their own.
+    """A call for a worker, with its pickled arguments.
 
     What the worker knows already is left out (None). `forget`: it may forget the tasks it knows. `modules` are files
     of modules that are loaded here and that an import would not find.
@@ -76,10 +79,11 @@ class Job(msgspec.Struct):
     settings: dict[str, str] | None
     modules: dict[str, str]
     forget: bool
+    arguments: bytes | None
 
 
 class Answer(msgspec.Struct):
-    """What became of a job; the value or the exception follows it, pickled, as a message of its own.
+    """What became of a job; `payload` is the value or the exception, pickled.
 
     `kind` is value, error, unsendable (the value cannot be pickled) or unreadable (the job could not be unpickled);
     `text` a traceback, or why. `spent`: code of the job is still running, so the worker must go.
@@ -89,6 +93,7 @@ class Answer(msgspec.Struct):
     kind: str
     text: str = ""
     type_name: str = ""
+    payload: bytes | None = b""
     tally: dict[str, int] = {}
     spent: bool = False
 
@@ -102,6 +107,42 @@ class StopOrder(msgspec.Struct):
 
 
 encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
+_decode_job = msgspec.msgpack.Decoder(Job).decode
+_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+
+
+def send_job(channel: Channel, job: Job) -> None:
+    payload = job.arguments or b""
+    if len(payload) < LARGE:
+        channel.send(JOB, encode(job))
+    else:
+        job.arguments = None
+        channel.send(JOB, encode(job))
+        channel.send(PAYLOAD, payload)
+
+
+def receive_job(channel: Channel) -> Job:
+    job = _decode_job(channel.receive()[1])
+    if job.arguments is None:
+        job.arguments = channel.receive()[1]
+    return job
+
+
+def send_answer(channel: Channel, answer: Answer) -> None:
+    payload = answer.payload or b""
+    if len(payload) < LARGE:
+        channel.send(ANSWER, encode(answer))
+    else:
+        answer.payload = None
+        channel.send(ANSWER, encode(answer))
+        channel.send(PAYLOAD, payload)
+
+
+def receive_answer(channel: Channel, data: bytes) -> Answer:
+    answer = _decode_answer(data)
+    if answer.payload is None:
+        answer.payload = channel.receive()[1]
+    return answer
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -231,10 +272,10 @@ def refused_result(task: Any, answer: Answer) -> SerializationError:
     )
 
 
-def unpack_value(task: Any, data: bytes) -> Any:
+def unpack_value(task: Any, answer: Answer) -> Any:
     """Raises `SerializationError`."""
     try:
-        return loads(data)
+        return loads(answer.payload or b"")
     except Exception as error:
         raise SerializationError(
             f"Task {task.name!r} was run, but its result cannot be unpickled here ({words(error)})."
@@ -270,10 +311,10 @@ class _Bare:
         return error
 
 
-def unpack_error(answer: Answer, data: bytes) -> BaseException:
+def unpack_error(answer: Answer) -> BaseException:
     """The exception, with the worker's traceback as a note; a RuntimeError that tells of one that could not be sent."""
     try:
-        error, cause = loads(data)
+        error, cause = loads(answer.payload or b"")
         if isinstance(error, _Bare):
             error = error.rebuild()
         if cause is not None:

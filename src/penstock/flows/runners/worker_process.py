@@ -18,7 +18,6 @@ import time
 from collections.abc import Generator
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +37,12 @@ from .. import capture
 from ..flow import Flow
 from ..task import Task
 from . import parcels
+from .channel import Channel
 from .parcels import Answer, FlowFacts, Job, StopOrder, TaskFacts, Welcome
 from .thread import ThreadPoolTaskRunner
 
 # How long a worker that has nothing to do may take to end when the process it worked for is gone.
 PATIENCE = 1.0
-
-_decode_job = msgspec.msgpack.Decoder(Job).decode
 
 
 class FlowAbove(FlowRunContext):
@@ -88,11 +86,11 @@ def _package(name: str, folder: Path) -> ModuleSpec | None:
 class Process:
     """This process: its pipes, what it was told, and the job it is at."""
 
-    def __init__(self, line: Connection[Any, Any], jobs: Connection[Any, Any]) -> None:
+    def __init__(self, line: Channel, jobs: Channel) -> None:
         self._line = line
         self._jobs = jobs
         self._lock = threading.Lock()
-        self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER + data), shielded)
+        self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER, data), shielded)
         self._strangers = Strangers()
         self._tasks: dict[int, Task[Any, Any]] = {}
         self._flow: FlowFacts | None = None
@@ -102,27 +100,28 @@ class Process:
 
     def serve(self) -> None:
         """Does jobs until there are no more."""
-        self._become(msgspec.msgpack.decode(self._jobs.recv_bytes(), type=Welcome))
+        self._become(msgspec.msgpack.decode(self._jobs.receive()[1], type=Welcome))
         connect.give(self._ledger)
         console.MOST_HELD = 1  # a line is shown at once: this process may be killed any moment
         threading.Thread(target=self._listen, name="penstock-worker-listener", daemon=True).start()
         with capture.threads(), Signals(self._interrupted):
-            self._send(parcels.READY)
+            self._send(parcels.READY, b"")
             while True:
                 try:
-                    job, arguments = _decode_job(self._jobs.recv_bytes()), self._jobs.recv_bytes()
+                    job = parcels.receive_job(self._jobs)
                 except (EOFError, OSError):
                     return
-                answer, payload = self._do(job, arguments)
-                self._send(parcels.ANSWER + parcels.encode(answer), payload)
+                answer = self._do(job)
+                with self._lock:
+                    parcels.send_answer(self._line, answer)
 
     def forsake(self) -> None:
         """In a forked child: what it says would mix with what the worker says, so it goes to the record itself."""
         self._ledger.instead = lambda: connect.local_ledger(current())
         self._lock = threading.Lock()
-        for connection in (self._line, self._jobs):
+        for channel in (self._line, self._jobs):
             with contextlib.suppress(OSError):
-                connection.close()
+                channel.close()
 
     def _become(self, welcome: Welcome) -> None:
         sys.path[:] = welcome.path
@@ -133,19 +132,18 @@ class Process:
         else:
             os.environ["PYTHONPATH"] = welcome.python_path
 
-    def _send(self, *messages: bytes) -> None:
+    def _send(self, kind: bytes, data: bytes) -> None:
         with self._lock:
-            for message in messages:
-                self._line.send_bytes(message)
+            self._line.send(kind, data)
 
     def _listen(self) -> None:
         try:
             while True:
-                message = self._line.recv_bytes()
-                if message[:1] == parcels.STOP:
-                    self._stop(msgspec.msgpack.decode(message[1:], type=StopOrder))
+                kind, data = self._line.receive()
+                if kind == parcels.STOP:
+                    self._stop(msgspec.msgpack.decode(data, type=StopOrder))
                 else:
-                    self._ledger.answered(message[1:])
+                    self._ledger.answered(data)
         except (EOFError, OSError):
             if self._scope is None:
                 time.sleep(PATIENCE)
@@ -156,53 +154,58 @@ class Process:
         if scope is not None and self._number == order.number:
             scope.request(Stop(order.reason, order.message))
             if scope.where:
-                self._send(parcels.WHERE + scope.where.encode("utf-8", "replace"))
+                self._send(parcels.WHERE, scope.where.encode("utf-8", "replace"))
 
     def _interrupted(self) -> None:
         """Somebody sent SIGINT to this very process."""
         if self._scope is not None:
             self._scope.request(Stop("interrupt", "Interrupted by SIGINT."))
 
-    def _do(self, job: Job, arguments: bytes) -> tuple[Answer, bytes]:
+    def _do(self, job: Job) -> Answer:
         self._scope, self._number = Scope(), job.number
         before = set(threading.enumerate())
         try:
             try:
                 self._learn(job)
             except Exception as error:
-                return Answer(job.number, "unreadable", parcels.words(error)), b""
-            answer, payload = contextvars.copy_context().run(self._perform, job, arguments)
+                return Answer(job.number, "unreadable", parcels.words(error))
+            answer = contextvars.copy_context().run(self._perform, job)
             if self._scope.stop is not None:
                 answer.spent = any(_still_runs(thread) for thread in threading.enumerate() if thread not in before)
-            return answer, payload
+            return answer
         finally:
             self._scope = None
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()
 
-    def _perform(self, job: Job, arguments: bytes) -> tuple[Answer, bytes]:
+    def _perform(self, job: Job) -> Answer:
         try:
             task = self._tasks[job.task_number]
-            args, kwargs = parcels.loads(arguments)
+            args, kwargs = parcels.loads(job.arguments or b"")
             context = self._context(job, task)
             context.parameters = bind(task, args, kwargs)
         except Exception as error:
-            return Answer(job.number, "unreadable", parcels.words(error)), b""
+            return Answer(job.number, "unreadable", parcels.words(error))
         flow = context.flow_context
         try:
             value = blocking.run(_run(task, args, kwargs, context))
         except BaseException as raised:
             meant = _meant(raised, context)
-            answer = Answer(job.number, "error", attempts.user_traceback(meant), attempts.describe(meant))
-            payload = parcels.pack_error(meant)
+            answer = Answer(
+                job.number,
+                "error",
+                attempts.user_traceback(meant),
+                attempts.describe(meant),
+                parcels.pack_error(meant),
+            )
         else:
-            answer, payload = _packed(job.number, value)
+            answer = _packed(job.number, value)
         finish_text(context)
         if flow is not None:
             flow.task_runner.close()
             answer.tally = dict(flow.tally)
-        return answer, payload
+        return answer
 
     def _learn(self, job: Job) -> None:
         self._strangers.files.update(job.modules)
@@ -294,11 +297,11 @@ def _meant(error: BaseException, context: TaskRunContext) -> BaseException:
     return error
 
 
-def _packed(number: int, value: Any) -> tuple[Answer, bytes]:
+def _packed(number: int, value: Any) -> Answer:
     try:
-        return Answer(number, "value"), parcels.dumps(value)[0]
+        return Answer(number, "value", payload=parcels.dumps(value)[0])
     except Exception as error:
-        return Answer(number, "unsendable", parcels.words(error), parcels.type_name(value)), b""
+        return Answer(number, "unsendable", parcels.words(error), parcels.type_name(value))
 
 
 def _still_runs(thread: threading.Thread) -> bool:
@@ -317,7 +320,7 @@ def main() -> None:
     fds = [int(text) for text in sys.argv[1:3]]
     for fd in fds:
         os.set_inheritable(fd, False)
-    process = Process(Connection(fds[0]), Connection(fds[1]))
+    process = Process(Channel(fds[0]), Channel(fds[1]))
     os.register_at_fork(after_in_child=process.forsake)
     process.serve()
     threading.Thread(target=_end_late, name="penstock-worker-end", daemon=True).start()

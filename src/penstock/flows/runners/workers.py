@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,11 +17,8 @@ import time
 import weakref
 from collections.abc import Callable
 from itertools import count
-from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from ...domain.errors import CrashedRun
 from ...domain.logs import LogLine
@@ -33,6 +31,7 @@ from ...engine.stopping import GENTLE_SECONDS, Frame, Scope, StopDelivered, rele
 from ...engine.task_run import KIND
 from ...ledger.piped import Receiver
 from . import parcels
+from .channel import Channel
 from .parcels import Answer, FlowFacts, Job, TaskFacts
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ LARGEST_PARAMETERS = 65_536
 # How long a killed process may take to be gone; only one that the kernel itself holds on to takes long.
 GONE_SECONDS = 10.0
 
-_decode_answer = msgspec.msgpack.Decoder(Answer).decode
 _numbers = count(1)
 _all: weakref.WeakSet[Worker] = weakref.WeakSet()
 _all_pools: weakref.WeakSet[Workers] = weakref.WeakSet()
@@ -54,11 +52,10 @@ _all_pools: weakref.WeakSet[Workers] = weakref.WeakSet()
 class Outcome:
     """What became of a job: the worker's answer, or None when the worker died."""
 
-    __slots__ = ("answer", "payload")
+    __slots__ = ("answer",)
 
-    def __init__(self, answer: Answer | None, payload: bytes = b"") -> None:
+    def __init__(self, answer: Answer | None) -> None:
         self.answer = answer
-        self.payload = payload
 
 
 class RemoteFrame(Frame):
@@ -97,8 +94,8 @@ class Worker:
         self._bell = threading.Lock()
         self._lock = threading.Lock()
         self._jobs_lock = threading.Lock()
-        self._line: Connection[Any, Any]
-        self._jobs: Connection[Any, Any]
+        self._line: Channel
+        self._jobs: Channel
         self._process = self._launch()
         self.pid = self._process.pid
         _all.add(self)
@@ -106,27 +103,34 @@ class Worker:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         """Starts an interpreter that knows nothing of the program; a session of its own keeps Ctrl-C from it."""
-        self._line, line = Pipe()
-        jobs, self._jobs = Pipe(duplex=False)
+        line, jobs = self._open_channels()
         before = os.environ.get("PYTHONPATH")
         home = str(Path(__file__).parents[3])
         environment = {**os.environ, "PYTHONPATH": home if not before else f"{home}{os.pathsep}{before}"}
-        fds = (line.fileno(), jobs.fileno())
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "penstock.flows.runners.worker_process", *map(str, fds)],
+                [sys.executable, "-m", "penstock.flows.runners.worker_process", str(line), str(jobs)],
                 stdin=subprocess.DEVNULL,
                 env=environment,
-                pass_fds=fds,
+                pass_fds=(line, jobs),
                 start_new_session=True,
             )
         finally:
-            line.close()
-            jobs.close()
-        self._jobs.send_bytes(parcels.encode(parcels.Welcome(sys.path, sys.argv, before)))
+            os.close(line)
+            os.close(jobs)
+        # A worker that is gone already is noticed by the reader.
+        with contextlib.suppress(OSError):
+            self._jobs.send(parcels.WELCOME, parcels.encode(parcels.Welcome(sys.path, sys.argv, before)))
         return process
 
-    def perform(self, call: TaskCall, make_job: Callable[[], Job], arguments: bytes) -> Outcome:
+    def _open_channels(self) -> tuple[int, int]:
+        """The worker's ends: for talking both ways, and for jobs."""
+        ours, theirs = socket.socketpair()
+        jobs, to_jobs = os.pipe()
+        self._line, self._jobs = Channel(ours.detach()), Channel(to_jobs)
+        return theirs.detach(), jobs
+
+    def perform(self, call: TaskCall, make_job: Callable[[], Job]) -> Outcome:
         """Has the worker do a job. Raises `StopDelivered` when the run was stopped; then its code has ended."""
         scope = call.context.scope
         assert scope is not None
@@ -138,7 +142,7 @@ class Worker:
             self.sent = True
             job = make_job()
             console.flush()  # so that the worker's lines come after those that came before
-            self._send(job, arguments)
+            self._send(job)
             while not self._settled(scope):
                 bell.acquire()
             self._stop(scope, job.number, bell)
@@ -172,11 +176,10 @@ class Worker:
         if timer is not None and seconds is not None and scope.stop is None:
             scope.limit(seconds, time_limit(KIND, seconds))
 
-    def _send(self, job: Job, arguments: bytes) -> None:
+    def _send(self, job: Job) -> None:
         # That nobody is there to take it is noticed by the reader, which says how the process ended.
         with self._jobs_lock, contextlib.suppress(OSError):
-            self._jobs.send_bytes(parcels.encode(job))
-            self._jobs.send_bytes(arguments)
+            parcels.send_job(self._jobs, job)
 
     def _stop(self, scope: Scope, number: int, bell: threading.Lock) -> None:
         """If a stop came: gently first, then for good. Afterwards the job is over."""
@@ -200,7 +203,7 @@ class Worker:
 
     def _reply(self, data: bytes, kind: bytes = parcels.REPLY) -> None:
         with self._lock, contextlib.suppress(OSError):
-            self._line.send_bytes(kind + data)
+            self._line.send(kind, data)
 
     def kill(self) -> None:
         """Ends the process and all that its task started."""
@@ -226,21 +229,20 @@ class Worker:
         """What the worker's own thread here does, until the process is gone."""
         try:
             while True:
-                self._take(self._line.recv_bytes())
+                self._take(*self._line.receive())
         except (EOFError, OSError):
             pass
         finally:
             self._reap()
 
-    def _take(self, message: bytes) -> None:
-        kind = message[:1]
+    def _take(self, kind: bytes, data: bytes) -> None:
         if kind == parcels.LEDGER:
             if self._receiver is not None:
-                self._receiver.take(message[1:])
+                self._receiver.take(data)
         elif kind == parcels.ANSWER:
-            self._settle(Outcome(_decode_answer(message[1:]), self._line.recv_bytes()))
+            self._settle(Outcome(parcels.receive_answer(self._line, data)))
         elif kind == parcels.WHERE:
-            self.where = message[1:].decode()
+            self.where = data.decode()
         else:
             self.ready = True
             release(self._bell)
@@ -338,7 +340,7 @@ class Workers:
         arguments, more = parcels.pack_arguments(call.task, args, kwargs, call.context.parameters)
         worker = self._take()
         try:
-            outcome = worker.perform(call, lambda: _job(call, worker, number, facts, {**modules, **more}), arguments)
+            outcome = worker.perform(call, lambda: _job(call, worker, number, facts, arguments, {**modules, **more}))
         finally:
             self._give_back(worker)
         answer = outcome.answer
@@ -352,9 +354,9 @@ class Workers:
         if flow is not None and answer.tally:
             flow.tally.update(answer.tally)
         if answer.kind == "value":
-            return parcels.unpack_value(call.task, outcome.payload)
+            return parcels.unpack_value(call.task, answer)
         if answer.kind == "error":
-            raise parcels.unpack_error(answer, outcome.payload)
+            raise parcels.unpack_error(answer)
         raise parcels.refused_result(call.task, answer)
 
     def _pack(self, task: Any) -> tuple[int, TaskFacts, dict[str, str]]:
@@ -391,7 +393,9 @@ class Workers:
             worker.end()
 
 
-def _job(call: TaskCall, worker: Worker, number: int, facts: TaskFacts, modules: dict[str, str]) -> Job:
+def _job(
+    call: TaskCall, worker: Worker, number: int, facts: TaskFacts, arguments: bytes, modules: dict[str, str]
+) -> Job:
     """The job, without what the worker has been told before."""
     context = call.context
     forget = len(worker.known) >= MOST_KNOWN
@@ -421,6 +425,7 @@ def _job(call: TaskCall, worker: Worker, number: int, facts: TaskFacts, modules:
         settings=environment,
         modules=modules,
         forget=forget,
+        arguments=arguments,
     )
 
 

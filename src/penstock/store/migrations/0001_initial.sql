@@ -52,6 +52,7 @@ CREATE INDEX flow_run_by_flow ON flow_run (flow_name, id);
 CREATE INDEX flow_run_by_state ON flow_run (state_type, id);
 CREATE INDEX flow_run_by_parent ON flow_run (flow_run_id) WHERE flow_run_id IS NOT NULL;
 CREATE INDEX flow_run_by_name ON flow_run (name);
+CREATE INDEX flow_run_by_time ON flow_run (created);
 
 CREATE TABLE task_run (
     id BYTEA PRIMARY KEY,
@@ -91,6 +92,9 @@ CREATE INDEX task_run_by_flow_run ON task_run (flow_run_id, id);
 -- Runs that have not ended are few, whatever the table's size: finding the dead among them must stay cheap.
 CREATE INDEX task_run_unfinished ON task_run (state_type, id)
     WHERE state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING');
+-- Runs that ended badly are few, too, and asked for most; those that completed cost this index nothing.
+CREATE INDEX task_run_failures ON task_run (state_type, id)
+    WHERE state_type IN ('FAILED', 'CANCELLED', 'CRASHED');
 
 -- `run_id` is the flow run's, or the task run's for a task called outside flows; with `seq` it is the order of reading.
 CREATE TABLE log (

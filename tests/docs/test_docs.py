@@ -1,0 +1,178 @@
+"""The pages say what is so: their code runs, their commands exist, their links lead somewhere, and what is made from
+the code is up to date."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from penstock import domain
+from penstock.cli.main import root
+from penstock.domain.errors import PenstockError
+
+from .conftest import PAGES, ROOT, Block, Ended, blocks, plain
+
+Run = Callable[..., Ended]
+
+
+def runnable() -> Iterator[Any]:
+    """Each block to be run, with the output that stands right behind it."""
+    for page in PAGES:
+        found = blocks(page)
+        for block, following in zip(found, [*found[1:], None], strict=False):
+            if block.info == "python runnable":
+                output = following if following is not None and following.info == "text output" else None
+                yield pytest.param(block, output, id=block.id)
+
+
+@pytest.mark.parametrize(("block", "output"), list(runnable()))
+def test_code_runs_and_prints_what_is_shown(block: Block, output: Block | None, run: Run, folder: Path) -> None:
+    program = folder / "page.py"
+    program.write_text(block.text, encoding="utf-8")
+
+    ended = run(program)
+
+    assert ended.code == 0, ended.err
+    if output is not None:
+        seen = iter(ended.lines())
+        missing = [line for line in plain(output.text) if line not in seen]
+        assert not missing, ended.err + ended.out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_that_is_not_run_is_python_at_least(page: Path) -> None:
+    for block in blocks(page):
+        if block.info.startswith("python"):
+            compile(block.text, block.id, "exec")
+        assert block.info in {"python", "python runnable", "text", "text output", "sh", "mermaid", ""}, block.id
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def commands() -> list[tuple[str, str]]:
+    """(page, line) of every `penstock …` that a reader might type."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+        found += [(page.name, " ".join(each.split())) for each in re.findall(r"`(penstock [^`]+)`", prose)]
+        for block in blocks(page):
+            if block.info in ("sh", "text"):
+                lines = [line.removeprefix("$ ") for line in block.text.splitlines()]
+                found += [(page.name, each) for line in lines for each in re.findall(r"\bpenstock [a-z-][^&|#]*", line)]
+    return sorted(set(found))
+
+
+def understood(line: str) -> str | None:
+    """What is wrong with a command line, None when its commands and options exist."""
+    command: click.Command = root
+    context = click.Context(root, info_name="penstock")
+    words = shlex.split(line.replace("…", "").replace("...", "").replace("[OPTIONS]", ""))[1:]
+    while words:
+        word = words.pop(0)
+        if word.startswith("-"):
+            option = word.partition("=")[0]
+            known = [each for each in command.get_params(context) if option in (*each.opts, *each.secondary_opts)]
+            if not known:
+                return f"{context.command_path} has no option {option}"
+            if isinstance(known[0], click.Option) and not known[0].is_flag and "=" not in word and words:
+                words.pop(0)
+        elif isinstance(command, click.Group):
+            below = command.get_command(context, word)
+            if below is None:
+                return f"{context.command_path} has no command {word}"
+            command, context = below, click.Context(below, info_name=word, parent=context)
+    return None
+
+
+def test_commands_exist() -> None:
+    found = commands()
+
+    assert len(found) > 20
+    wrong = [f"{page}: {line}: {why}" for page, line in found if not line.endswith("ID:") and (why := understood(line))]
+    assert not wrong
+
+
+def test_help_of_every_command_can_be_had(run: Run) -> None:
+    paths = {words[: next((i for i, w in enumerate(words) if not re.fullmatch("[a-z-]+", w)), len(words))]
+             for _, line in commands() if (words := tuple(line.split()[1:]))}  # fmt: skip
+    paths = {path for path in paths if path and not path[0].startswith("-")}
+
+    for path in sorted({path[:2] for path in paths}):
+        ended = run("-m", "penstock", *path, "--help")
+        assert ended.code == 0, (path, ended.err)
+
+
+# --- links -----------------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings as code forges make them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith(("http://", "https://")):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            broken.append(link)
+    assert not broken
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+
+    assert not [path.name for path in (ROOT / "docs").glob("*.md") if f"({path.name})" not in index + "(index.md)"]
+
+
+# --- what is made from the code --------------------------------------------------------------------------------------
+
+
+def generator() -> Any:
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["settings.md", "cli.md", "states.md"])
+def test_generated_parts_are_current(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+    assert generator().page(name, text) == text, "run: python docs/generate.py"
+
+
+def errors() -> dict[str, str]:
+    """code -> class, of every error there is."""
+    for module in pkgutil.iter_modules(domain.__path__, "penstock.domain."):
+        importlib.import_module(module.name)
+    waiting: list[type[PenstockError]] = [PenstockError]
+    for each in waiting:
+        waiting.extend(each.__subclasses__())
+    return {each.code: each.__name__ for each in waiting if each.__module__.startswith("penstock.")}
+
+
+def test_every_error_is_explained_and_no_other() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    explained = dict(re.findall(r"^\| `([a-z-]+)` \| `(\w+)`", page, re.M))
+
+    assert explained == errors()
