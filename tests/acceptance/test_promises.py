@@ -135,6 +135,36 @@ def test_code_that_cannot_be_stopped_loses_its_run_and_its_value(script: Script,
     assert record.task_runs() == [("limited-0", "FAILED", "TimedOut")]
 
 
+def test_in_a_process_code_that_refuses_to_stop_is_killed(script: Script, tmp_path: Path) -> None:
+    survived = tmp_path / "survived"
+    name, caller_after = script(f"""
+        from penstock.task_runners import ProcessPoolTaskRunner
+
+        @task(timeout_seconds=0.5)
+        def limited():
+            swallow_all()
+            open({str(survived)!r}, "w")
+
+        @flow(task_runner=ProcessPoolTaskRunner(max_workers=1))
+        def main():
+            warm.submit().wait()
+            clock = time.monotonic()
+            return limited.submit(return_state=True).name, time.monotonic() - clock
+
+        @task
+        def warm():
+            pass
+
+        result = main()
+        time.sleep(3)
+        print(json.dumps(result))
+    """)
+
+    assert name == "TimedOut"
+    assert caller_after < 1.5
+    assert not survived.exists()
+
+
 @pytest.mark.parametrize(
     ("body", "caller_waits"),
     [("await asyncio.sleep(3)", False), ("time.sleep(2)", True)],

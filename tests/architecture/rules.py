@@ -63,6 +63,7 @@ LAZY_OURS: tuple[tuple[str, str, str], ...] = (
     ("penstock.cli*", "penstock*", "a command loads only what it runs: `penstock --help` stays under 0.2 s"),
     ("penstock.connect", "penstock*", "only the ledger that the settings ask for is loaded"),
     ("penstock.flows.*", "penstock.engine*", "decorating a function must not load the engine: import budget"),
+    ("penstock.flows.*", "penstock.flows.*", "decorating a function must not load what calls it: import budget"),
     ("penstock.flows.*", "penstock.connect", "decorating a function must not load a store: import budget"),
     ("penstock.testing*", "penstock*", "helpers load what the test at hand uses"),
     *((f"{PACKAGE}.{door}", "penstock*", "doors are lazy: import budget") for door in sorted(DOORS - {"__init__"})),

@@ -94,7 +94,9 @@ def check_killed(programs: Programs, record: Record, tmp_path: Path, tasks: int)
     assert len(sure) > tasks // 4, "the test must have something to look for"
 
     done = {run.name for run in record.task_runs("quick") if run.state_name == "Completed"}
-    lost = [round(moment - when, 3) for number, when in noted(notes) if number in sure and f"quick-{number}" not in done]
+    lost = [
+        round(moment - when, 3) for number, when in noted(notes) if number in sure and f"quick-{number}" not in done
+    ]
     assert not lost, f"{len(lost)} facts are not in the record; the oldest is {lost[0]} s old"
     said = set(record.messages())
     lost = [round(moment - when, 3) for number, when in noted(notes) if number in sure and f"line {number}" not in said]

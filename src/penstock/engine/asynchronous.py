@@ -185,6 +185,8 @@ async def _ask(effect: Ask, script: Script[Any]) -> Any:
     answered: asyncio.Future[Any] = loop.create_future()
 
     def reply(value: Any, error: BaseException | None) -> None:
+        if loop.is_closed():
+            return
         if error is not None:
             loop.call_soon_threadsafe(answered.set_exception, error)
         else:

@@ -32,11 +32,19 @@ _open: weakref.WeakSet[Journal] = weakref.WeakSet()
 class _Asked:
     """A question on its way, in its place among the facts."""
 
-    __slots__ = ("question", "reply")
+    __slots__ = ("_reply", "question")
 
     def __init__(self, question: Question, reply: Reply) -> None:
         self.question = question
-        self.reply = reply
+        self._reply = reply
+
+    def tell(self, answer: Any) -> None:
+        """Hands over an answer, or an exception. That nobody takes it any more is not the journal's trouble."""
+        failed = isinstance(answer, BaseException)
+        try:
+            self._reply(None if failed else answer, answer if failed else None)
+        except Exception as error:
+            print(f"penstock: an answer could not be delivered: {error!r}", file=sys.__stderr__)
 
 
 class Journal:
@@ -118,8 +126,8 @@ class Journal:
 
     def close(self, patience: float = 10.0) -> int:
         """Records what is left; how many facts could not be. The thread ends."""
-        if not self._closing and self._thread is not None and self._thread.is_alive():
-            self._closing = True
+        first, self._closing = not self._closing, True
+        if first and self._thread is not None and self._thread.is_alive():
             self._hurry.set()
             self._bell.set()
             self._thread.join(patience)
@@ -172,8 +180,7 @@ class Journal:
         self._trouble = None
         self._done(len(batch))
         for entry, answer in zip(asked, answers, strict=True):
-            failed = isinstance(answer, BaseException)
-            entry.reply(None if failed else answer, answer if failed else None)
+            entry.tell(answer)
         return True
 
     def _done(self, count: int) -> None:
@@ -192,7 +199,7 @@ class Journal:
         with self._room:
             self._room.notify_all()
         for entry in asked:
-            entry.reply(None, error)
+            entry.tell(error)
         time.sleep(RETRY_SECONDS)
 
     def _one_by_one(self, facts: list[Fact], asked: list[_Asked], error: Exception) -> None:
@@ -208,8 +215,7 @@ class Journal:
                 (answer,) = self._record([], [entry.question])
             except Exception as cause:
                 answer = cause
-            failed = isinstance(answer, BaseException)
-            entry.reply(None if failed else answer, answer if failed else None)
+            entry.tell(answer)
 
 
 def _forget() -> None:

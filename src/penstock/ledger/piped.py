@@ -150,30 +150,34 @@ class PipedLedger:
 class Receiver:
     """The recorder's end, for one worker: takes its messages to `ledger`, sends answers by `send`.
 
-    `seq(line)` gives the number of a line that belongs to a run of this process (None: it keeps the worker's own, for
-    the run began there); `count(task_name)` the number of the task's next run.
+    Which numbers lines and runs get, and how runs end whose worker is gone, the run's engine says, by overriding.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        send: Callable[[bytes], None],
-        seq: Callable[[LogLine], int | None],
-        count: Callable[[str], int],
-    ) -> None:
+    def __init__(self, ledger: Ledger, send: Callable[[bytes], None]) -> None:
         self._ledger = ledger
         self._send = send
-        self._seq = seq
-        self._count = count
         self._open_tasks: dict[UUID, TaskRun] = {}
         self._open_flows: dict[UUID, FlowRun] = {}
+
+    def seq(self, line: LogLine) -> int | None:
+        """The number of a line that belongs to a run of this process; None where it keeps the worker's own, because
+        the run began there."""
+        raise NotImplementedError
+
+    def count(self, task_name: str) -> int:
+        """The number of the task's next run."""
+        raise NotImplementedError
+
+    def ending(self, how: str) -> State[Any]:
+        """The state of runs that ended with their worker, which ended so."""
+        raise NotImplementedError
 
     def take(self, data: bytes) -> None:
         """One message. A question is answered before this returns; one thread may call it."""
         message = _decode(data)
         if isinstance(message, _Said):
             line = message.line
-            seq = self._seq(line)
+            seq = self.seq(line)
             self._write(line if seq is None else msgspec.structs.replace(line, seq=seq))
         elif isinstance(message, _Reported):
             run = message.run
@@ -187,8 +191,11 @@ class Receiver:
         else:
             self._send(_encode(self._answer(message)))
 
-    def close_open(self, state: State[Any]) -> None:
+    def close_open(self, how: str) -> None:
         """The worker is gone: runs that it began and did not end are over, too."""
+        if not self._open_tasks and not self._open_flows:
+            return
+        state = self.ending(how)
         for run in reversed(self._open_tasks.values()):
             run.enter(state)
             self._write(run)
@@ -211,7 +218,7 @@ class Receiver:
     def _answer(self, asked: _Asked) -> _Answered:
         question = asked.question
         if isinstance(question, CountRun):
-            return _Answered(asked.number, count=self._count(question.task_name))
+            return _Answered(asked.number, count=self.count(question.task_name))
         try:
             answer = self._ledger.ask(question)
         except Exception as error:

@@ -126,8 +126,9 @@ class SqliteStore:
     def _prepare(self, connection: apsw.Connection) -> None:
         """Checks whose file it is and which version, and creates or upgrades what is missing."""
         tx = SqliteTx(connection)
-        owner = tx.row("PRAGMA application_id")
+        # In this order: another process that is just making it makes the tables and the mark in one transaction.
         empty = tx.row("SELECT count(*) FROM sqlite_schema")
+        owner = tx.row("PRAGMA application_id")
         if owner == (0,) and empty != (0,):
             raise CorruptStoreError(
                 f"{self.path} is an SQLite database, but not a Penstock record. Point PENSTOCK_HOME at another folder."
@@ -245,7 +246,8 @@ def _translation(error: Any, path: Path) -> RecordError:
         )
     if isinstance(error, apsw.FullError):
         return StoreUnavailableError(f"The disk with the record {path} is full. Free some space and run again.")
-    if isinstance(error, apsw.ReadOnlyError | apsw.PermissionsError | PermissionError):
+    unwritable = isinstance(error, apsw.CantOpenError) and not os.access(path.parent, os.W_OK)
+    if unwritable or isinstance(error, apsw.ReadOnlyError | apsw.PermissionsError | PermissionError):
         return StoreUnavailableError(
             f"The record {path} cannot be written: it or its folder is read-only. Point PENSTOCK_HOME at a folder "
             "that you may write in."

@@ -84,29 +84,31 @@ class Channel:
 
 
 class Bell:
-    """Ends the waiting for a channel. Its descriptors live as long as anybody holds it: ringing it is always safe."""
+    """Waits for a channel, and ends that waiting. Whoever holds it may ring it: its descriptors live as long as it."""
 
-    __slots__ = ("_in", "_out")
+    __slots__ = ("_in", "_out", "_poll", "_watched")
 
-    def __init__(self) -> None:
+    def __init__(self, channel: Channel) -> None:
+        self._watched = channel.fileno()
         self._out, self._in = os.pipe()
         os.set_blocking(self._out, False)
         os.set_blocking(self._in, False)
+        self._poll = select.poll()
+        self._poll.register(self._watched, select.POLLIN)
+        self._poll.register(self._out, select.POLLIN)
 
     def ring(self) -> None:
         """From any thread, and from a signal handler. One that nobody waits for yet is heard by who waits next."""
         with contextlib.suppress(BlockingIOError):  # it rings already
             os.write(self._in, b"!")
 
-    def wait_for(self, channel: Channel, seconds: float | None = None) -> bool:
-        """Whether there is something to read; False when the time is over, or the bell rang."""
-        poll = select.poll()
-        poll.register(channel.fileno(), select.POLLIN)
-        poll.register(self._out, select.POLLIN)
-        ready = poll.poll(None if seconds is None else max(seconds, 0.0) * 1000)
-        if any(fd == self._out for fd, _ in ready):
-            os.read(self._out, 4096)
-        return any(fd == channel.fileno() for fd, _ in ready)
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether there is something to read from the channel; False when the time is over, or the bell rang."""
+        ready = self._poll.poll(None if seconds is None else max(seconds, 0.0) * 1000)
+        for fd, _ in ready:
+            if fd == self._out:
+                os.read(fd, 4096)
+        return any(fd == self._watched for fd, _ in ready)
 
     def __del__(self) -> None:
         os.close(self._in)

@@ -108,7 +108,7 @@ class StopOrder(msgspec.Struct):
 
 encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
 _decode_job = msgspec.msgpack.Decoder(Job).decode
-_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
 def send_job(channel: Channel, job: Job) -> None:
@@ -136,13 +136,6 @@ def send_answer(channel: Channel, answer: Answer) -> None:
         answer.payload = None
         channel.send(ANSWER, encode(answer))
         channel.send(PAYLOAD, payload)
-
-
-def receive_answer(channel: Channel, data: bytes) -> Answer:
-    answer = _decode_answer(data)
-    if answer.payload is None:
-        answer.payload = channel.receive()[1]
-    return answer
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]

@@ -39,7 +39,6 @@ from ..task import Task
 from . import parcels
 from .channel import Channel
 from .parcels import Answer, FlowFacts, Job, StopOrder, TaskFacts, Welcome
-from .thread import ThreadPoolTaskRunner
 
 # How long a worker that has nothing to do may take to end when the process it worked for is gone.
 PATIENCE = 1.0
@@ -94,6 +93,7 @@ class Process:
         self._strangers = Strangers()
         self._tasks: dict[int, Task[Any, Any]] = {}
         self._flow: FlowFacts | None = None
+        self._definition = Flow(_elsewhere)
         self._settings = contextlib.ExitStack()
         self._number = 0
         self._scope: Scope | None = None
@@ -203,7 +203,8 @@ class Process:
             answer = _packed(job.number, value)
         finish_text(context)
         if flow is not None:
-            flow.task_runner.close()
+            if flow.task_runner is not None:
+                flow.task_runner.close()
             answer.tally = dict(flow.tally)
         return answer
 
@@ -214,6 +215,8 @@ class Process:
             self._settings.enter_context(temporary_settings(job.settings))
         if job.flow is not None:
             self._flow = job.flow
+            run = job.flow.run
+            self._definition = Flow(_elsewhere, name=run.flow_name, version=run.flow_version)
         if job.forget:
             self._tasks.clear()
         if job.task is not None:
@@ -221,7 +224,7 @@ class Process:
 
     def _context(self, job: Job, task: Task[Any, Any]) -> TaskRunContext:
         runtime = connect.runtime()
-        above = _flow_above(self._flow, runtime) if job.in_flow and self._flow is not None else None
+        above = _flow_above(self._flow, self._definition, runtime) if job.in_flow and self._flow is not None else None
         context = TaskRunContext(job.run, runtime, above, job.log_prints, task)
         context.scope = self._scope
         current_tags.set(job.tags)
@@ -243,10 +246,9 @@ def _task_of(facts: TaskFacts) -> Task[Any, Any]:
     return task
 
 
-def _flow_above(facts: FlowFacts, runtime: Runtime) -> FlowAbove:
-    """Tasks that the task submits run in threads of this process."""
-    flow = Flow(_elsewhere, name=facts.run.flow_name, version=facts.run.flow_version)
-    context = FlowAbove(facts.run, runtime, None, facts.log_prints, flow, ThreadPoolTaskRunner())
+def _flow_above(facts: FlowFacts, definition: Flow[Any, Any], runtime: Runtime) -> FlowAbove:
+    """Made for each job, so that nothing of one is left for the next. Tasks that the task submits run in threads."""
+    context = FlowAbove(facts.run, runtime, None, facts.log_prints, definition, None)
     context.parameters = dict(facts.run.parameters)
     if facts.parameters is not None:
         with contextlib.suppress(Exception):  # values that only the flow's process can read
