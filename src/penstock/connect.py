@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 from .domain.logs import LEVELS
@@ -40,8 +41,20 @@ def runtime() -> Runtime:
     Raises `RecordError` when the record cannot be used.
     """
     settings = current()
+    if settings.api_url:
+        warn_of_server(settings)
     ledger: Ledger = _given if _given is not None else local_ledger(settings)
     return Runtime(ledger, settings, _clock, identity.me(), LEVELS[settings.logging_level])
+
+
+def warn_of_server(settings: Settings) -> None:
+    """Said once a process (Python's own filter sees to that): what was asked for is not what happens."""
+    warnings.warn(
+        f"PENSTOCK_API_URL is set ({settings.api_url}), but this version cannot report to a server yet: runs are "
+        f"recorded in {settings.database_path}. Unset it to be rid of this warning.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def local_ledger(settings: Settings) -> LocalLedger:

@@ -72,6 +72,9 @@ def script(run: Run, tmp_path: Path) -> Script:
     return script
 
 
+# The code would take 3 seconds, its timeout is 0.5. A busy machine may be late; it is not to be 1.5 seconds late.
+SOON = 2.0
+
 # (what the code does, how it is called, whether the code itself has ended when the caller goes on)
 STOPS = [
     ("sleep", "called", True),
@@ -108,8 +111,8 @@ def test_a_task_is_stopped_at_its_deadline(script: Script, code: str, how: str, 
     """)
 
     assert name == "TimedOut"
-    assert 0.5 <= record_after < 1.0
-    assert 0.5 <= caller_after < 1.0
+    assert 0.5 <= record_after < SOON
+    assert 0.5 <= caller_after < SOON
     assert ended is code_ended
 
 
@@ -130,7 +133,7 @@ def test_code_that_cannot_be_stopped_loses_its_run_and_its_value(script: Script,
     """)
 
     assert (name, value) == ("TimedOut", "Task run exceeded timeout of 0.5 second(s)")
-    assert record_after < 1.0
+    assert record_after < SOON
     assert caller_after >= 2.9  # it was called in the flow's own thread, which it kept
     assert record.task_runs() == [("limited-0", "FAILED", "TimedOut")]
 
@@ -161,13 +164,13 @@ def test_in_a_process_code_that_refuses_to_stop_is_killed(script: Script, tmp_pa
     """)
 
     assert name == "TimedOut"
-    assert caller_after < 1.5
+    assert caller_after < SOON
     assert not survived.exists()
 
 
 @pytest.mark.parametrize(
     ("body", "caller_waits"),
-    [("await asyncio.sleep(3)", False), ("time.sleep(2)", True)],
+    [("await asyncio.sleep(3)", False), ("time.sleep(3)", True)],
     ids=["awaiting", "blocking"],
 )
 def test_a_coroutine_is_stopped_where_it_awaits(script: Script, body: str, caller_waits: bool) -> None:
@@ -186,8 +189,8 @@ def test_a_coroutine_is_stopped_where_it_awaits(script: Script, body: str, calle
     """)
 
     assert name == "TimedOut"
-    assert record_after < 1.0
-    assert (caller_after > 1.9) is caller_waits
+    assert record_after < SOON
+    assert (caller_after > 2.9) is caller_waits
 
 
 def test_a_flow_does_not_outlive_its_timeout_for_a_task_that_blocks(script: Script, record: Record) -> None:
@@ -205,7 +208,7 @@ def test_a_flow_does_not_outlive_its_timeout_for_a_task_that_blocks(script: Scri
     """)
 
     assert name == "TimedOut"
-    assert after < 1.0
+    assert after < SOON
     assert record.task_runs() == [("blocks-0", "CANCELLED", "Cancelled")]
 
 

@@ -57,6 +57,7 @@ def plain(text: str) -> list[str]:
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", text)
     text = re.sub(r"(\d{4}-\d\d-\d\d )?\b\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
     text = re.sub(r"\b\d+(\.\d+)?(µs|ms|s)\b", "SPAN", text)
+    text = re.sub(r"\b(just now|\d+ \w+ ago)\b", "AGO", text)
     text = re.sub(r"File \"[^\"]*\", line \d+", 'File "…"', text)
     return [" ".join(line.split()) for line in text.splitlines()]
 

@@ -78,7 +78,7 @@ EXPECTED: dict[str, Expected] = {
     ),
     "async_flow.py": (
         [
-            "TIME | INFO | Flow run 'RUN1' - waited 0.9 s together: True",
+            "TIME | INFO | Flow run 'RUN1' - waited 1.5 s together: True",
             "TIME | INFO | Flow run 'RUN1' - the fourth is TimedOut",
         ],
         [],

@@ -131,8 +131,8 @@ def test_the_traceback_of_a_failure_is_of_user_code(record: Record) -> None:
 
     with pytest.raises(ValueError) as raised:  # noqa: PT011
         main()
-    places = [str(entry.path) for entry in raised.traceback]
-    assert sum("engine" in place for place in places) == 0, places
+    functions = [entry.name for entry in raised.traceback]
+    assert functions[-2:] == ["main", "bad"], "nothing of the engine lies between a flow and its task"
 
 
 def test_an_exception_whose_text_fails_is_named_all_the_same(record: Record) -> None:
@@ -337,7 +337,7 @@ def test_every_kind_of_parameter_is_handed_on(record: Record) -> None:
     assert task(takes)(1, 2, 3, 3, c=5, e=6) == expected
     assert flow(takes)(1, 2, 3, 3, c=5, e=6) == expected
     assert task(takes).submit(1, 2, 3, 3, c=5, e=6).result() == expected
-    assert flow(takes, validate_parameters=False)(1, 2, 3, 3, c=5, e=6) == expected if False else True
+    assert flow(validate_parameters=False)(takes)(1, 2, 3, 3, c=5, e=6) == expected
 
 
 def test_parameters_with_awkward_names_are_handed_on(record: Record) -> None:
@@ -358,7 +358,7 @@ def test_a_mutable_argument_is_the_callers_own(record: Record) -> None:
         items.append(1)
 
     @flow
-    def main(items: list[int]) -> None:
+    def main(items: Any) -> None:
         appends(items)
 
     mine: list[int] = []

@@ -231,3 +231,10 @@ class TransitionRefused(PenstockError):
     """A run may not go into the state that was proposed."""
 
     code = "transition-refused"
+
+
+# Users import them from `penstock.exceptions`, so that is where tracebacks say they are.
+for _each in list(globals().values()):
+    if isinstance(_each, type) and issubclass(_each, PenstockError):
+        _each.__module__ = "penstock.exceptions"
+del _each

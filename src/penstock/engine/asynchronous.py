@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
 from .blocking import take_over
 from .context import current
 from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
-from .stopping import Frame, Scope, StopDelivered
+from .stopping import Frame, Scope, StopDelivered, line_of, place_of
 
 T = TypeVar("T")
+
+
+# how coroutines, generators and asynchronous generators name their frame, and what they wait for
+_FRAMES = ("cr_frame", "gi_frame", "ag_frame")
+_AWAITED = ("cr_await", "gi_yieldfrom", "ag_await")
 
 
 class _Lost(BaseException):
@@ -25,7 +31,7 @@ class _Lost(BaseException):
 class TaskFrame(Frame):
     """User code awaited in an asyncio task, or the engine awaiting for a scope."""
 
-    __slots__ = ("_loop", "_task", "cancelled", "open")
+    __slots__ = ("_ident", "_loop", "_task", "cancelled", "open")
 
     def __init__(self, scope: Scope, take_over: Callable[[], Callable[[], Any]]) -> None:
         super().__init__(scope, take_over)
@@ -33,6 +39,7 @@ class TaskFrame(Frame):
         task = asyncio.current_task()
         assert task is not None
         self._task = task
+        self._ident = threading.get_ident()
         self.cancelled = False
         self.open = True
 
@@ -53,11 +60,17 @@ class TaskFrame(Frame):
             self._task.uncancel()
 
     def where(self) -> str | None:
-        frame = self._task.get_stack(limit=1)
-        if not frame:
-            return None
-        code = frame[0].f_code
-        return f"{code.co_filename}:{frame[0].f_lineno} in {code.co_name}"
+        """The innermost line of the user's on the chain of awaits."""
+        awaited: Any = self._task.get_coro()
+        innermost: str | None = None
+        while awaited is not None:
+            frame = next((f for name in _FRAMES if (f := getattr(awaited, name, None)) is not None), None)
+            if frame is not None:
+                innermost = line_of(frame) or innermost
+            awaited = next((a for name in _AWAITED if (a := getattr(awaited, name, None)) is not None), None)
+        if innermost is None:  # the coroutine blocks its loop: it awaits nothing, it runs
+            innermost = place_of(self._ident)
+        return innermost
 
 
 async def run(script: Script[T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import traceback
 from collections.abc import Generator, Iterable
@@ -110,7 +111,12 @@ def user_traceback(error: BaseException) -> str:
 
 
 def without_ours(error: BaseException) -> BaseException:
-    """The exception with a traceback of user code only: what lies between a flow and its task is not their affair."""
+    """The exception with a traceback of user code only: what lies between a flow and its task is not their affair.
+
+    An error without user code in it is ours, and shown whole; so is every one with PENSTOCK_INTERNAL_DEBUG set.
+    """
+    if os.environ.get("PENSTOCK_INTERNAL_DEBUG"):
+        return error
     kept = []
     entry = error.__traceback__
     while entry is not None:
@@ -119,7 +125,7 @@ def without_ours(error: BaseException) -> BaseException:
         entry = entry.tb_next
     for place, one in enumerate(kept):
         one.tb_next = kept[place + 1] if place + 1 < len(kept) else None
-    return error.with_traceback(kept[0] if kept else None)
+    return error.with_traceback(kept[0]) if kept else error
 
 
 def retry_delay(definition: Definition, attempt: int, default: float, jitter: float | None = None) -> float:

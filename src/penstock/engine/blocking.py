@@ -94,6 +94,8 @@ def _stoppable(effect: Call, script: Script[Any], post: Post) -> Any:
             post.disarm()
     except BaseException as error:
         failure = error
+    if post.armed:  # a stop came in the very moment before the floor was taken away
+        post.disarm()
     post.frames.pop()
     scope.frame = None
     if not frame.claim():

@@ -72,7 +72,7 @@ class FlowCall:
     def outcome(self) -> Any:
         """The value, or the exception, for the one who called the flow."""
         if self.error is not None:
-            raise attempts.without_ours(self.error)
+            raise self.error
         return self.value if self.state.is_completed() else self.state.result()
 
     def final_state(self) -> State[Any]:

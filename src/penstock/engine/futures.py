@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -78,7 +79,13 @@ class PenstockFuture(Generic[R]):
             self._final = state
             callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks:
-            callback(self)
+            try:
+                callback(self)
+            except Exception:
+                # It is the caller's own; the run, and who else waits for it, have nothing to do with it.
+                import traceback
+
+                print(f"penstock: a callback of {self!r} failed\n{traceback.format_exc()}", file=sys.__stderr__)
 
     def __repr__(self) -> str:
         return f"PenstockFuture({self.task_run.name!r}, {self.state})"

@@ -233,7 +233,8 @@ class Post:
                 signal.pthread_kill(self.ident, STOP_SIGNAL)
                 return
         with self._lock:
-            if self.armed and not self._injected:
+            # While the floor is the user's, the innermost frame stays what it is; it may be another than was meant.
+            if self.armed and not self._injected and self.frames and self.frames[-1].scope.stop is not None:
                 self._injected = True
                 _inject(self.ident, StopDelivered)
 
@@ -256,7 +257,7 @@ class ThreadFrame(Frame):
             self.post.place.lose()
 
     def where(self) -> str | None:
-        return _where(sys._current_frames().get(self.post.ident))
+        return place_of(self.post.ident)
 
 
 class WaitFrame(Frame):
@@ -320,16 +321,23 @@ def _inject(ident: int, kind: type[BaseException] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(kind) if kind else None)
 
 
-def _where(frame: Any) -> str | None:
-    """The innermost line of code that is neither ours nor the standard library's: `etl.py:42 in extract`."""
-    innermost = frame
+def place_of(ident: int) -> str | None:
+    """Where a thread is: its innermost line of code that is neither ours nor the standard library's."""
+    frame: Any = sys._current_frames().get(ident)
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if not name.startswith("penstock.") and name.partition(".")[0] not in sys.stdlib_module_names:
-            break
+        line = line_of(frame)
+        if line is not None:
+            return line
         frame = frame.f_back
-    frame = frame or innermost
-    return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+    return None
+
+
+def line_of(frame: Any) -> str | None:
+    """`etl.py:42 in extract`, for a frame of code that is neither ours nor the standard library's; else None."""
+    name = frame.f_globals.get("__name__", "")
+    if name.startswith("penstock.") or name.partition(".")[0] in sys.stdlib_module_names:
+        return None
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 def _delivery(stop: Stop) -> BaseException:

@@ -78,7 +78,7 @@ class TaskCall:
     def outcome(self) -> Any:
         """The value, or the exception, for the one who called the task directly."""
         if self.error is not None:
-            raise attempts.without_ours(self.error)
+            raise self.error
         return self.value if self.state.is_completed() else self.state.result()
 
     def final_state(self) -> State[Any]:
@@ -209,7 +209,7 @@ def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     """Takes the value from an earlier run where the task's policy finds one."""
     task, context, settings = call.task, call.context, call.runtime.settings
     policy = task.cache_policy
-    if policy is None or isinstance(policy, NoCache) or settings.tasks_disable_caching:
+    if policy is None or isinstance(policy, NoCache) or settings.tasks_disable_caching or call.generator:
         return False
     try:
         call.cache_key = yield from Call(policy.compute_key, (context, context.parameters), context=context)
@@ -350,6 +350,8 @@ def _error_of(state: State[Any]) -> BaseException | None:
 def _keep(call: TaskCall) -> Any:
     task, settings = call.task, call.runtime.settings
     wanted = task.persist_result
+    if call.generator:
+        return None  # the items went to the consumer, one by one; there is no value to keep
     if wanted is None:
         wanted = settings.tasks_default_persist_result
     if wanted is None:
@@ -405,7 +407,8 @@ def _retry_or_fail(
         yield from _pause_before_retry(call, delay)
         return
     if not reported:
-        attempts.report_failure(context, call.error, " - Retries are exhausted" if retries else "")
+        then = "" if not retries else " - Retries are exhausted" if run.run_count > retries else " - No retry is wanted"
+        attempts.report_failure(context, call.error, then)
     _enter(call, crashed or failed)
 
 
@@ -452,7 +455,8 @@ def _enter(call: TaskCall, state: State[Any]) -> None:
     call.runtime.ledger.write(run)
     if state.is_final():
         level = INFO if state.is_completed() else ERROR
-        say(call.context, level, f"Finished in state {state}", moment=state.timestamp)
+        moment = state.timestamp if state.is_completed() else None  # a failure was spelled out since
+        say(call.context, level, f"Finished in state {state}", moment=moment)
 
 
 def _settle(call: TaskCall) -> None:

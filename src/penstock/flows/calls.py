@@ -10,6 +10,7 @@ from .. import connect
 from ..domain.errors import MappingLengthMismatch, MappingMissingIterable
 from ..engine import blocking
 from ..engine.annotations import allow_failure, unmapped
+from ..engine.attempts import without_ours
 from ..engine.context import FlowRunContext, RunContext, current
 from ..engine.flow_run import FlowCall, run_flow
 from ..engine.futures import PenstockFuture, PenstockFutureList
@@ -201,7 +202,10 @@ async def _run_async(make: Any, script: Any, arguments: tuple[Any, ...], return_
         if call.context.log_prints:
             capture.streams()
         await asynchronous.run(script(call))
-    return call.final_state() if return_state else call.outcome()
+    try:
+        return call.final_state() if return_state else call.outcome()
+    except BaseException as error:
+        raise without_ours(error)  # noqa: B904 - the same exception, with less of us in its traceback
 
 
 def _iterate(make: Any, script: Any, arguments: tuple[Any, ...]) -> Generator[Any, Any, None]:

@@ -93,7 +93,11 @@ class Flow(Generic[P, R_co]):
 
         Called inside another flow it is a subflow. An asynchronous flow gives a coroutine; a generator a generator.
         """
-        return (_calls or _load()).call_flow(self, args, kwargs)
+        calls = _calls or _load()
+        try:
+            return calls.call_flow(self, args, kwargs)
+        except BaseException as error:
+            raise calls.without_ours(error)  # noqa: B904 - it is the same exception, with less of us in its traceback
 
     def with_options(self, **options: Any) -> Flow[P, R_co]:
         """A copy with other options; what is not named stays as it is."""

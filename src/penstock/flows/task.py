@@ -96,7 +96,11 @@ class Task(Generic[P, R_co]):
 
         `wait_for` are futures to wait for first. An asynchronous task gives a coroutine; a generator a generator.
         """
-        return (_calls or _load()).call_task(self, args, kwargs)
+        calls = _calls or _load()
+        try:
+            return calls.call_task(self, args, kwargs)
+        except BaseException as error:
+            raise calls.without_ours(error)  # noqa: B904 - it is the same exception, with less of us in its traceback
 
     # (mypy sees that a call could pass `return_state` through P.kwargs; RESERVED makes that impossible.)
     @overload

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -30,7 +30,7 @@ from ...engine.effects import Call, Effect, Join
 from ...engine.parameters import bind
 from ...engine.runlog import finish_text
 from ...engine.runtime import Runtime
-from ...engine.stopping import Scope, Signals, Stop, StopDelivered, shielded
+from ...engine.stopping import Scope, Signals, Stop, StopDelivered, my_post
 from ...ledger.piped import CountRun, PipedLedger
 from ...settings import current, temporary_settings
 from .. import capture
@@ -89,7 +89,7 @@ class Process:
         self._line = line
         self._jobs = jobs
         self._lock = threading.Lock()
-        self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER, data), shielded)
+        self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER, data), _unbroken)
         self._strangers = Strangers()
         self._tasks: dict[int, Task[Any, Any]] = {}
         self._flow: FlowFacts | None = None
@@ -231,6 +231,33 @@ class Process:
         if job.log_prints:
             capture.streams()
         return context
+
+
+def _unbroken(fn: Callable[..., Any], *args: Any) -> Any:
+    """Calls a function in which no stop is raised; one that came meanwhile is raised after it.
+
+    (`stopping.shielded` raises before it, too: code that cleans up after a stop could not say a word.)
+    """
+    post = my_post()
+    if not post.armed:
+        return fn(*args)
+    cleaning_up = _handles_stop(sys.exception())
+    post.disarm()
+    try:
+        return fn(*args)
+    finally:
+        if cleaning_up:
+            post.armed = True
+        else:
+            post.arm()
+
+
+def _handles_stop(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, StopDelivered | KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 def _task_of(facts: TaskFacts) -> Task[Any, Any]:
