@@ -132,8 +132,9 @@ def facts(bench: Bench, prefect: Product | None) -> list[str]:
         [PENSTOCK.python, "-c", ask.format("apsw, penstock", "penstock.__version__", "apsw.sqlite_lib_version()")],
         PENSTOCK,
     )
+    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, {platform.system()}"
     lines = [
-        f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} CPUs, {platform.machine()}, {platform.system()}",
+        f"{datetime.now(UTC):%Y-%m-%d}; {machine}; load average {os.getloadavg()[0]:.1f} before the first measurement",
         f"Penstock {version} on Python {python} with SQLite {sqlite}",
     ]
     if prefect is not None:

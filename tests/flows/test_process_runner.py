@@ -30,11 +30,6 @@ def in_processes(body: Callable[[], Any], workers: int = 1, **options: Any) -> A
     return flow(name="f", task_runner=ProcessPoolTaskRunner(workers), **options)(body)()
 
 
-def workers_of(process: psutil.Process | None = None) -> list[psutil.Process]:
-    found = (process or psutil.Process()).children(recursive=True)
-    return [child for child in found if child.status() != psutil.STATUS_ZOMBIE]
-
-
 @pytest.fixture(autouse=True)
 def no_processes_left() -> Iterator[None]:
     """Whatever a test does, its workers are gone when its flow is over, and nothing has to be reaped."""
@@ -45,6 +40,13 @@ def no_processes_left() -> Iterator[None]:
 class Unpicklable:
     def __reduce__(self) -> Any:
         raise TypeError("cannot pickle this on purpose")
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 # --- values ----------------------------------------------------------------------------------------------------------
@@ -94,6 +96,16 @@ def test_tasks_of_every_colour_give_their_values(record: Record) -> None:
         return [future.result() for future in submitted]
 
     assert in_processes(body) == ["async", [0, 1, 2], [0, 1, 2]]
+
+
+def test_a_task_has_the_main_thread_of_its_worker(record: Record) -> None:
+    @task
+    def handle() -> str:
+        before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # works on the main thread only
+        signal.signal(signal.SIGUSR1, before)
+        return threading.current_thread().name
+
+    assert in_processes(lambda: handle.submit().result()) == "MainThread"
 
 
 def test_large_arguments_and_results_travel(record: Record) -> None:
@@ -247,6 +259,27 @@ def test_tasks_and_subflows_called_in_a_worker_are_recorded_below_their_task(rec
     assert all(run.flow_run_id in subflows for run in leaves if run not in of_top)
 
 
+def test_a_subflow_in_a_worker_may_have_workers_of_its_own(record: Record) -> None:
+    @task
+    def where() -> int:
+        return os.getpid()
+
+    @flow(task_runner=ProcessPoolTaskRunner(1))
+    def below() -> tuple[int, int]:
+        return os.getpid(), where.submit().result()
+
+    @task
+    def branch() -> tuple[int, int]:
+        return below()
+
+    inner = in_processes(lambda: branch.submit().result())
+    assert len({os.getpid(), *inner}) == 3
+    assert {run.state_name for run in (*record.flow_runs(), *record.task_runs())} == {"Completed"}
+    assert len({line.seq for line in record.lines(record.flow_run("below"))}) == len(
+        record.lines(record.flow_run("below"))
+    )
+
+
 def test_tasks_that_failed_in_a_worker_count_in_their_flow(record: Record) -> None:
     @task
     def leaf() -> None:
@@ -291,7 +324,7 @@ def test_prints_and_logger_lines_of_workers_are_in_the_log_in_order(record: Reco
     expected = [text for n in range(20) for text in (f"print {n}", f"line {n}")]
     for run in record.task_runs():
         x = run.parameters["x"]
-        said = [line.message for line in record.lines(run)]
+        said = [line.message for line in lines if line.task_run_id == run.id]
         assert said[:-2] == [f"{x}: {text}" for text in expected]
         assert said[-2:] == ["no end", "Finished in state Completed()"]
     (printed,) = [line for line in lines if line.message == "1: print 3"]
@@ -413,7 +446,7 @@ def test_an_exception_that_cannot_be_sent_is_told_as_text(record: Record) -> Non
         raise ValueError("the reason", threading.Lock())
 
     def body() -> None:
-        with pytest.raises(RuntimeError, match="ValueError: .*the reason") as caught:
+        with pytest.raises(RuntimeError, match=r"ValueError: .*the reason") as caught:
             boom.submit().result()
         assert "in boom" in caught.value.__notes__[0]
 
@@ -425,7 +458,7 @@ def test_an_argument_that_cannot_be_sent_is_named(record: Record) -> None:
     def take(a: int, thing: Any) -> None: ...
 
     def body() -> None:
-        with pytest.raises(SerializationError, match="Parameter 'thing' of task 'take' is a .*Unpicklable"):
+        with pytest.raises(SerializationError, match=r"Parameter 'thing' of task 'take' is a .*Unpicklable"):
             take.submit(1, thing=Unpicklable()).result()
         take.submit(1, 2).result()
 
@@ -439,7 +472,7 @@ def test_a_result_that_cannot_be_sent_is_named(record: Record) -> None:
         return threading.Lock()
 
     def body() -> None:
-        with pytest.raises(SerializationError, match="Task 'make' was run, but its result is a _thread.lock"):
+        with pytest.raises(SerializationError, match=r"Task 'make' was run, but its result is a _thread\.lock"):
             make.submit().result()
 
     in_processes(body)
@@ -472,7 +505,7 @@ def test_sys_exit_in_a_worker_is_the_tasks_affair_only(record: Record) -> None:
         assert leave.submit(0).result() != os.getpid()
 
     in_processes(body)
-    assert [str(run.state) for run in record.task_runs()][0] == "Crashed('Execution was aborted by sys.exit(3).')"
+    assert str(record.task_runs()[0].state) == "Crashed('Execution was aborted by sys.exit(3).')"
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, "2", 1.5])
@@ -551,7 +584,7 @@ def test_an_idle_worker_that_dies_is_replaced_without_a_word(record: Record) -> 
     def body() -> None:
         first = where.submit().result()
         psutil.Process(first).kill()
-        until(lambda: not psutil.pid_exists(first) or psutil.Process(first).status() == psutil.STATUS_ZOMBIE)
+        until(lambda: gone(first))
         assert where.submit().result() != first
 
     in_processes(body)
@@ -610,7 +643,7 @@ def test_code_that_will_not_stop_is_killed_with_what_it_started(record: Record, 
     killed = [int(text) for text in pids.read_text().split()]
     assert after not in killed
     assert record.task_runs("stubborn")[0].state_name == "TimedOut"
-    until(lambda: not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in killed))
+    until(lambda: all(map(gone, killed)))
 
 
 def test_finally_blocks_run_when_a_task_is_stopped(record: Record) -> None:
@@ -701,13 +734,6 @@ def started(programs: Programs, folder: Path) -> tuple[subprocess.Popen[str], li
     process = programs.start(INTERRUPTED, MARKS=str(folder))
     until(lambda: len(list(folder.iterdir())) == 2)
     return process, [int(path.name) for path in folder.iterdir()]
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_ctrl_c_ends_a_script_and_all_its_workers(programs: Programs, record: Record, tmp_path: Path) -> None:

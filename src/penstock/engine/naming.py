@@ -49,6 +49,8 @@ def upstream_of(named: dict[str, Any], links: Links | None) -> dict[str, tuple[U
     found: dict[str, tuple[UUID, ...]] = {}
     for name, value in named.items():
         kind = type(value)
+        if kind in LEAVES and (links is None or links.of(value) is None):
+            continue
         ids = [] if kind in LEAVES else [future.task_run_id for future in futures_in((value,))]
         if links is not None and not ids:
             run_id = links.of(value)

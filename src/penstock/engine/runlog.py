@@ -37,7 +37,10 @@ def say(
     if moment is None:
         moment = runtime.clock.now()
     settings = runtime.settings
-    message = storable(cut(message, settings.logging_max_line_bytes))
+    if len(message) > settings.logging_max_line_bytes:
+        message = cut(message, settings.logging_max_line_bytes)
+    if not message.isascii() or "\0" in message:
+        message = storable(message)
     if logger is None:
         logger = TASK_RUNS if task_run_id is not None else FLOW_RUNS
     record = LogLine(
@@ -90,6 +93,4 @@ def finish_text(context: RunContext[Any]) -> None:
 
 def storable(text: str) -> str:
     """Text that any database takes: lone surrogates and NUL characters are replaced, nothing else."""
-    if text.isascii() and "\0" not in text:
-        return text
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")

@@ -152,7 +152,8 @@ def run_task(call: TaskCall) -> Script[TaskCall]:
     try:
         if _dropped(call):
             return call
-        if (yield from _ready(call)) and not (yield from _cached(call)):
+        plain = not call.needs and not call.upstream
+        if (plain or (yield from _ready(call))) and (call.task.cache_policy is None or not (yield from _cached(call))):
             while not (yield from _attempt(call)):
                 pass
     finally:
@@ -171,8 +172,6 @@ def _dropped(call: TaskCall) -> bool:
 
 def _ready(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     """Waits for upstream runs and puts their values in place; False when one did not complete."""
-    if not call.needs and not call.upstream:
-        return True
     scope = Scope(_parent_scope(call))
     try:
         if call.upstream:
@@ -247,7 +246,10 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
         if task.timeout_seconds is not None:
             scope.limit(task.timeout_seconds, attempts.time_limit(KIND, task.timeout_seconds))
         try:
-            call.value = yield from _user_code(call)
+            if task.isgenerator or call.remote is not None:
+                call.value = yield from _user_code(call)
+            else:
+                call.value = yield Call(task.fn, call.args, call.kwargs, context, scope, task.isasync)
             _complete(call)
         except StopDelivered as stopped:
             call.error = attempts.stopped_error(scope, KIND) or stopped
@@ -275,14 +277,12 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
 
 
 def _user_code(call: TaskCall) -> Generator[Effect[Any], Any, Any]:
+    """Code that is more than a function called here: one that is called elsewhere, or a generator."""
     task, context = call.task, call.context
     if call.remote is not None:
         return (yield Call(call.remote, call.args, call.kwargs, context, context.scope))
-    code = Call(task.fn, call.args, call.kwargs, context, context.scope, task.isasync and not task.isgenerator)
-    value = yield code
-    if task.isgenerator:
-        return (yield from generate(call, value))
-    return value
+    generator = yield Call(task.fn, call.args, call.kwargs, context, context.scope)
+    return (yield from generate(call, generator))
 
 
 def generate(call: Any, generator: Any) -> Generator[Effect[Any], Any, list[Any]]:

@@ -28,8 +28,9 @@ from . import migrate
 from .contract import Row, Value
 
 APPLICATION = 0x50454E53  # "PENS": the file says whose it is
-# Rows in one statement. A text of more than 16 kB would not be kept prepared.
-SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+# Rows in one statement; and how long its text may be, for longer ones are not kept prepared.
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+LONGEST_TEXT = 15_000
 LOCK_PATIENCE = 120.0
 CHECKPOINT_PAGES = 2000
 
@@ -55,8 +56,9 @@ class SqliteTx:
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], on_conflict: str) -> None:
         waiting = list(rows)
-        for start in range(0, len(waiting), SIZES[-1]):
-            chunk = waiting[start : start + SIZES[-1]]
+        largest = max(size for size in SIZES if size * (2 * len(columns) + 3) < LONGEST_TEXT)
+        for start in range(0, len(waiting), largest):
+            chunk = waiting[start : start + largest]
             size = next(size for size in SIZES if size >= len(chunk))
             # Few sizes mean few distinct texts, each prepared once and then found in the cache; what is missing to the
             # size is filled with the last row again, which changes nothing: it conflicts with itself.

@@ -47,12 +47,18 @@ class RemoteFrame(Frame):
 
     __slots__ = ("_bell",)
 
-    def __init__(self, scope: Scope, bell: Bell) -> None:
+    def __init__(self, scope: Scope, bell: Bell | None) -> None:
         super().__init__(scope, lambda: lambda: None)
         self._bell = bell
 
     def deliver(self) -> None:
-        self._bell.ring()
+        bell = self._bell
+        if bell is not None:
+            bell.ring()
+
+    def close(self) -> None:
+        """The wait is over. (Exceptions keep frames alive; the bell's descriptors must not be kept with them.)"""
+        self._bell = None
 
     def abandon(self) -> None:
         pass
@@ -79,7 +85,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         jobs, to_jobs = os.pipe()
         self._line, self._jobs = Channel(ours.detach()), Channel(to_jobs)
-        self._bell = Bell(self._line)
+        self._bell: Bell | None = Bell(self._line)
         self._process = self._launch(theirs.detach(), jobs)
         self.pid = self._process.pid
         _all.add(self)
@@ -89,9 +95,10 @@ class Worker:
         before = os.environ.get("PYTHONPATH")
         home = str(Path(__file__).parents[3])
         environment = {**os.environ, "PYTHONPATH": home if not before else f"{home}{os.pathsep}{before}"}
+        options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # -O, -W, -X …
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "penstock.flows.runners.worker_process", str(line), str(jobs)],
+                [sys.executable, *options, "-m", "penstock.flows.runners.worker_process", str(line), str(jobs)],
                 stdin=subprocess.DEVNULL,
                 env=environment,
                 pass_fds=(line, jobs),
@@ -112,23 +119,29 @@ class Worker:
         scope = call.context.scope
         assert scope is not None
         self._begin(receiver)
-        scope.frame = RemoteFrame(scope, self._bell)
-        if not self.ready:
-            self._await_start(call, scope)
-        if not self._settled(scope):
-            self.sent = True
-            job = make_job()
-            console.flush()  # so that the worker's lines come after those that came before
-            with contextlib.suppress(OSError):
-                parcels.send_job(self._jobs, job)
-            while not self._settled(scope):
-                self.wait()
-            if scope.stop is not None:
-                self._stop(scope.stop, job.number)
+        scope.frame = frame = RemoteFrame(scope, self._bell)
+        try:
+            if not self.ready:
+                self._await_start(call, scope)
+            if not self._settled(scope):
+                self._do(make_job, scope)
+        finally:
+            frame.close()
         if scope.stop is not None:
             scope.where = self._where
             raise StopDelivered
         return self.answer
+
+    def _do(self, make_job: Callable[[], Job], scope: Scope) -> None:
+        self.sent = True
+        job = make_job()
+        console.flush()  # so that the worker's lines come after those that came before
+        with contextlib.suppress(OSError):
+            parcels.send_job(self._jobs, job)
+        while not self._settled(scope):
+            self.wait()
+        if scope.stop is not None:
+            self._stop(scope.stop, job.number)
 
     def _begin(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -164,7 +177,8 @@ class Worker:
 
     def wait(self, seconds: float | None = None) -> None:
         """Takes what the worker says; returns when it said something, or the bell rang, or the time is over."""
-        if not self._bell.wait(seconds):
+        bell = self._bell
+        if bell is None or not bell.wait(seconds):
             return
         try:
             self._line.read()
@@ -213,6 +227,7 @@ class Worker:
             self.kill()
         self._line.close()
         self._jobs.close()
+        self._bell = None
         self._process.wait()
         self.gone = True
         if self._receiver is not None:
