@@ -116,3 +116,9 @@ def no_threads_left(penstock_home: Path, threads_allowed: tuple[str, ...]) -> It
     names = left()
     if names:
         pytest.fail(f"threads left running by this test: {', '.join(sorted(names))}", pytrace=False)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Ids without addresses: workers that run tests side by side must agree on the names of tests."""
+    text = f"{val!r}"
+    return f"{argname}-{type(val).__name__}" if " at 0x" in text else None

@@ -19,7 +19,7 @@ NOT_SECONDS: list[Any] = [-1, -0.001, math.nan, math.inf, -math.inf, True, False
 NOT_RETRIES: list[Any] = [-1, 1.0, True, False, "1", math.nan, [1], Decimal(1), Fraction(1)]
 
 
-@pytest.mark.parametrize("value", NOT_SECONDS, ids=repr)
+@pytest.mark.parametrize("value", NOT_SECONDS)
 def test_a_bad_timeout_is_refused(value: Any) -> None:
     with pytest.raises(DefinitionError, match=r"timeout_seconds of task 'fetch'") as raised:
         check_timeout(value, "task 'fetch'")
@@ -39,20 +39,20 @@ def test_none_and_zero_are_no_limit(value: Any) -> None:
     assert check_timeout(value, "task") is None
 
 
-@pytest.mark.parametrize("value", NOT_RETRIES, ids=repr)
+@pytest.mark.parametrize("value", NOT_RETRIES)
 def test_bad_retries_are_refused(value: Any) -> None:
     with pytest.raises(DefinitionError, match=r"retries of flow 'etl'"):
         check_retries(value, "flow 'etl'")
 
 
-@pytest.mark.parametrize("value", [value for value in NOT_SECONDS if not isinstance(value, list)], ids=repr)
+@pytest.mark.parametrize("value", [value for value in NOT_SECONDS if not isinstance(value, list)])
 def test_a_bad_delay_is_refused_alone_and_in_a_list(value: Any) -> None:
     for given_ in (value, [1, value]):
         with pytest.raises(DefinitionError, match="retry_delay_seconds"):
             check_delay(given_, "task 'fetch'")
 
 
-@pytest.mark.parametrize("value", NOT_SECONDS, ids=repr)
+@pytest.mark.parametrize("value", NOT_SECONDS)
 def test_a_bad_jitter_is_refused(value: Any) -> None:
     with pytest.raises(DefinitionError, match="retry_jitter_factor"):
         check_jitter(value, "task 'fetch'")

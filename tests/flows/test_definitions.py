@@ -82,7 +82,6 @@ def test_the_function_itself_is_at_hand_and_is_not_recorded(decorator: Any, reco
         {"on_failure": ["print"]},
         {"on_running": 5},
     ],
-    ids=str,
 )
 def test_an_option_that_cannot_be_so_is_refused_by_name(decorator: Any, options: dict[str, Any]) -> None:
     with pytest.raises(DefinitionError, match=next(iter(options))) as raised:
@@ -97,7 +96,7 @@ def test_an_unknown_option_is_refused_and_the_known_ones_are_named(decorator: An
     assert "retries" in str(raised.value)
 
 
-@pytest.mark.parametrize("options", [{"flow_run_name": 5}, {"task_runner": "threads"}, {"task_runner": object()}], ids=str)
+@pytest.mark.parametrize("options", [{"flow_run_name": 5}, {"task_runner": "threads"}, {"task_runner": object()}])
 def test_an_option_of_a_flow_that_cannot_be_so_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(DefinitionError, match=next(iter(options))):
         flow(**options)(lambda: None)
@@ -114,7 +113,6 @@ def test_an_option_of_a_flow_that_cannot_be_so_is_refused(options: dict[str, Any
         {"cache_expiration": 60},
         {"cache_expiration": "1h"},
     ],
-    ids=str,
 )
 def test_an_option_of_a_task_that_cannot_be_so_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(DefinitionError, match=next(iter(options))):
@@ -134,9 +132,9 @@ def test_a_parameter_with_the_name_of_a_calls_option_is_refused(decorator: Any, 
 
 
 @BOTH
-@pytest.mark.parametrize("value", [5, "text", [], staticmethod(print), classmethod(print)], ids=repr)
+@pytest.mark.parametrize("value", [5, "text", [], staticmethod(print), classmethod(print)])
 def test_only_functions_can_be_decorated(decorator: Any, value: Any) -> None:
-    with pytest.raises(DefinitionError, match="decorat|Put @"):
+    with pytest.raises(DefinitionError, match=r"decorat|Put @"):
         decorator(value)
 
 

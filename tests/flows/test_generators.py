@@ -146,7 +146,7 @@ def test_a_generator_that_fails_is_failed_where_it_stands(record: Record) -> Non
         raise ValueError("boom")
 
     seen = []
-    with pytest.raises(ValueError, match="boom"):
+    with pytest.raises(ValueError, match="boom"):  # noqa: PT012
         for item in breaks():
             seen.append(item)
     assert seen == [1]

@@ -9,7 +9,7 @@ import pytest
 
 from penstock import flow, task
 from penstock.exceptions import CancelledRun, FailedRun, MissingResult
-from penstock.states import Cancelled, Completed, Failed
+from penstock.states import Cancelled, Completed, Failed, Running
 
 from .kit import Record
 
@@ -175,6 +175,7 @@ def test_a_returned_state_that_is_not_final_fails_the_flow(record: Record) -> No
     assert (state.name, state.message) == ("Failed", "1/2 states are not final.")
 
 
+@pytest.mark.timeout(5)
 def test_a_single_returned_state_that_is_not_final_does_not_leave_the_run_open(record: Record) -> None:
     @task
     def after(_: Any) -> None: ...
@@ -185,6 +186,24 @@ def test_a_single_returned_state_that_is_not_final_does_not_leave_the_run_open(r
 
     main(return_state=True)
     assert record.flow_run().state.is_final()
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("decorator", [flow, task])
+def test_code_that_says_it_is_still_running_is_not_run_again_and_again(decorator: Any, record: Record) -> None:
+    calls: list[int] = []
+
+    @decorator
+    def main() -> Any:
+        calls.append(1)
+        if len(calls) > 5:
+            raise RuntimeError("called again and again")
+        return Running()
+
+    main(return_state=True)
+    assert len(calls) == 1
+    (run,) = record.flow_runs() or record.task_runs()
+    assert run.state.is_final()
 
 
 def test_subflows_count_as_tasks_do(record: Record) -> None:

@@ -148,7 +148,7 @@ def test_as_completed_has_a_patience_too(record: Record, gate: Gate) -> None:
     def main() -> None:
         futures = [add.submit(1), slow.submit()]
         seen = []
-        with pytest.raises(TimeoutError, match="1 of 2"):
+        with pytest.raises(TimeoutError, match="1 of 2"):  # noqa: PT012
             for future in as_completed(futures, timeout=0.1):
                 seen.append(future)
         assert seen == futures[:1]

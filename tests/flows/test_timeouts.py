@@ -405,7 +405,7 @@ def test_a_generator_task_is_timed_out_too(record: Record) -> None:
         yield 2
 
     seen: list[int] = []
-    with pytest.raises(TaskRunTimeoutError), taking_less_than(LIMIT + LATE):
+    with pytest.raises(TaskRunTimeoutError), taking_less_than(LIMIT + LATE):  # noqa: PT012
         for item in slow():
             seen.append(item)
     assert seen == [1]

@@ -177,7 +177,7 @@ def until_changes(value: Callable[[], int], known: int, seconds: float) -> bool:
 def test_who_waits_for_room_is_told_why_there_will_be_none(make: Make, recorder: Recorder) -> None:
     journal = make(interval=0.001, limit=10)
     recorder.trouble = StoreUnavailableError("the disk is full")
-    with pytest.raises(StoreUnavailableError, match="the disk is full"):
+    with pytest.raises(StoreUnavailableError, match="the disk is full"):  # noqa: PT012
         for number in range(1000):
             journal.write(number)
 

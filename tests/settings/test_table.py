@@ -33,7 +33,7 @@ def test_settings_has_exactly_the_attributes_of_the_table() -> None:
     assert list(hints) == [setting.attribute for setting in SETTINGS.values()]
 
 
-@pytest.mark.parametrize("setting", SETTINGS.values(), ids=str)
+@pytest.mark.parametrize("setting", SETTINGS.values())
 def test_each_annotation_is_the_type_of_the_setting(setting: Setting[Any]) -> None:
     hint = get_type_hints(Settings)[setting.attribute]
     label = setting.kind.label.removesuffix(", optional")
@@ -43,7 +43,7 @@ def test_each_annotation_is_the_type_of_the_setting(setting: Setting[Any]) -> No
     assert setting.default is None or type(setting.default) in (*types, type(Path()), tuple)
 
 
-@pytest.mark.parametrize("setting", SETTINGS.values(), ids=str)
+@pytest.mark.parametrize("setting", SETTINGS.values())
 def test_each_setting_can_be_imported_described_read_and_pickled(setting: Setting[Any]) -> None:
     assert getattr(room, setting.name) is setting
     assert setting.name in room.__all__

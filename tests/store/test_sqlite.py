@@ -33,7 +33,7 @@ def test_what_a_transaction_wrote_is_there_when_it_ends_and_not_before(store: Sq
 
 
 def test_a_transaction_that_raises_leaves_nothing(store: SqliteStore) -> None:
-    with pytest.raises(ZeroDivisionError), store.write() as tx:
+    with pytest.raises(ZeroDivisionError), store.write() as tx:  # noqa: PT012
         task_runs.report(tx, [task_run()])
         raise ZeroDivisionError
     assert count(store) == 0
@@ -55,9 +55,8 @@ def test_a_reader_does_not_wait_for_a_writer(store: SqliteStore) -> None:
 def test_a_writer_waits_for_another_process_and_gives_up_with_a_sentence(store: SqliteStore) -> None:
     other = SqliteStore(store.path, patience=0.1)
     try:
-        with store.write():
-            with pytest.raises(StoreUnavailableError, match="locked for too long"), other.write():
-                pass
+        with store.write(), pytest.raises(StoreUnavailableError, match="locked for too long"), other.write():
+            pass
         with other.write() as tx:
             task_runs.report(tx, [task_run()])
         assert count(store) == 1

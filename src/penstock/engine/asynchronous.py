@@ -54,6 +54,9 @@ class TaskFrame(Frame):
             self.cancelled = True
             self._task.cancel()
 
+    def stuck(self) -> bool:
+        return self.open and not self.cancelled  # the loop has not come round to it
+
     def close(self) -> None:
         self.open = False
         if self.cancelled:

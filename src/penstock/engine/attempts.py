@@ -52,6 +52,13 @@ def stopped_error(scope: Scope, kind: str) -> BaseException | None:
     return error(stop.message)
 
 
+def ended(returned: State[Any], kind: str, now: datetime) -> State[Any]:
+    """A state that code returned, which must be an end."""
+    if returned.is_final():
+        return returned
+    return make("Failed", now, message=f"{kind} returned the state {returned}, which is not an end.")
+
+
 def failed_state(kind: str, error: BaseException, now: datetime) -> State[Any]:
     """The final state of an attempt whose code raised."""
     return make("Failed", now, message=f"{kind} encountered an exception: {describe(error)}")

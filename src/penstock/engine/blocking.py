@@ -153,12 +153,11 @@ def _join(effect: Join, script: Script[Any], post: Post) -> None:
 
 def _wait(ready: threading.Lock, seconds: float | None, scope: Any, post: Post) -> None:
     if scope is None:
-        post.wait(ready, seconds)
+        post.wait(ready, seconds, None)
         return
     scope.frame = WaitFrame(scope, post)
     try:
-        if scope.stop is None:
-            post.wait(ready, seconds)
+        post.wait(ready, seconds, scope)
     finally:
         scope.frame = None
     if scope.stop is not None:

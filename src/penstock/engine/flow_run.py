@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ..domain.errors import ParameterTypeError, TransitionRefused, UpstreamTaskError
+from ..domain.errors import RecordError, TransitionRefused
 from ..domain.ids import flow_id
 from ..domain.rules import Facts
 from ..domain.runs import Entrypoint, FlowRun
@@ -44,6 +44,7 @@ class FlowCall:
 
     __slots__ = (
         "args", "context", "error", "flow", "generator", "kwargs", "parent", "runtime", "state", "upstream", "value",
+        "wait_for",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +65,7 @@ class FlowCall:
         self.value: Any = None
         self.error: BaseException | None = None
         self.generator: Any = None
+        self.wait_for = wait_for
         parameters = bind(flow, args, kwargs)
         self.upstream = futures_in((*parameters.values(), wait_for))
         self.context = _new_context(flow, parameters, runtime, parent, task_runner, wait_for)
@@ -141,6 +143,14 @@ def run_flow(call: FlowCall) -> Script[FlowCall]:
         if (yield from _begin(call)):
             while not (yield from _attempt(call)):
                 pass
+    except RecordError:
+        raise
+    except Exception as error:  # a delay that cannot be told: the run must not stay open
+        if not call.state.is_final() and call.state.is_running():
+            call.error = error
+            attempts.report_failure(call.context, error, "")
+            yield from _enter(call, attempts.failed_state(KIND, error, call.runtime.clock.now()), Facts())
+            yield from _end(call, call.state)
     finally:
         _settle(call)
     return call
@@ -152,11 +162,11 @@ def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
     bad: Exception | None = None
     try:
         yield from _ready(call)
-    except (ParameterTypeError, UpstreamTaskError) as error:
+        if flow.flow_run_name is not None:
+            run.name = naming.run_name(flow.flow_run_name, context.parameters, f"flow_run_name of flow {flow.name!r}")
+            context.source = f"Flow run {run.name!r}"
+    except Exception as error:  # parameters that do not fit, an upstream that failed, a name that cannot be made
         bad = error
-    if bad is None and flow.flow_run_name is not None:
-        run.name = naming.run_name(flow.flow_run_name, context.parameters, f"flow_run_name of flow {flow.name!r}")
-        context.source = f"Flow run {run.name!r}"
     now = call.runtime.clock.now()
     run.run_count = 0 if bad else 1
     run.deadline = _deadline(call, now)
@@ -171,7 +181,7 @@ def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
         return True
     call.error = bad if bad is not None else TransitionRefused(answer.why or f"The run is {answer.state}.")
     say(context, ERROR, f"Finished in state {answer.state}")
-    yield from attempts.call_hooks(context, flow, _hooks(call, answer.state), answer.state)
+    yield from attempts.call_hooks(context, flow, _hooks(call, answer.state), call.final_state())
     return False
 
 
@@ -180,9 +190,7 @@ def _ready(call: FlowCall) -> Generator[Effect[Any], Any, None]:
     flow, context = call.flow, call.context
     if call.upstream:
         yield from Join(call.upstream, None if call.parent is None else call.parent.scope)
-        for future in call.upstream:
-            if future.task_run_id in context.run.upstream.get("wait_for", ()):
-                resolve(future)
+        resolve(call.wait_for)
     parameters = context.parameters
     if needs_resolving(parameters.values()):
         parameters = {name: resolve(value) for name, value in parameters.items()}
@@ -231,7 +239,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
     except BaseException as error:
         call.error = error
         state = attempts.aborted_state(error, clock.now())
-        scope.request(Stop("parent", state.message or state.name))
+        scope.wind_up(Stop("parent", state.message or state.name), call.runtime.settings.stop_grace_seconds)
     call.context.dropping = True
     try:
         yield from _outstanding(call, None)
@@ -311,7 +319,7 @@ def _sleep_before_retry(call: FlowCall, seconds: float) -> Generator[Effect[Any]
 
 def _end(call: FlowCall, state: State[Any]) -> Generator[Effect[Any], Any, None]:
     say(call.context, INFO if state.is_completed() else ERROR, f"Finished in state {state}")
-    yield from attempts.call_hooks(call.context, call.flow, _hooks(call, state), state)
+    yield from attempts.call_hooks(call.context, call.flow, _hooks(call, state), call.final_state())
 
 
 def _hooks(call: FlowCall, state: State[Any]) -> list[Any]:

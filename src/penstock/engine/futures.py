@@ -168,12 +168,12 @@ def _in_engine(ready: threading.Lock, seconds: float | None) -> None:
 
 
 def _wait(post: Post, ready: threading.Lock, seconds: float | None) -> None:
-    place = post.place
+    place, scope = post.place, post.frames[-1].scope if post.frames else None
     if place is None:
-        post.wait(ready, seconds)
+        post.wait(ready, seconds, scope)
         return
     place.lend()
     try:
-        post.wait(ready, seconds)
+        post.wait(ready, seconds, scope)
     finally:
         place.take_back()

@@ -92,4 +92,5 @@ def _result_of(state: State[Any], of: str, failed_allowed: bool) -> Any:
         return state.result()
     if failed_allowed:
         return state.result(raise_on_failure=False)
-    raise UpstreamTaskError(f"Upstream {of} did not reach a 'COMPLETED' state: it is {state}.")
+    # In few words: at the end of a long chain of such runs each would say again all that the one before it said.
+    raise UpstreamTaskError(f"Upstream {of} did not reach a 'COMPLETED' state: it is {state.name}.")

@@ -55,7 +55,7 @@ def _states_of(value: Any) -> list[State[Any]] | None:
 def _from_states(call: FlowCall, states: list[State[Any]], now: datetime) -> State[Any]:
     single = isinstance(call.value, State | PenstockFuture)
     if single and isinstance(call.value, State):
-        returned = call.value
+        returned = attempts.ended(call.value, "Flow run", now)
         call.value = returned.data if returned.is_completed() else None
         call.error = None if returned.is_completed() else _error_of(returned)
         return msgspec.structs.replace(returned, data=None, timestamp=now)

@@ -63,8 +63,9 @@ def keep_if_small(value: Any, limit: int) -> ResultRef | None:
         return _NONE
     kind = type(value)
     try:
-        # JSON gives back the very same for these, but for what it has no words for: nan, and numbers past 64 bits.
-        if kind is bool or (kind is int and -(2**63) <= value < 2**63) or (kind is str and len(value) <= limit):
+        # JSON gives back the very same for these, but for what it has no words for: nan, numbers past 64 bits, and
+        # half characters.
+        if kind is bool or (kind is int and -(2**63) <= value < 2**63) or (kind is str and value.isascii()):
             data = _encode(value)
             return ResultRef("json", data, size=len(data)) if len(data) <= limit else None
         file = _Bounded(limit)

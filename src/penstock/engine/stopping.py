@@ -87,12 +87,22 @@ class Scope:
 
         self.timer = TIMERS.after(seconds, passed)
 
-    def abandon(self) -> None:
-        """Lets the runs of this scope and below go on without the code that will not stop; the innermost first."""
+    def wind_up(self, stop: Stop, grace: float) -> None:
+        """Requests `stop`; code that it reaches has `grace` seconds to clean up, code that it cannot reach has none."""
+        if self.request(stop):
+            TIMERS.after(GENTLE_SECONDS, lambda: self.abandon(only_stuck=True))
+            TIMERS.after(grace, self.abandon)
+
+    def abandon(self, only_stuck: bool = False) -> None:
+        """Lets the runs of this scope and below go on without the code that will not stop; the innermost first.
+
+        `only_stuck`: only where the code has not moved since the stop was delivered, so that it cannot know of it.
+        """
         for child in list(self.children):
-            child.abandon()
-        if self.frame is not None:
-            self.frame.abandon()
+            child.abandon(only_stuck)
+        frame = self.frame
+        if frame is not None and not (only_stuck and not frame.stuck()):
+            frame.abandon()
 
     def close(self) -> None:
         """The scope is over: no stop can come any more."""
@@ -146,6 +156,10 @@ class Frame:
             return self.ending
 
     def deliver(self) -> None:
+        raise NotImplementedError
+
+    def stuck(self) -> bool:
+        """Whether the code stands where it stood when the stop was delivered."""
         raise NotImplementedError
 
     def where(self) -> str | None:
@@ -212,10 +226,13 @@ class Post:
             except (StopDelivered, KeyboardInterrupt):
                 continue
 
-    def wait(self, ready: threading.Lock, seconds: float | None = None) -> bool:
-        """Waits in the engine for `ready` to be released, at most so long; a stop ends the wait, too."""
+    def wait(self, ready: threading.Lock, seconds: float | None, scope: Scope | None) -> bool:
+        """Waits in the engine for `ready` to be released, at most so long; a stop of `scope` ends the wait, too."""
         self._waiter = ready
         try:
+            # Asked after the waiter is known: a stop that comes in between finds the one or is found by the other.
+            if scope is not None and scope.stop is not None:
+                return False
             return ready.acquire(timeout=-1 if seconds is None else max(seconds, 0.0))
         finally:
             self._waiter = None
@@ -242,14 +259,23 @@ class Post:
 class ThreadFrame(Frame):
     """User code called in a thread."""
 
-    __slots__ = ("post",)
+    __slots__ = ("_stood", "post")
 
     def __init__(self, scope: Scope, post: Post, take_over: Callable[[], Callable[[], Any]]) -> None:
         super().__init__(scope, take_over)
         self.post = post
+        self._stood: tuple[int, int] | None = None
 
     def deliver(self) -> None:
+        self._stood = self._stands()
         self.post.deliver()
+
+    def _stands(self) -> tuple[int, int] | None:
+        frame = sys._current_frames().get(self.post.ident)
+        return None if frame is None else (id(frame), frame.f_lasti)
+
+    def stuck(self) -> bool:
+        return self._stood is not None and self._stood == self._stands()
 
     def abandon(self) -> None:
         super().abandon()
@@ -274,6 +300,9 @@ class WaitFrame(Frame):
 
     def abandon(self) -> None:
         pass
+
+    def stuck(self) -> bool:
+        return False
 
     def where(self) -> str | None:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..domain.caching import CacheEntry
-from ..domain.errors import SerializationError, UpstreamTaskError
+from ..domain.errors import RecordError, SerializationError, UpstreamTaskError
 from ..domain.rules import Facts, Replace, Transition
 from ..domain.runs import TaskRun
 from ..domain.states import COMPLETED, FAILED, PENDING, RUNNING, State, make
@@ -40,7 +40,7 @@ class TaskCall:
 
     __slots__ = (
         "args", "cache_key", "context", "crash", "error", "future", "generator", "kwargs", "needs", "remote", "runtime",
-        "state", "task", "upstream", "value",
+        "state", "task", "upstream", "value", "wait_for",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,7 @@ class TaskCall:
         self.runtime = runtime
         self.args = args
         self.kwargs = kwargs
+        self.wait_for = wait_for
         parameters = bind(task, args, kwargs)
         self.needs = needs_resolving(parameters.values())
         self.upstream = futures_in((*parameters.values(), wait_for)) if self.needs or wait_for is not None else []
@@ -156,6 +157,11 @@ def run_task(call: TaskCall) -> Script[TaskCall]:
         if (plain or (yield from _ready(call))) and (call.task.cache_policy is None or not (yield from _cached(call))):
             while not (yield from _attempt(call)):
                 pass
+    except RecordError:
+        raise
+    except Exception as error:  # a name that cannot be made, a delay that cannot be told: the run must not stay open
+        if not call.state.is_final():
+            _fail(call, error)
     finally:
         _settle(call)
     return call
@@ -178,8 +184,8 @@ def _ready(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
             yield from Join(call.upstream, scope)
         call.args = [resolve(value) for value in call.args]
         call.kwargs = {name: resolve(value) for name, value in call.kwargs.items()}
-        if call.upstream:
-            _check_waited(call)
+        if call.wait_for is not None:
+            resolve(call.wait_for)
         call.context.parameters = bind(call.task, call.args, call.kwargs)
         call.context.run.parameters = previews(call.context.parameters)
         _name(call)
@@ -194,14 +200,6 @@ def _ready(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     finally:
         scope.close()
     return True
-
-
-def _check_waited(call: TaskCall) -> None:
-    """Runs that are only waited for (`wait_for=`) must have completed as well; those in arguments were looked at."""
-    waited = call.context.run.upstream.get("wait_for", ())
-    for future in call.upstream:
-        if future.task_run_id in waited:
-            resolve(future)
 
 
 def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
@@ -272,7 +270,7 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
         return False
     hooks = _hooks(call, state)
     if hooks:
-        yield from attempts.call_hooks(context, task, hooks, state)
+        yield from attempts.call_hooks(context, task, hooks, call.final_state())
     return True
 
 
@@ -324,7 +322,7 @@ def _complete(call: TaskCall) -> None:
     """The code gave a value: it is kept as asked, and the run is Completed (or what the returned State says)."""
     task, run, now = call.task, call.context.run, call.runtime.clock.now()
     if isinstance(call.value, State):
-        returned = call.value
+        returned = attempts.ended(call.value, KIND, now)
         call.value, call.error = (returned.data, None) if returned.is_completed() else (None, _error_of(returned))
         _enter(call, msgspec.structs.replace(returned, data=None, timestamp=now))
         return

@@ -174,7 +174,7 @@ def _root(call: Any) -> Iterator[None]:
     def interrupted() -> None:
         scope = call.context.scope
         if scope is not None:
-            scope.request(Stop("interrupt", "Interrupted by Ctrl-C."))
+            scope.wind_up(Stop("interrupt", "Interrupted by Ctrl-C."), call.runtime.settings.stop_grace_seconds)
 
     with capture.threads(), Signals(interrupted):
         yield

@@ -58,7 +58,7 @@ def check_hooks(hooks: Iterable[Callable[..., Any]] | None, of: str, parameter: 
         return []
     if callable(hooks):
         raise DefinitionError(f"{parameter} of {of} must be a list of functions: write {parameter}=[{_named(hooks)}].")
-    made = list(hooks)
+    made: list[Any] = list(hooks) if hasattr(hooks, "__iter__") else [hooks]
     for hook in made:
         if not callable(hook):
             raise DefinitionError(f"{parameter} of {of} must be a list of functions; {hook!r} is not one.")

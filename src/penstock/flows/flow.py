@@ -83,12 +83,14 @@ class Flow(Generic[P, R_co]):
 
     # See `Task.__call__` for the order of these.
     @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
     @overload
-    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[Any]: ...
+    def __call__(
+        self, /, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+    ) -> State[Any]: ...
     @overload
-    def __call__(self, *args: Any, wait_for: Any, return_state: Literal[False] = False, **kwargs: Any) -> R_co: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, wait_for: Any, return_state: Literal[False] = False, **kwargs: Any) -> R_co: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Runs the flow here and now, and gives its value (`return_state=True`: its final state).
 
         Called inside another flow it is a subflow. An asynchronous flow gives a coroutine; a generator a generator.
@@ -101,7 +103,8 @@ class Flow(Generic[P, R_co]):
 
     def with_options(self, **options: Any) -> Flow[P, R_co]:
         """A copy with other options; what is not named stays as it is."""
-        return Flow(self.fn, **{**self.options, **options})
+        hooks = {name: getattr(self, f"{name}_hooks") for name in definition.HOOKS}
+        return Flow(self.fn, **{**self.options, **hooks, **options})
 
     def on_completion(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: `fn(flow, flow_run, state)` is called when a run is Completed."""

@@ -22,6 +22,8 @@ class RunHandler(logging.Handler):
             message = record.getMessage()
             if record.exc_info:
                 message = f"{message}\n{(self.formatter or logging.Formatter()).formatException(record.exc_info)}"
+            if record.stack_info:
+                message = f"{message}\n{record.stack_info}"
             say(
                 context,
                 record.levelno,

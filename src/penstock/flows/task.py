@@ -66,7 +66,7 @@ class Task(Generic[P, R_co]):
         self.result_serializer = get("result_serializer")
         self.result_storage_key = get("result_storage_key")
         self.refresh_cache = definition.check_bool(get("refresh_cache"), of, "refresh_cache")
-        self.cache_expiration: timedelta | None = get("cache_expiration")
+        self.cache_expiration: timedelta | None = _expiration(get("cache_expiration"), of)
         self.cache_key_fn: Callable[..., str | None] | None = get("cache_key_fn")
         self.cache_policy: CachePolicy | None = _policy(get("cache_policy"), self.cache_key_fn, of)
         if self.retry_condition_fn is not None and not callable(self.retry_condition_fn):
@@ -86,12 +86,14 @@ class Task(Generic[P, R_co]):
     # The first overload is the plain call, checked to the letter; calls with options of ours give up that check,
     # because Python's types have no way to add a keyword to somebody's signature.
     @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
     @overload
-    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[Any]: ...
+    def __call__(
+        self, /, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
+    ) -> State[Any]: ...
     @overload
-    def __call__(self, *args: Any, wait_for: Any, return_state: Literal[False] = False, **kwargs: Any) -> R_co: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, wait_for: Any, return_state: Literal[False] = False, **kwargs: Any) -> R_co: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Runs the task here and now, and gives its value (`return_state=True`: its final state).
 
         `wait_for` are futures to wait for first. An asynchronous task gives a coroutine; a generator a generator.
@@ -105,32 +107,32 @@ class Task(Generic[P, R_co]):
     # (mypy sees that a call could pass `return_state` through P.kwargs; RESERVED makes that impossible.)
     @overload
     def submit(  # type: ignore[overload-overlap]
-        self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+        self: Task[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> PenstockFuture[T]: ...
     @overload
     def submit(  # type: ignore[overload-overlap]
-        self: Task[P, Generator[T, Any, Any]], *args: P.args, **kwargs: P.kwargs
+        self: Task[P, Generator[T, Any, Any]], /, *args: P.args, **kwargs: P.kwargs
     ) -> PenstockFuture[list[T]]: ...
     @overload
     def submit(  # type: ignore[overload-overlap]
-        self: Task[P, AsyncGenerator[T, Any]], *args: P.args, **kwargs: P.kwargs
+        self: Task[P, AsyncGenerator[T, Any]], /, *args: P.args, **kwargs: P.kwargs
     ) -> PenstockFuture[list[T]]: ...
     @overload
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> PenstockFuture[R_co]: ...
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> PenstockFuture[R_co]: ...
     @overload
     def submit(
-        self, *args: Any, wait_for: Any, return_state: Literal[False] = ..., **kwargs: Any
+        self, /, *args: Any, wait_for: Any, return_state: Literal[False] = ..., **kwargs: Any
     ) -> PenstockFuture[Any]: ...
     @overload
-    def submit(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[Any]: ...
-    def submit(self, *args: Any, **kwargs: Any) -> Any:
+    def submit(self, /, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[Any]: ...
+    def submit(self, /, *args: Any, **kwargs: Any) -> Any:
         """Hands the task to the flow's task runner and gives a future at once.
 
         Futures among the arguments are waited for by the runner, not by the caller.
         """
         return (_calls or _load()).submit_task(self, args, kwargs)
 
-    def map(self, *args: Any, **kwargs: Any) -> PenstockFutureList[Any]:
+    def map(self, /, *args: Any, **kwargs: Any) -> PenstockFutureList[Any]:
         """Submits the task once for each item of its iterable arguments, which are of one length.
 
         Arguments that are not iterable, and those in `unmapped(...)`, are the same for each call.
@@ -143,7 +145,12 @@ class Task(Generic[P, R_co]):
 
         Example: `fetch.with_options(retries=5, name="fetch carefully")(url)`.
         """
-        kept = dict(self.options)
+        kept = {
+            **self.options,
+            "on_completion": self.on_completion_hooks,
+            "on_failure": self.on_failure_hooks,
+            "on_running": self.on_running_hooks,
+        }
         if "cache_key_fn" in options and "cache_policy" not in options:
             kept.pop("cache_policy", None)
         return Task(self.fn, **{**kept, **options})
@@ -173,6 +180,12 @@ class Task(Generic[P, R_co]):
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r}>"
+
+
+def _expiration(value: Any, of: str) -> Any:
+    if value is None or hasattr(value, "total_seconds"):
+        return value
+    raise DefinitionError(f"cache_expiration of {of} must be a timedelta; it is {value!r}.")
 
 
 def _policy(policy: Any, key_fn: Any, of: str) -> Any:

@@ -63,6 +63,9 @@ class RemoteFrame(Frame):
     def abandon(self) -> None:
         pass
 
+    def stuck(self) -> bool:
+        return False
+
     def where(self) -> str | None:
         return None  # the worker says it
 
