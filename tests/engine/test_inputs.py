@@ -47,7 +47,6 @@ ONE, BAD = future(Completed(data=1)), future(Failed(data=ValueError("boom")))
         ("text", "text"),
         (None, None),
     ],
-    ids=repr,
 )
 def test_values_are_put_in_the_place_of_futures(value: Any, expected: Any) -> None:
     found = resolve(value)

@@ -22,7 +22,7 @@ def test_an_object_is_known_by_itself_not_by_its_value() -> None:
     assert links.of([1, 2]) is None
 
 
-@pytest.mark.parametrize("value", [None, True, False, ..., 0, 5, 256, "", (), b"", []], ids=repr)
+@pytest.mark.parametrize("value", [None, True, False, ..., 0, 5, 256, "", (), b"", []])
 def test_what_python_shares_is_not_linked(value: object) -> None:
     links = Links()
     links.add(value, uuid4())

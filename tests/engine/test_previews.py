@@ -33,11 +33,11 @@ class Array:
 @given(ANY)
 def test_a_preview_is_short_and_of_characters_that_can_be_stored(value: Any) -> None:
     text = preview(value)
-    assert len(text) <= LONGEST + 30
+    assert len(text) <= LONGEST * 2
     text.encode()
 
 
-@pytest.mark.parametrize("value", [1, -1.5, True, None, "text", b"bytes", [1, "a"], (1,), {"a": [1]}, [], {}], ids=repr)
+@pytest.mark.parametrize("value", [1, -1.5, True, None, "text", b"bytes", [1, "a"], (1,), {"a": [1]}, [], {}])
 def test_small_values_are_written_as_python_writes_them(value: Any) -> None:
     assert preview(value).replace(",)", ")") == repr(value).replace(",)", ")")
 

@@ -60,5 +60,5 @@ def test_the_front_door_names_what_it_has(programs: Programs) -> None:
 
 
 def test_what_the_front_door_has_not_is_said_as_python_says_it() -> None:
-    with pytest.raises(AttributeError, match="^module 'penstock' has no attribute 'nothing'$"):
+    with pytest.raises(AttributeError, match=r"^module 'penstock' has no attribute 'nothing'$"):
         _ = penstock.nothing

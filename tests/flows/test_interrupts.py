@@ -16,7 +16,7 @@ from penstock import flow, task
 begun = threading.Event()
 
 def ready():
-    sys.stdout.write("ready\n")  # in one piece, whoever else writes
+    sys.stdout.write("ready\\n")  # in one piece, whoever else writes
     sys.stdout.flush()
     begun.set()
 

@@ -30,13 +30,13 @@ def _feed(digest: Any, value: Any, depth: int) -> None:
         digest.update(repr(value).encode("utf-8", "surrogatepass"))
     elif kind in (bytes, bytearray):
         digest.update(value)
-    elif kind in (list, tuple):
+    elif isinstance(value, list | tuple):
         for item in value:
             _feed(digest, item, depth + 1)
-    elif kind in (set, frozenset):
+    elif isinstance(value, set | frozenset):
         for item in sorted(_digest_of(item, depth + 1) for item in value):
             digest.update(item)
-    elif kind is dict:
+    elif isinstance(value, dict):
         for key, item in sorted(
             (_digest_of(key, depth + 1), _digest_of(item, depth + 1)) for key, item in value.items()
         ):

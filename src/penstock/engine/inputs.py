@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -35,7 +36,7 @@ def _collect(value: Any, found: list[PenstockFuture[Any]], depth: int) -> None:
         for item in value:
             if type(item) not in LEAVES:
                 _collect(item, found, depth + 1)
-    elif depth < DEEPEST and kind is dict:
+    elif depth < DEEPEST and isinstance(value, dict):
         for item in value.values():
             if type(item) not in LEAVES:
                 _collect(item, found, depth + 1)
@@ -54,7 +55,7 @@ def _stands_for(value: Any, depth: int) -> bool:
         return False
     if kind in (list, tuple, set, frozenset) or isinstance(value, list | tuple):
         return any(type(item) not in LEAVES and _stands_for(item, depth + 1) for item in value)
-    if kind is dict:
+    if isinstance(value, dict):
         return any(type(item) not in LEAVES and _stands_for(item, depth + 1) for item in value.values())
     return False
 
@@ -80,8 +81,10 @@ def resolve(value: Any, failed_allowed: bool = False, depth: int = 0) -> Any:
     if depth >= DEEPEST or not _stands_for(value, depth):
         return value
     each: Callable[[Any], Any] = lambda item: resolve(item, failed_allowed, depth + 1)  # noqa: E731
-    if kind is dict:
-        return {key: each(item) for key, item in value.items()}
+    if isinstance(value, dict):
+        copied = copy.copy(value)  # of its own kind: ordered, with its default
+        copied.update({key: each(item) for key, item in value.items()})
+        return copied
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return kind(*map(each, value))
     return kind(map(each, value))

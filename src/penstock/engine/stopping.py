@@ -15,6 +15,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +27,8 @@ from .timers import TIMERS, Timer
 # statements on a busy machine, short enough that the record is right within 0.1 s of a deadline.
 GENTLE_SECONDS = 0.05
 
+SLICE_SECONDS = 0.25
+
 # Sent to the main thread: SIGURG, as Go's runtime does for the same purpose, because programs rarely handle it and
 # its default is to be ignored, so that one which arrives late, when our handler is gone, harms nobody.
 STOP_SIGNAL = getattr(signal, "SIGURG", None)
@@ -33,6 +36,11 @@ STOP_SIGNAL = getattr(signal, "SIGURG", None)
 
 class StopDelivered(BaseException):
     """Raised inside user code whose run is to stop. Not an `Exception`, so that `except Exception` does not eat it."""
+
+    def __init__(self) -> None:
+        # An exception sent to a thread is made there, before any handler of it runs: so this is how we learn that it
+        # arrived. (Several sent at once may not: the first that is taken up clears a flag of the interpreter's.)
+        my_post().unheard = False
 
 
 class Abandoned(BaseException):
@@ -83,6 +91,7 @@ class Scope:
 
         def passed() -> None:
             if self.request(stop):
+                TIMERS.after(GENTLE_SECONDS / 2, self.remind)
                 TIMERS.after(GENTLE_SECONDS, self.abandon)
 
         self.timer = TIMERS.after(seconds, passed)
@@ -90,13 +99,22 @@ class Scope:
     def wind_up(self, stop: Stop, grace: float) -> None:
         """Requests `stop`; code that it reaches has `grace` seconds to clean up, code that it cannot reach has none."""
         if self.request(stop):
+            TIMERS.after(GENTLE_SECONDS / 2, self.remind)
             TIMERS.after(GENTLE_SECONDS, lambda: self.abandon(only_stuck=True))
             TIMERS.after(grace, self.abandon)
+
+    def remind(self) -> None:
+        """Sends the stop again where it has not arrived: both ways of sending can miss (see `Post`)."""
+        for child in list(self.children):
+            child.remind()
+        frame = self.frame
+        if frame is not None and frame.stuck():
+            frame.deliver()
 
     def abandon(self, only_stuck: bool = False) -> None:
         """Lets the runs of this scope and below go on without the code that will not stop; the innermost first.
 
-        `only_stuck`: only where the code has not moved since the stop was delivered, so that it cannot know of it.
+        `only_stuck`: only where the stop has not arrived, because the code is in a call that cannot be interrupted.
         """
         for child in list(self.children):
             child.abandon(only_stuck)
@@ -159,7 +177,7 @@ class Frame:
         raise NotImplementedError
 
     def stuck(self) -> bool:
-        """Whether the code stands where it stood when the stop was delivered."""
+        """Whether a stop that was sent has not arrived."""
         raise NotImplementedError
 
     def where(self) -> str | None:
@@ -180,9 +198,15 @@ class Place(Protocol):
 
 
 class Post:
-    """Where stops for one thread arrive."""
+    """Where stops for one thread arrive.
 
-    __slots__ = ("ident", "is_main", "armed", "frames", "_injected", "_lock", "_waiter", "inside", "place")
+    Neither way of sending is sure to arrive at once. A signal that comes just before a blocking call begins does not
+    end that call (the interpreter looks for signals between instructions, and the call was the next one). Of several
+    asynchronous exceptions sent at once, the first to be taken up clears the interpreter's flag for all. So waits of
+    our own are cut into slices on the main thread, and stops are sent a second time.
+    """
+
+    __slots__ = ("ident", "is_main", "armed", "frames", "_injected", "_lock", "_waiter", "inside", "place", "unheard")
 
     def __init__(self) -> None:
         self.ident = threading.get_ident()
@@ -194,6 +218,7 @@ class Post:
         self._waiter: threading.Lock | None = None
         # how deep in the engine this thread is; 0 between the items of a generator, when its consumer has the floor
         self.inside = 0
+        self.unheard = False
         # this thread's place in a pool, which it lends to another while it waits for other runs
         self.place: Place | None = None
 
@@ -233,7 +258,9 @@ class Post:
             # Asked after the waiter is known: a stop that comes in between finds the one or is found by the other.
             if scope is not None and scope.stop is not None:
                 return False
-            return ready.acquire(timeout=-1 if seconds is None else max(seconds, 0.0))
+            if not self.is_main:
+                return ready.acquire(timeout=-1 if seconds is None else max(seconds, 0.0))
+            return _acquire_in_slices(ready, seconds)
         finally:
             self._waiter = None
 
@@ -247,35 +274,41 @@ class Post:
             if not self.armed:
                 return
             if signal.getsignal(STOP_SIGNAL) is _on_stop_signal:
+                self.unheard = True
                 signal.pthread_kill(self.ident, STOP_SIGNAL)
                 return
         with self._lock:
             # While the floor is the user's, the innermost frame stays what it is; it may be another than was meant.
-            if self.armed and not self._injected and self.frames and self.frames[-1].scope.stop is not None:
-                self._injected = True
+            if self.armed and self.frames and self.frames[-1].scope.stop is not None:
+                self._injected = self.unheard = True
                 _inject(self.ident, StopDelivered)
+
+
+def _acquire_in_slices(lock: threading.Lock, seconds: float | None) -> bool:
+    """Waits for a lock, and looks up now and then: that is when signals are taken notice of."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while True:
+        left = SLICE_SECONDS if deadline is None else min(deadline - time.monotonic(), SLICE_SECONDS)
+        if lock.acquire(timeout=max(left, 0.0)):
+            return True
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
 
 
 class ThreadFrame(Frame):
     """User code called in a thread."""
 
-    __slots__ = ("_stood", "post")
+    __slots__ = ("post",)
 
     def __init__(self, scope: Scope, post: Post, take_over: Callable[[], Callable[[], Any]]) -> None:
         super().__init__(scope, take_over)
         self.post = post
-        self._stood: tuple[int, int] | None = None
 
     def deliver(self) -> None:
-        self._stood = self._stands()
         self.post.deliver()
 
-    def _stands(self) -> tuple[int, int] | None:
-        frame = sys._current_frames().get(self.post.ident)
-        return None if frame is None else (id(frame), frame.f_lasti)
-
     def stuck(self) -> bool:
-        return self._stood is not None and self._stood == self._stands()
+        return self.post.unheard
 
     def abandon(self) -> None:
         super().abandon()
@@ -371,6 +404,7 @@ def line_of(frame: Any) -> str | None:
 
 def _delivery(stop: Stop) -> BaseException:
     """What user code sees. For Ctrl-C that is what it would see without us."""
+    my_post().unheard = False
     return KeyboardInterrupt() if stop.reason == "interrupt" else StopDelivered()
 
 
@@ -410,5 +444,6 @@ class Signals:
     def _on_interrupt(self, number: int, frame: Any) -> None:
         self._interrupted()
         post = my_post()
+        post.unheard = False
         if post.armed or not post.inside:
             raise KeyboardInterrupt

@@ -161,7 +161,7 @@ class Journal:
                 while self._entries:
                     if not self._commit(self._take()) and self._closing:
                         return
-            if self._closing:
+            if self._closing and not self._entries:  # what came in between is announced by the bell, and taken next
                 return
 
     def _take(self) -> list[Any]:
