@@ -29,6 +29,7 @@ class _Owner:
 _owner = _Owner()
 _lock = threading.Lock()
 _ledgers: dict[Path, LocalLedger] = {}
+_lost: list[LocalLedger] = []
 # A process that works for another's run (a worker of the process task runner) reports to that one instead.
 _given: Ledger | None = None
 _clock: Clock = SYSTEM
@@ -61,9 +62,13 @@ def local_ledger(settings: Settings) -> LocalLedger:
     """The ledger on this machine's record; one for each database that this process uses."""
     path = settings.database_path
     ledger = _ledgers.get(path)
-    if ledger is not None:
+    if ledger is not None and ledger.store.is_there():
         return ledger
     with _lock:
+        if ledger is not None and _ledgers.get(path) is ledger:
+            # Runs under way keep the old one to their end; what begins now has a record that can be found.
+            print(f"penstock: the record {path} was deleted or replaced; a new one is begun", file=sys.__stderr__)
+            _lost.append(_ledgers.pop(path))
         if path not in _ledgers:
             store = SqliteStore(path)
             rescue(store, identity.is_gone, _clock.now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import time
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from penstock.cli import live
+from penstock.cli.graph import DEEPEST
 from penstock.domain.runs import FlowRun
+from penstock.services import reading
 
 from .conftest import Run
 from .records import Records, penstock, program, wait_for
@@ -89,6 +92,26 @@ def test_depth_is_no_danger(run: Run, records: Records) -> None:
     text = run("flow-run", "graph", "top", "-o", "json").stdout
     assert text.count('"kind": "flow-run"') == 401
     assert run("flow-run", "delete", "top").stdout == "Deleted 1 flow run and 400 subflow runs.\n"
+
+
+def test_what_is_nested_deeper_than_anybody_reads_is_counted(run: Run, records: Records) -> None:
+    made = top = records.flow_run(name="top")
+    for number in range(1000):
+        made = records.flow_run(name=f"sub-{number}", flow_run_id=made.id)
+    deepest = reading.find_flow_run(records.store, f"sub-{DEEPEST - 1}")
+    result = run("flow-run", "graph", str(top.id))
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == DEEPEST + 1
+    assert result.stdout.endswith("  … 600 runs inside it\n")
+    assert result.stderr == (
+        "Only 400 levels are shown; 600 runs below them only counted."
+        f" The graph goes on with `penstock flow-run graph {deepest.id}`.\n"
+    )
+    as_json = run("flow-run", "graph", "top", "-o", "json")
+    assert (as_json.exit_code, as_json.stderr) == (0, result.stderr)
+    assert as_json.stdout.count('"kind": "flow-run"') == DEEPEST + 1
+    assert '"deeper": 600' in as_json.stdout
+    assert run("flow-run", "graph", str(deepest.id)).stderr.startswith("Only 400 levels are shown; 200 runs")
 
 
 def test_json_has_the_whole_tree(run: Run, records: Records) -> None:
@@ -170,15 +193,15 @@ def test_watch_tells_states_as_they_come(run: Run, folder: Path, word: str, code
             assert watcher.wait(20) == code
 
 
-def in_a_terminal(arguments: list[str], rows: int = 24, seen: Callable[[str], object] = len) -> str:
-    """What a command writes to a terminal of 80 columns; `seen` is shown all of it each time there is more."""
+def in_a_terminal(arguments: list[str], rows: int = 24, columns: int = 80, seen: Callable[[str], object] = len) -> str:
+    """What a command writes to a terminal; `seen` is shown all of it each time there is more."""
     import fcntl
     import pty
     import struct
     import termios
 
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     os.environ.pop("NO_COLOR", None)
     with penstock(*arguments, stdout=theirs, stdin=theirs) as command:
         os.close(theirs)
@@ -236,8 +259,19 @@ def test_the_drawing_changes_with_the_run(term: Any, run: Run, folder: Path) -> 
     assert "✗ slow-goose  (wait)  Failed" in written
 
 
-def test_a_list_in_a_terminal_keeps_whole_ids(term: Any, records: Records) -> None:
+@pytest.mark.parametrize("columns", [30, 40, 80, 100, 200])
+def test_a_list_in_a_terminal_has_whole_ids_on_one_line(term: Any, records: Records, columns: int) -> None:
     made = records.flow_run(name="a-rather-long-name-of-a-run-that-does-not-fit-into-the-terminal", flow="some-flow")
-    written = in_a_terminal(["flow-run", "ls"])
-    column = "".join(line.split("│")[1].strip() for line in written.splitlines() if line.count("│") > 2)
-    assert str(made.id) in column
+    records.task_run(made, name="n" * 60)
+    for command in ("flow-run", "task-run"):
+        written = in_a_terminal([command, "ls"], columns=columns)
+        ids = listed_ids(command)
+        lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in written.splitlines()]
+        assert sum(ids[0] in line for line in lines) == 1
+        assert all(len(line) <= columns or line.strip() == ids[0] for line in lines)
+        assert not any("n" * 41 in line or "fit-into" in line for line in lines)
+
+
+def listed_ids(command: str) -> list[str]:
+    with penstock(command, "ls", "-o", "json") as process:
+        return [each["id"] for each in json.loads(process.communicate()[0])]

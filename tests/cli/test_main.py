@@ -170,3 +170,84 @@ def test_a_narrow_encoding_escapes_instead_of_failing() -> None:
     done = python(ENTRY, "config", "view", PYTHONIOENCODING="latin-1", PENSTOCK_API_URL="http://h/api")
     assert done.returncode == 0
     assert "\\U0001f680 you are connected to:\nhttp://h\n" in done.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@pytest.mark.parametrize("script", [[ENTRY, "config", "view", "--show-defaults"], [PRINTS]], ids=["echo", "print"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_one_sentence(script: list[str], unbuffered: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", *script],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert done.returncode == 1
+    assert done.stderr == "Error: The output could not be written: No space left on device.\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix")
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code", "said"),
+    [
+        (">&-", "flow-run ls", 1, "Error: Standard output is closed; to see nothing, send it to /dev/null.\n"),
+        (">&- 2>&-", "flow-run ls", 1, ""),
+        ("2>&-", "flow-run inspect nobody", 1, ""),
+        ("2>&-", "flow-run nothing", 2, ""),
+        ("<&-", "profile delete ghost", 1, "Error: Profile 'ghost' not found.\n"),
+    ],
+)
+def test_closed_streams_are_no_internal_errors(closed: str, arguments: str, code: int, said: str) -> None:
+    command = f'"$0" -m penstock {arguments} {closed}'
+    done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["flow-run", "ls", "--name", "a\udcff"],
+        ["flow-run", "inspect", "a\udcff"],
+        ["flow-run", "a\udcff"],
+        ["--profile", "a\udcff", "version"],
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_wrong_usage(run: Callable[..., Result], arguments: list[str]) -> None:
+    result = run(*arguments)
+    place = arguments.index("a\udcff") + 1
+    assert (result.exit_code, result.stderr) == (2, f"Error: Argument {place} ('a\\xff') is not UTF-8 text.\n")
+
+
+def test_utf8_is_understood_whatever_the_locale(run: Callable[..., Result]) -> None:
+    escaped = "é".encode().decode("ascii", "surrogateescape")
+    assert run("flow-run", "inspect", escaped).stderr == "Error: Flow run 'é' not found!\n"
+
+
+def test_the_profile_option_is_named_where_it_chose(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "'zz' (chosen by the option --profile) not found" in run("--profile", "zz", "config", "view").stderr
+    monkeypatch.setenv("PENSTOCK_PROFILE", "zz")
+    assert "'zz' (chosen by PENSTOCK_PROFILE from environment) not found" in run("config", "view").stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["flow-run", "ls", "--limit", "9223372036854775808"],
+        ["task-run", "ls", "--limit", "1000001"],
+        ["flow", "ls", "--limit", "99999999999999999999"],
+        ["flow-run", "logs", "x", "--tail", "99999999999999999999"],
+        ["flow-run", "logs", "x", "--head", "99999999999999999999"],
+        ["task-run", "logs", "x", "--num-logs", "99999999999999999999"],
+    ],
+)
+def test_a_number_beyond_reason_is_wrong_usage(run: Callable[..., Result], arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "is not in the range 1<=x<=1000000" in result.stderr

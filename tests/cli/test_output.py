@@ -25,21 +25,31 @@ def test_a_table_without_rows_has_its_columns(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "ID  Name\n"
 
 
-def test_a_table_in_a_narrow_terminal_keeps_every_character(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    """A screen that remembers."""
 
+    def isatty(self) -> bool:
+        return True
+
+
+def shown_in(columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of a table in a terminal so wide."""
     screen = Terminal()
-    monkeypatch.setattr("sys.stdout", screen)
-    monkeypatch.setenv("COLUMNS", "30")
-    monkeypatch.setenv("TERM", "dumb")
-    print_table(["ID", "Name"], [[ID, "[red]x[/red]"]])
-    text = screen.getvalue()
-    rows = [line.split("│") for line in text.splitlines() if line.startswith("│")]
-    assert "".join(row[1].strip() for row in rows) == ID
-    assert "".join(row[2].strip() for row in rows) == "[red]x[/red]"
-    assert "…" not in text
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", screen)
+        patch.setenv("COLUMNS", str(columns))
+        patch.setenv("TERM", "dumb")
+        print_table(["ID", "Name", "State"], [[ID, "[red]" + "x" * 50, "✓ Completed"]])
+    return [line.rstrip() for line in screen.getvalue().splitlines()]
+
+
+def test_a_table_in_a_terminal_fits_and_never_breaks_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = shown_in(120, monkeypatch)
+    assert wide[3] == f"│ {ID} │ [red]{'x' * 34}… │ ✓ Completed │"
+    narrow = shown_in(70, monkeypatch)
+    assert narrow[1] == f"{ID}  [red]{'x' * 13}…  ✓ Completed"
+    assert shown_in(40, monkeypatch) == [ID, f"  [red]{'x' * 32}…", "  ✓ Completed"]
+    assert shown_in(20, monkeypatch) == [ID, f"  [red]{'x' * 12}…", "  ✓ Completed"]
 
 
 def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,3 +63,11 @@ def test_json_takes_what_programs_need(capsys: pytest.CaptureFixture[str]) -> No
     out = capsys.readouterr().out
     assert json.loads(out) == {"path": "/x", "id": ID, "text": "é"}
     assert out.startswith('{\n  "path"')
+
+
+def test_json_never_drives_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"text": "a\x9b2J\x7f\x85é✓", "\x90": 1})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"text": "a\x9b2J\x7f\x85é✓", "\x90": 1}
+    assert "a\\u009b2J\\u007f\\u0085é✓" in out
+    assert "\x90" not in out

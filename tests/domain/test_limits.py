@@ -27,7 +27,7 @@ def test_a_bad_timeout_is_refused(value: Any) -> None:
     assert repr(value) in str(raised.value)
 
 
-@given(st.floats(0, 1e12, exclude_min=True) | st.integers(1, 10**12))
+@given(st.floats(0, 1e9, exclude_min=True) | st.integers(1, 10**9))
 def test_a_good_timeout_is_seconds_as_a_float(value: float) -> None:
     checked = check_timeout(value, "task")
     assert type(checked) is float

@@ -17,7 +17,7 @@ PREDICATES = {type_: f"is_{type_.value.lower()}" for type_ in StateType}
 CONSTRUCTORS = [name for name in states.__all__ if name not in ("State", "StateType")]
 
 
-class Kept:
+class Kept(states.StoredValue):
     """A value that is fetched when it is asked for."""
 
     def __init__(self, value: Any) -> None:

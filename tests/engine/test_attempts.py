@@ -32,7 +32,6 @@ def test_jitter_stays_within_its_factor(delay: float, jitter: float, attempt: in
 def test_without_a_delay_of_its_own_the_settings_count() -> None:
     assert retry_delay(work(retries=1), 1, 2.5) == 2.5
     assert retry_delay(work(retries=1, retry_delay_seconds=0), 1, 2.5) == 0
-    assert retry_delay(work(retries=1, retry_delay_seconds=[]), 1, 2.5) == 0
 
 
 @pytest.mark.parametrize("bad", [lambda retries: "soon", lambda retries: ["soon"], lambda retries: object()])

@@ -64,15 +64,39 @@ def test_dicts_of_other_kinds_are_looked_into_too(make: Any) -> None:
     assert resolve(value)["a"] == 1
 
 
-@dataclass
-class Box:
+@dataclass(frozen=True)
+class Pack:
     content: Any
 
 
-def test_objects_of_users_are_handed_on_as_they_are() -> None:
+class Box:
+    def __init__(self, content: Any) -> None:
+        self.content = content
+
+
+def test_dataclasses_are_looked_into_and_copied_where_something_changes() -> None:
+    pack = Pack([ONE])
+    assert futures_in([pack]) == [ONE]
+    assert resolve(pack) == Pack([1])
+    assert pack.content == [ONE]
+    plain = Pack([1])
+    assert resolve(plain) is plain
+
+
+def test_other_objects_of_users_are_handed_on_as_they_are() -> None:
     box = Box(ONE)
     assert resolve(box) is box
     assert not needs_resolving([box])
+
+
+def test_a_container_that_holds_itself_is_looked_into_once() -> None:
+    loop: list[Any] = [ONE]
+    loop.append({"again": loop})
+    assert futures_in([loop]) == [ONE]
+    shared: list[Any] = []
+    for _ in range(60):
+        shared = [shared, shared]
+    assert resolve(shared) is shared
 
 
 def test_values_without_futures_are_handed_on_as_they_are() -> None:

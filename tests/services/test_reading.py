@@ -227,3 +227,8 @@ def test_pages_hold_no_more_than_they_say(store: SqliteStore, monkeypatch: pytes
     assert backwards == list(range(94, 69, -1))
     assert [len(page) for page in log_reading.last_pages(store, RUN, LogFilter(), 25)] == [10, 10, 5]
     assert sum(len(page) for page in log_reading.last_pages(store, RUN, LogFilter(), 1000)) == 95
+
+
+def test_a_name_that_is_no_text_is_not_found(store: SqliteStore) -> None:
+    with pytest.raises(ObjectNotFound, match=r"Flow run 'a\\udcff' not found"):
+        reading.find_flow_run(store, "a\udcff")

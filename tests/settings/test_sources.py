@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from penstock.settings import (
     temporary_settings,
 )
 from penstock.settings.current import find_problems
+from penstock.settings.table import suggestion
 
 # Lowest first; the number each place sets is its index.
 PLACES = ["profile", "pyproject", "project", "dotenv", "environment", "override"]
@@ -193,6 +196,11 @@ def test_a_refused_secret_is_not_shown(folder: Path) -> None:
         ("pyproject.toml", b"[tool.penstock\n", "line 1"),
         (".env", b"A=1\nPENSTOCK_API_URL\n", "line 2"),
         (".env", b"PENSTOCK_API_URL='http://x\n", "line 1"),
+        (".env", b"\xff\nPENSTOCK_API_URL: http://x\n", "line 2"),
+        (".env", b"A=1\r\nexport\tPENSTOCK_API URL=http://x\n", "line 2"),
+        (".env", b"PENSTOCK_API_KEY='a'b\n", "line 1"),
+        (".env", b'PENSTOCK_API_KEY="a" b\n', "line 1"),
+        (".env", b"A=1\nPENSTOCK_API_KEY=a\xff\n", "line 2: the value of PENSTOCK_API_KEY is not UTF-8"),
     ],
 )
 def test_a_broken_file_is_named_with_the_line(folder: Path, place: str, content: bytes, said: str) -> None:
@@ -271,3 +279,49 @@ def test_all_problems_are_found_also_where_a_higher_place_hides_them(
 def test_a_deleted_working_directory_is_no_error(folder: Path, penstock_home: Path) -> None:
     os.rmdir(folder)
     assert current().home == penstock_home
+
+
+def test_a_dotenv_that_is_not_utf8_is_read_all_the_same(folder: Path) -> None:
+    (folder / ".env").write_bytes(b"\xef\xbb\xbf# caf\xe9\nOTHER=\xff\nPENSTOCK_API_KEY=k\xc3\xa9y\n")
+    assert current().api_key == "k\u00e9y"
+
+
+@pytest.mark.parametrize("name", ["PENSTOCK_FOO", "PENSTOCK_HTTP", "PENSTOCK_MODE"])
+def test_only_what_is_near_is_suggested(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ConfigurationError, match="config view --show-defaults") as caught:
+        current()
+    assert "Did you mean" not in str(caught.value)
+    assert "'PENSTOCK_HOME'" in suggestion("hom")
+    assert "Did you mean" not in suggestion("FOO")
+
+
+MOVING = """
+import os, sys
+from penstock.settings import current
+os.chdir(sys.argv[1])
+print(current().home, current().database_path, current().local_storage_path, current().profiles_path, sep="\\n")
+"""
+
+
+def test_relative_paths_of_the_environment_stay_where_the_process_began(
+    folder: Path, tmp_path: Path, penstock_home: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".env").write_text("PENSTOCK_LOCAL_STORAGE_PATH=here\n")
+    variables = {"PENSTOCK_HOME": "home", "PENSTOCK_PROFILES_PATH": "~/p.toml", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", MOVING, str(elsewhere)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env={**os.environ, **variables},
+    )
+    assert done.stdout.splitlines() == [
+        str(folder / "home"),
+        str(folder / "home/penstock.db"),
+        str(elsewhere / "here"),
+        str(tmp_path / "p.toml"),
+    ]

@@ -75,8 +75,8 @@ add.submit("one")  # type: ignore[call-overload]
 fetch.submit(5)  # type: ignore[call-overload]
 
 # states
-assert_type(add(1, return_state=True), State[Any])
-assert_type(main("today", return_state=True), State[Any])
+assert_type(add(1, return_state=True), State[int])
+assert_type(main("today", return_state=True), State[float])
 assert_type(add.submit(1, return_state=True), State[Any])
 assert_type(add(1, wait_for=[add.submit(1)]), int)
 assert_type(add(1, return_state=True).is_completed(), bool)
@@ -89,8 +89,8 @@ assert_type(shout.submit("x").result(timeout=1), str)
 assert_type(fetch.submit("x"), PenstockFuture[bytes])
 assert_type(numbers.submit(1), PenstockFuture[list[int]])
 assert_type(letters.submit("x"), PenstockFuture[list[str]])
-assert_type(add.map([1, 2]), PenstockFutureList[Any])
-assert_type(add.map([1, 2], b=unmapped(1)).result(), list[Any])
+assert_type(add.map([1, 2]), PenstockFutureList[int])
+assert_type(add.map([1, 2], b=unmapped(1)).result(), list[int])
 for done in as_completed([add.submit(1)]):
     assert_type(done, PenstockFuture[int])
 wait([add.submit(1)], timeout=1).not_done.pop().wait()

@@ -12,12 +12,18 @@ from penstock.domain import filters
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# More rows than this are nothing that people read, and each is held in memory.
+MOST_LISTED = 1_000_000
 HINT = "write a Python function, put @penstock.flow above it, and call it: `python my_flow.py`"
 
 
 def limit_option(default: int) -> Callable[[F], F]:
     return click.option(
-        "--limit", type=click.IntRange(min=1), default=default, show_default=True, help="List so many at most."
+        "--limit",
+        type=click.IntRange(1, MOST_LISTED),
+        default=default,
+        show_default=True,
+        help="List so many at most.",
     )
 
 

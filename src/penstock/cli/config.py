@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from penstock.cli.output import JSON, output_option, print_json, remark
+from penstock.cli.output import JSON, is_terminal, output_option, print_json, remark
 from penstock.domain.errors import ConfigurationError
 from penstock.settings import SETTINGS, Settings, current
 from penstock.settings.current import find_problems
@@ -91,7 +91,7 @@ def _assignment(item: str) -> tuple[str, str]:
 def unset(names: tuple[str, ...], yes: bool) -> None:
     """Remove settings from the current profile, which restores their defaults."""
     profile = active_profile()
-    if not yes and sys.stdin.isatty():
+    if not yes and is_terminal(sys.stdin):
         click.confirm(f"Are you sure you want to unset the following setting(s): {', '.join(names)}?", abort=True)
     for name in unset_in_profile(profile, names):
         click.echo(f"Unset {name!r}.")

@@ -155,9 +155,12 @@ def graph(id: str, everything: bool, output: str) -> None:
     tree = graphs.read(store, reading.find_flow_run(store, id), None if everything else graphs.SHOWN)
     if output == JSON:
         print_json(drawing.document(tree))
-        return
-    for line in drawing.text(tree, shown.now()):
-        click.echo(line)
+    else:
+        for line in drawing.text(tree, shown.now()):
+            click.echo(line)
+    deeper = drawing.too_deep(tree)
+    if deeper is not None:
+        remark(deeper)
 
 
 @flow_run.command()

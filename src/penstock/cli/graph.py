@@ -7,23 +7,30 @@ from datetime import datetime
 from typing import Any
 
 from penstock.cli import shown
-from penstock.services.graph import FLOW_RUN, UPSTREAM_NAMED, Fold, Node
+from penstock.services.graph import FLOW_RUN, UPSTREAM_NAMED, Fold, Node, below, levels
 
 Line = tuple[str, Node | Fold, str]
+
+# Runs nested deeper are counted: JSON so deep is read by few programs, and a line is wider than any terminal.
+DEEPEST = 400
 
 
 def lines(root: Node, now: datetime) -> Iterator[Line]:
     """The tree depth-first: for each line its branches, what it is about, and what it says after the glyph."""
-    # What is to be drawn, the next one last: (the branches of those below, the branches of itself, the thing).
-    waiting: list[tuple[str, str, Node | Fold]] = [("", "", root)]
+    # What is to be drawn, the next one last: (depth, the branches of those below, the branches of itself, the thing).
+    waiting: list[tuple[int, str, str, Node | Fold]] = [(0, "", "", root)]
     while waiting:
-        below, branches, item = waiting.pop()
-        yield branches, item, text_of(item, now)
-        if isinstance(item, Node):
+        depth, inside, branches, item = waiting.pop()
+        said = text_of(item, now)
+        if isinstance(item, Node) and depth < DEEPEST:
             inner: list[Node | Fold] = [*item.children, *item.folds]
             for place, each in reversed(list(enumerate(inner))):
                 last = place == len(inner) - 1
-                waiting.append((below + ("    " if last else "│   "), below + ("└── " if last else "├── "), each))
+                rest, own = ("    ", "└── ") if last else ("│   ", "├── ")
+                waiting.append((depth + 1, inside + rest, inside + own, each))
+        elif isinstance(item, Node) and (deeper := below(item)):
+            said += f"  … {shown.count_of(deeper, 'run')} inside it"
+        yield branches, item, said
 
 
 def text(root: Node, now: datetime) -> Iterable[str]:
@@ -58,16 +65,26 @@ def _upstream(node: Node) -> str:
     return names if more <= 0 else f"{names} and {more:,} more"
 
 
+def too_deep(root: Node) -> str | None:
+    """The sentence about runs that are nested too deep to be shown; None when there is none."""
+    cut = [node for depth, node in levels(root) if depth == DEEPEST and (node.children or node.folds)]
+    if not cut:
+        return None
+    deeper = shown.count_of(sum(map(below, cut)), "run")
+    subflow = next((node.id for node in cut if node.kind == FLOW_RUN), None)
+    more = f" The graph goes on with `penstock flow-run graph {subflow}`." if subflow is not None else ""
+    return f"Only {DEEPEST} levels are shown; {deeper} below them only counted.{more}"
+
+
 def document(root: Node) -> dict[str, Any]:
-    """The tree as nested JSON; written from the leaves up, so that depth costs no stack."""
+    """The tree as nested JSON; written from the leaves up, so that depth costs no stack, and cut at `DEEPEST`."""
     made: dict[int, dict[str, Any]] = {}
-    waiting = [root]
-    for node in waiting:  # grows while we walk it: parents first
-        waiting.extend(node.children)
-    for node in reversed(waiting):
+    for depth, node in reversed(list(levels(root, DEEPEST))):
+        whole = depth < DEEPEST
         made[id(node)] = _node(node) | {
-            "children": [made.pop(id(child)) for child in node.children],
-            "folded": [_fold(fold) for fold in node.folds],
+            "children": [made.pop(id(child)) for child in node.children] if whole else [],
+            "folded": [_fold(fold) for fold in node.folds] if whole else [],
+            "deeper": 0 if whole else below(node),
         }
     return made[id(root)]
 

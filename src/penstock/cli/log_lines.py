@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from penstock.cli import live, shown
-from penstock.cli.output import JSON
+from penstock.cli.output import JSON, harmless_json
 from penstock.domain.filters import LogFilter, log_level
 from penstock.domain.ids import InvalidId
 from penstock.domain.logs import LogLine, level_name
@@ -25,26 +25,27 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ENGINE = "penstock.engine"
 DEFAULT_COUNT = 20
+# More lines than any log has, and a number that the store can take.
+MOST_LINES = 1_000_000_000
 # A run is final before its last lines are recorded: it says how it ended, and hooks may speak after that.
 QUIET_SECONDS = 0.3
 SETTLED = timedelta(seconds=3)
 _STYLES = {50: {"fg": "red", "bold": True}, 40: {"fg": "red"}, 30: {"fg": "yellow"}, 10: {"dim": True}}
-_C1_AND_DELETE = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
 
 def log_options(command: F) -> F:
     """Adds the options that choose lines, passed as `head`, `tail`, `count`, `reverse`, `level` and `grep`."""
     options = (
         click.option(
-            "--head", "-h", is_flag=False, flag_value=DEFAULT_COUNT, type=click.IntRange(min=1), metavar="[N]",
+            "--head", "-h", is_flag=False, flag_value=DEFAULT_COUNT, type=click.IntRange(1, MOST_LINES), metavar="[N]",
             help=f"The first N lines ({DEFAULT_COUNT}) instead of all.",
         ),
         click.option(
-            "--tail", "-t", is_flag=False, flag_value=DEFAULT_COUNT, type=click.IntRange(min=1), metavar="[N]",
+            "--tail", "-t", is_flag=False, flag_value=DEFAULT_COUNT, type=click.IntRange(1, MOST_LINES), metavar="[N]",
             help=f"The last N lines ({DEFAULT_COUNT}) instead of all.",
         ),
         click.option(
-            "--num-logs", "-n", "count", type=click.IntRange(min=1), metavar="N",
+            "--num-logs", "-n", "count", type=click.IntRange(1, MOST_LINES), metavar="N",
             help="How many lines --head or --tail shows; alone, the last N.",
         ),
         click.option("--reverse", "-r", is_flag=True, help="The newest line first."),
@@ -127,8 +128,7 @@ class Printer:
 
     def _json(self, line: LogLine, source: str) -> str:
         fields = msgspec.structs.asdict(line) | {"level_name": level_name(line.level), "source": source}
-        # JSON may carry these as they are; a terminal would obey them.
-        return msgspec.json.encode(fields).decode().translate(_C1_AND_DELETE)
+        return harmless_json(msgspec.json.encode(fields))
 
 
 def clock(line: LogLine) -> str:

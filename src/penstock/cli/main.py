@@ -5,6 +5,7 @@ A command's module is imported when the command is used, so `penstock --help` co
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 INTERRUPTED = 130
+# What writing to a full disk, a broken device or a stream that is not for writing raises.
+UNWRITABLE = frozenset(
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EBADF", "ENXIO") if hasattr(errno, name)
+)
 DEBUG_VARIABLE = "PENSTOCK_INTERNAL_DEBUG"
 
 
@@ -77,23 +82,59 @@ class Root(LazyGroup):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
         """Run with `args` (default: the process's) and exit: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+        if sys.stdout is None:  # closed before we began: the next file we opened would be in its place
+            sys.exit(_failed(OSError(), "Standard output is closed; to see nothing, send it to /dev/null."))
         _fit_output()
         extra["standalone_mode"] = False
         try:
-            code = super().main(args, prog_name or "penstock", **extra)
+            try:
+                code = super().main(_decoded(sys.argv[1:] if args is None else args), prog_name or "penstock", **extra)
+            except SystemExit as end:
+                code = end.code
             sys.stdout.flush()  # here, where a closed pipe can be handled; not at the interpreter's end
         except (click.Abort, KeyboardInterrupt) as abort:
             code = _aborted(abort)
         except click.ClickException as error:
-            error.show()
+            if sys.stderr is not None:
+                error.show()
             code = error.exit_code
         except PenstockError as error:
             code = _failed(error, str(error) or type(error).__name__)
         except BrokenPipeError:
-            code = _pipe_closed()
+            code = _output_ended()
+        except OSError as error:
+            if error.errno not in UNWRITABLE or error.filename is not None:
+                code = _unexpected(error)
+            else:
+                _output_ended()
+                code = _failed(error, f"The output could not be written: {error.strerror}.")
         except Exception as error:  # the last wall: people get a sentence, and a way to see more
-            code = _failed(error, f"{type(error).__name__}: {error}", f"Set {DEBUG_VARIABLE}=1 to see the traceback.")
+            code = _unexpected(error)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _decoded(arguments: Sequence[str]) -> list[str]:
+    """The arguments as text. Raises `UsageError` for one that is not UTF-8: no name in the record is like that."""
+    return [_text(place, argument) for place, argument in enumerate(arguments, start=1)]
+
+
+def _text(place: int, argument: str) -> str:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        # What the locale's encoding could not decode: it may be UTF-8 in spite of the locale.
+        raw = argument.encode("utf-8", "surrogateescape" if _is_escaped(argument) else "surrogatepass")
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            written = raw.decode("utf-8", "backslashreplace")
+            raise click.UsageError(f"Argument {place} ('{written}') is not UTF-8 text.") from None
+    return argument
+
+
+def _is_escaped(argument: str) -> bool:
+    """Whether every lone surrogate stands for a byte, as in what the system hands over."""
+    return all("\udc80" <= mark <= "\udcff" for mark in argument if "\ud800" <= mark <= "\udfff")
 
 
 def _fit_output() -> None:
@@ -122,8 +163,12 @@ def _failed(error: BaseException, sentence: str, hint: str = "") -> int:
     return 1
 
 
-def _pipe_closed() -> int:
-    """The reader (`| head`) has seen enough. What is still buffered goes nowhere, and quietly."""
+def _unexpected(error: BaseException) -> int:
+    return _failed(error, f"{type(error).__name__}: {error}", f"Set {DEBUG_VARIABLE}=1 to see the traceback.")
+
+
+def _output_ended() -> int:
+    """The reader (`| head`) has seen enough, or the disk is full. What is still buffered goes nowhere, and quietly."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -161,9 +206,13 @@ def root(ctx: click.Context, profile: str | None) -> None:
 def _use_profile(ctx: click.Context, profile: str) -> None:
     """Choose the profile for the whole process and for those it starts, and undo it when the command ends."""
     before = os.environ.get("PENSTOCK_PROFILE")
+    from penstock.settings.resolve import profile_options
+
     os.environ["PENSTOCK_PROFILE"] = profile
+    profile_options.append(profile)
 
     def restore() -> None:
+        profile_options.remove(profile)
         if before is None:
             os.environ.pop("PENSTOCK_PROFILE", None)
         else:

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from penstock.cli.output import JSON, output_option, print_json, remark
+from penstock.cli.output import JSON, is_terminal, output_option, print_json, remark
 from penstock.settings import SETTINGS
 from penstock.settings.kinds import written
 from penstock.settings.profiles import (
@@ -19,6 +19,7 @@ from penstock.settings.profiles import (
     rename_profile,
     use_profile,
 )
+from penstock.settings.resolve import profile_options
 
 CREATED = """
 Created profile with properties:
@@ -66,7 +67,7 @@ def use(name: str) -> None:
     use_profile(name)
     click.echo(f"Profile {name!r} is now active.")
     chosen = os.environ.get("PENSTOCK_PROFILE")
-    if chosen and chosen != name:
+    if chosen and chosen != name and chosen not in profile_options:
         remark(
             f"PENSTOCK_PROFILE chooses {chosen!r} in this environment, which wins. "
             "Run `unset PENSTOCK_PROFILE` to use the active profile."
@@ -79,7 +80,7 @@ def use(name: str) -> None:
 def delete(name: str, yes: bool) -> None:
     """Delete a profile that is not in use."""
     read_profile(name)
-    if not yes and sys.stdin.isatty():
+    if not yes and is_terminal(sys.stdin):
         click.confirm(f"Are you sure you want to delete profile with name {name!r}?", abort=True)
     delete_profile(name)
     click.echo(f"Removed profile {name!r}.")
@@ -91,7 +92,7 @@ def delete(name: str, yes: bool) -> None:
 def rename(name: str, new_name: str) -> None:
     """Change the name of a profile."""
     rename_profile(name, new_name)
-    if os.environ.get("PENSTOCK_PROFILE") == name:
+    if os.environ.get("PENSTOCK_PROFILE") == name and name not in profile_options:
         remark(
             f"You have set your current profile to {name!r} with the PENSTOCK_PROFILE environment variable. "
             f"You must update this variable to {new_name!r} to continue using the profile."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from .errors import DefinitionError
+
+LONGEST_SECONDS = 1_000_000_000  # 31 years
 
 
 def check_timeout(value: Any, of: str, parameter: str = "timeout_seconds") -> float | None:
@@ -36,6 +37,8 @@ def check_delay(value: Any, of: str) -> Any:
     if isinstance(value, list | tuple):
         if len(value) > 50:
             raise DefinitionError(f"retry_delay_seconds of {of} has {len(value)} entries; at most 50 are allowed.")
+        if not value:
+            raise DefinitionError(f"retry_delay_seconds of {of} is an empty list; give at least one number.")
         return [_number(each, of, "retry_delay_seconds") for each in value]
     return _number(value, of, "retry_delay_seconds")
 
@@ -48,6 +51,8 @@ def check_jitter(value: Any, of: str) -> float | None:
 def _number(value: Any, of: str, parameter: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DefinitionError(f"{parameter} of {of} must be a number of seconds; it is {value!r}.")
-    if math.isnan(value) or math.isinf(value) or value < 0:
-        raise DefinitionError(f"{parameter} of {of} must be 0 or more, and finite; it is {value!r}.")
+    if not 0 <= value <= LONGEST_SECONDS:  # nan is neither
+        raise DefinitionError(
+            f"{parameter} of {of} must be from 0 to {LONGEST_SECONDS:,} seconds; it is {value!r:.40}."
+        )
     return float(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -93,11 +93,13 @@ LOOKS: dict[StateType, tuple[str, str]] = {
 }
 
 
-@runtime_checkable
-class StoredValue(Protocol):
+class StoredValue:
     """Data of a state that was read from the record: it is fetched when it is asked for."""
 
-    def load(self) -> Any: ...
+    __slots__ = ()
+
+    def load(self) -> Any:
+        raise NotImplementedError  # by `engine.results`, which can read
 
 
 class State(msgspec.Struct, Generic[R], frozen=True):
@@ -115,11 +117,15 @@ class State(msgspec.Struct, Generic[R], frozen=True):
     """
 
     type: StateType
-    name: str
-    timestamp: datetime
+    name: str = ""
+    timestamp: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
     message: str | None = None
     details: dict[str, Any] | None = None
     data: Any = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            msgspec.structs.force_setattr(self, "name", str(self.type).title())
 
     def is_scheduled(self) -> bool:
         return self.type is SCHEDULED

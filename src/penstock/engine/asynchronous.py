@@ -28,6 +28,13 @@ class _Lost(BaseException):
         self.ending = ending
 
 
+class _AnsweredLate(BaseException):
+    """A question was answered; while it was, the asyncio task was cancelled."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+
 class TaskFrame(Frame):
     """User code awaited in an asyncio task, or the engine awaiting for a scope."""
 
@@ -100,6 +107,7 @@ async def iterate(script: Script[Any]) -> AsyncGenerator[Any, Any]:
 
 async def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: Any) -> tuple[bool, Any]:
     """Performs effects until the script emits a value (False, value) or ends (True, value)."""
+    cancelled = False
     try:
         while True:
             effect: Effect[Any] = resume(argument)
@@ -107,13 +115,20 @@ async def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: An
             if kind is Emit:
                 return False, effect.value  # type: ignore[attr-defined]
             try:
+                if cancelled and kind is not Ask:
+                    cancelled = False
+                    raise asyncio.CancelledError
                 argument = await _PERFORM[kind](effect, script)
                 resume = script.send
+            except _AnsweredLate as late:
+                cancelled, argument, resume = True, late.answer, script.send
             except _Lost as lost:
                 return True, await asyncio.to_thread(lost.ending)
             except BaseException as error:
                 resume, argument = script.throw, error
     except StopIteration as done:
+        if cancelled:
+            raise asyncio.CancelledError from None
         return True, done.value
 
 
@@ -196,7 +211,10 @@ async def _await(awaitable: Any, scope: Scope | None) -> None:
 
 
 async def _ask(effect: Ask, script: Script[Any]) -> Any:
-    """An answer is waited for even when the task is cancelled meanwhile: the record must not be left half said."""
+    """An answer is waited for even when the task is cancelled meanwhile: the record must not be left half said.
+
+    The cancellation is not lost: it is raised at the next thing that is not a question, or at the end.
+    """
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[Any] = loop.create_future()
 
@@ -216,9 +234,7 @@ async def _ask(effect: Ask, script: Script[Any]) -> Any:
         except asyncio.CancelledError:
             cancelled = True
     if cancelled:
-        task = asyncio.current_task()
-        assert task is not None
-        loop.call_soon(task.cancel)
+        raise _AnsweredLate(answered.result())
     return answered.result()
 
 

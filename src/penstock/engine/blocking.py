@@ -110,7 +110,25 @@ def _stoppable(effect: Call, script: Script[Any], post: Post) -> Any:
 def _awaited(coroutine: Any) -> Any:
     import asyncio
 
-    return asyncio.run(coroutine)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # This thread's loop is busy with us: synchronous code that was called from a coroutine. So another's is used.
+    ending: list[Any] = []
+
+    def run_it() -> None:
+        try:
+            ending.extend((True, asyncio.run(coroutine)))
+        except BaseException as error:
+            ending.extend((False, error))
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run_it,), name="penstock-coroutine")
+    thread.start()
+    thread.join()
+    if not ending[0]:
+        raise ending[1]
+    return ending[1]
 
 
 def take_over(script: Script[Any], context: contextvars.Context) -> Callable[[], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from contextvars import ContextVar
 from datetime import datetime
@@ -11,6 +12,7 @@ from uuid import UUID
 
 from ..domain.errors import MissingContextError
 from ..domain.runs import FlowRun, TaskRun
+from ..domain.states import State
 from .links import Links
 from .stopping import Scope
 
@@ -59,7 +61,7 @@ class RunContext(Generic[Run]):
 class FlowRunContext(RunContext[FlowRun]):
     """Inside a flow run: `.flow`, `.flow_run`, `.parameters`, `.task_runner`."""
 
-    __slots__ = ("_seq", "dropping", "flow", "links", "names", "outstanding", "tally", "task_runner")
+    __slots__ = ("_seq", "dropping", "flow", "links", "names", "_tallying", "outstanding", "tally", "task_runner")
     kind = "Flow run"
 
     def __init__(
@@ -81,6 +83,7 @@ class FlowRunContext(RunContext[FlowRun]):
         self.names: dict[str, count[int]] = {}
         # states of the tasks and subflows that ended, by name; how many in all
         self.tally: Counter[str] = Counter()
+        self._tallying = threading.Lock()
         self.outstanding: set[PenstockFuture[Any]] = set()
         self.links = Links()
         # the flow has failed: tasks that were submitted and have not begun will not begin
@@ -95,6 +98,11 @@ class FlowRunContext(RunContext[FlowRun]):
 
     def stored_under(self) -> tuple[UUID | None, UUID | None]:
         return self.run.id, None
+
+    def count(self, state: State[Any]) -> None:
+        """A task or subflow of this run ended in `state` (or never will begin)."""
+        with self._tallying:
+            self.tally[state.type.value if state.is_final() else state.name] += 1
 
     def number(self, name: str) -> int:
         """0 for the first run of a task in this flow run, then 1, …"""

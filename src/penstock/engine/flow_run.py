@@ -34,7 +34,7 @@ from .previews import previews
 from .runlog import ENGINE, finish_text, say
 from .runtime import Runtime
 from .stopping import Scope, Stop, StopDelivered
-from .task_run import generate
+from .task_run import EMITTED, generate
 
 KIND = "Flow run"
 
@@ -163,7 +163,7 @@ def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
     try:
         yield from _ready(call)
         if flow.flow_run_name is not None:
-            run.name = naming.run_name(flow.flow_run_name, context.parameters, f"flow_run_name of flow {flow.name!r}")
+            run.name = naming.run_name(flow.flow_run_name, context, f"flow_run_name of flow {flow.name!r}")
             context.source = f"Flow run {run.name!r}"
     except Exception as error:  # parameters that do not fit, an upstream that failed, a name that cannot be made
         bad = error
@@ -208,6 +208,7 @@ def _attempt(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
     scope = context.scope = Scope(None if call.parent is None else call.parent.scope)
     call.error = None
     context.dropping = False
+    context.tally.clear()
     try:
         yield from attempts.call_hooks(context, flow, flow.on_running_hooks, call.state)
         if flow.timeout_seconds is not None:
@@ -273,7 +274,7 @@ def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], An
         attempts=run.run_count,
         retries=retries,
         # Ending because of somebody else's stop is not a failure of one's own to be tried again.
-        retry_wanted=not isinstance(call.error, StopDelivered | KeyboardInterrupt),
+        retry_wanted=not isinstance(call.error, StopDelivered | KeyboardInterrupt) and call.generator is not EMITTED,
         retry_delay=delay,
         epoch_of_writer=run.epoch,
     )
@@ -337,7 +338,7 @@ def _settle(call: FlowCall) -> None:
         call.context.task_runner.close()
     if call.parent is not None and call.parent.flow_context is not None:
         above = call.parent.flow_context
-        above.tally[call.state.type.value] += 1
+        above.count(call.state)
         if call.state.is_completed() and call.error is None:
             above.links.add(call.value, call.context.run.id)
 

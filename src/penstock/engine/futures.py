@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from ..domain.limits import LONGEST_SECONDS
 from ..domain.runs import TaskRun
 from ..domain.states import State
 from .stopping import Post, my_post, release, shielded
@@ -49,6 +50,7 @@ class PenstockFuture(Generic[R]):
 
     def wait(self, timeout: float | None = None) -> None:
         """Waits until the run ended, at most `timeout` seconds; it does not raise when it has not."""
+        timeout = check_patience(timeout)
         if self._callbacks is not None:
             _wait_all([self], timeout)
 
@@ -65,6 +67,8 @@ class PenstockFuture(Generic[R]):
 
     def add_done_callback(self, fn: Callable[[PenstockFuture[R]], None]) -> None:
         """Has `fn(future)` called when the run ended, in the thread that ended it; at once if it has."""
+        if not callable(fn):
+            raise TypeError(f"add_done_callback() takes a function; it was given {fn!r}.")
         with self._lock:
             if self._callbacks is not None:
                 self._callbacks.append(fn)
@@ -105,6 +109,15 @@ class PenstockFutureList(list[PenstockFuture[R]]):
             future.result(None if deadline is None else max(deadline - time.monotonic(), 0.0), raise_on_failure)
             for future in self
         ]
+
+
+def check_patience(timeout: Any) -> float | None:
+    """How long somebody wants to wait: None for ever, else seconds. Raises ValueError for what is no such number."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout != timeout:
+        raise ValueError(f"timeout must be a number of seconds; it is {timeout!r}.")
+    return min(max(float(timeout), 0.0), LONGEST_SECONDS)
 
 
 class DoneAndNotDoneFutures(NamedTuple):
@@ -149,6 +162,7 @@ def as_completed(futures: Iterable[PenstockFuture[R]], timeout: float | None = N
 
 
 def _wait_all(futures: Iterable[PenstockFuture[Any]], timeout: float | None) -> None:
+    timeout = check_patience(timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
     for future in futures:
         if future.done():

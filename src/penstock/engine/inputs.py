@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ..domain.errors import UpstreamTaskError
@@ -14,57 +14,85 @@ from .futures import PenstockFuture
 # Nothing to look for in these; most arguments are of them.
 LEAVES = frozenset({int, float, str, bytes, bool, type(None), complex})
 _WRAPPERS = (allow_failure, unmapped)
+_CONTAINERS = (list, tuple, set, frozenset)
 DEEPEST = 50
 
 
+class _Found:
+    """What one look at a value found: the futures, whether anything stands for another value, and in which containers.
+
+    Each container is looked into once, however often it is referred to, also by itself; none deeper than `DEEPEST`.
+    """
+
+    __slots__ = ("futures", "holding", "seen")
+
+    def __init__(self) -> None:
+        self.futures: list[PenstockFuture[Any]] = []
+        self.seen: set[int] = set()
+        self.holding: set[int] = set()
+
+    def look(self, value: Any, depth: int = 0) -> bool:
+        """Whether `value` is, or holds, something that stands for another value."""
+        kind = type(value)
+        if kind in LEAVES:
+            return False
+        if isinstance(value, PenstockFuture):
+            self.futures.append(value)
+            return True
+        if isinstance(value, State) or kind is quote:
+            return True
+        if kind in _WRAPPERS:
+            self.look(value.value, depth)
+            return True
+        items: Iterable[Any]
+        if isinstance(value, dict):
+            items = value.values()
+        elif isinstance(value, _CONTAINERS):
+            items = value
+        elif hasattr(kind, "__dataclass_fields__"):
+            items = [getattr(value, name, None) for name in kind.__dataclass_fields__]
+        else:
+            return False
+        key = id(value)
+        if key in self.seen or depth >= DEEPEST:
+            return key in self.holding
+        self.seen.add(key)
+        holds = False
+        for item in items:
+            if type(item) not in LEAVES and self.look(item, depth + 1):
+                holds = True
+        if holds:
+            self.holding.add(key)
+        return holds
+
+
 def futures_in(values: Iterable[Any]) -> list[PenstockFuture[Any]]:
-    """All futures in these values and in the lists, tuples, dicts and sets that they hold, not in what is quoted."""
-    found: list[PenstockFuture[Any]] = []
+    """All futures in these values and in the lists, tuples, sets, dicts and dataclasses that they hold.
+
+    What is in `quote(...)` is not looked at.
+    """
+    found = _Found()
     for value in values:
-        if type(value) not in LEAVES:
-            _collect(value, found, 0)
-    return found
-
-
-def _collect(value: Any, found: list[PenstockFuture[Any]], depth: int) -> None:
-    kind = type(value)
-    if isinstance(value, PenstockFuture):
-        found.append(value)
-    elif kind in _WRAPPERS:
-        _collect(value.value, found, depth)
-    elif (depth < DEEPEST and kind in (list, tuple, set, frozenset)) or isinstance(value, list | tuple):
-        for item in value:
-            if type(item) not in LEAVES:
-                _collect(item, found, depth + 1)
-    elif depth < DEEPEST and isinstance(value, dict):
-        for item in value.values():
-            if type(item) not in LEAVES:
-                _collect(item, found, depth + 1)
+        found.look(value)
+    return found.futures
 
 
 def needs_resolving(values: Iterable[Any]) -> bool:
     """Whether `resolve` would change anything: futures, states or annotations are among the values."""
-    return any(type(value) not in LEAVES and _stands_for(value, 0) for value in values)
+    return any(type(value) not in LEAVES and _Found().look(value) for value in values)
 
 
-def _stands_for(value: Any, depth: int) -> bool:
-    kind = type(value)
-    if isinstance(value, PenstockFuture | State) or kind in _WRAPPERS or kind is quote:
-        return True
-    if depth >= DEEPEST:
-        return False
-    if kind in (list, tuple, set, frozenset) or isinstance(value, list | tuple):
-        return any(type(item) not in LEAVES and _stands_for(item, depth + 1) for item in value)
-    if isinstance(value, dict):
-        return any(type(item) not in LEAVES and _stands_for(item, depth + 1) for item in value.values())
-    return False
-
-
-def resolve(value: Any, failed_allowed: bool = False, depth: int = 0) -> Any:
-    """The value with the results of (done) futures and states in their places.
+def resolve(value: Any) -> Any:
+    """The value with the results of (done) futures and states in their places; containers that hold none stay as they
+    are, the very same objects.
 
     Raises `UpstreamTaskError` for one that did not complete, unless `allow_failure` is around it.
     """
+    found = _Found()
+    return _resolved(value, found, False) if found.look(value) else value
+
+
+def _resolved(value: Any, found: _Found, failed_allowed: bool) -> Any:
     kind = type(value)
     if kind in LEAVES:
         return value
@@ -74,20 +102,22 @@ def resolve(value: Any, failed_allowed: bool = False, depth: int = 0) -> Any:
         return _result_of(value, "run", failed_allowed)
     if kind is quote:
         return value.unwrap()
-    if kind is allow_failure:
-        return resolve(value.value, True, depth)
-    if kind is unmapped:
-        return resolve(value.value, failed_allowed, depth)
-    if depth >= DEEPEST or not _stands_for(value, depth):
+    if kind in _WRAPPERS:
+        return _resolved(value.value, found, failed_allowed or kind is allow_failure)
+    if id(value) not in found.holding:
         return value
-    each: Callable[[Any], Any] = lambda item: resolve(item, failed_allowed, depth + 1)  # noqa: E731
     if isinstance(value, dict):
         copied = copy.copy(value)  # of its own kind: ordered, with its default
-        copied.update({key: each(item) for key, item in value.items()})
+        copied.update({key: _resolved(item, found, failed_allowed) for key, item in value.items()})
         return copied
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return kind(*map(each, value))
-    return kind(map(each, value))
+    if hasattr(kind, "__dataclass_fields__"):
+        made = copy.copy(value)
+        for name in kind.__dataclass_fields__:
+            # (also for frozen ones: this copy is ours until it is handed over)
+            object.__setattr__(made, name, _resolved(getattr(value, name, None), found, failed_allowed))
+        return made
+    items = [_resolved(item, found, failed_allowed) for item in value]
+    return kind(*items) if isinstance(value, tuple) and hasattr(value, "_fields") else kind(items)
 
 
 def _result_of(state: State[Any], of: str, failed_allowed: bool) -> Any:

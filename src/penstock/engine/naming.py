@@ -8,22 +8,34 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..domain.errors import DefinitionError
+from .context import RunContext, current
 from .inputs import LEAVES, futures_in
+from .previews import preview
+from .runlog import storable
 
 if TYPE_CHECKING:
     from .context import TaskRunContext
     from .links import Links
 
 
-def run_name(template: str | Callable[..., str], parameters: dict[str, Any], of: str) -> str:
+LONGEST_NAME = 500
+
+
+def run_name(template: str | Callable[..., str], context: RunContext[Any], of: str) -> str:
     """A run's name: a template (`"{x}-on-{day:%A}"`) filled with the arguments, or what a function gives.
 
     The function is called without arguments, or with `parameters=` when it takes that. Raises `DefinitionError`.
     """
     name: Any
+    parameters = context.parameters
     if callable(template):
-        takes = getattr(getattr(template, "__code__", None), "co_varnames", ())
-        name = template(parameters=parameters) if "parameters" in takes else template()
+        code = getattr(template, "__code__", None)
+        takes = () if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        token = current.set(context)  # it may ask `penstock.runtime` about the run that it names
+        try:
+            name = template(parameters=parameters) if "parameters" in takes else template()
+        finally:
+            current.reset(token)
     else:
         try:
             name = template.format(**parameters)
@@ -33,8 +45,8 @@ def run_name(template: str | Callable[..., str], parameters: dict[str, Any], of:
                 f"the parameters are {', '.join(parameters) or 'none'}."
             ) from error
     if not isinstance(name, str) or not name:
-        raise DefinitionError(f"{of} must give text; it gave {name!r}.")
-    return name
+        raise DefinitionError(f"{of} must give text; it gave {preview(name)}.")
+    return storable(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
 
 
 def random_name() -> str:

@@ -20,7 +20,10 @@ def preview(value: Any, longest: int = LONGEST) -> str:
         return _shorten(repr(value[:60]), longest) if len(value) <= 60 else f"{value[:40]!r}… ({len(value):,} bytes)"
     if kind in _CONTAINERS:
         return _container(value, _CONTAINERS[kind], longest)
-    shape = getattr(value, "shape", None)
+    try:
+        shape = getattr(value, "shape", None)
+    except Exception:  # a property of the value's own class
+        shape = None
     if isinstance(shape, tuple) and len(shape) < 9:
         return f"<{kind.__name__} {'×'.join(str(size) for size in shape)}>"
     if callable(value) and hasattr(value, "__qualname__"):

@@ -6,6 +6,7 @@ after. What cannot be kept then is not an error; what was asked to be kept and c
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -17,6 +18,7 @@ import msgspec
 
 from ..domain.errors import MissingResult, SerializationError
 from ..domain.runs import ResultRef
+from ..domain.states import StoredValue
 from .serializers import Serializer, resolve
 
 _NONE = ResultRef("json", b"null", size=4)
@@ -87,6 +89,10 @@ def keep(value: Any, key: str, serializer: Serializer | str, storage: Path, limi
             f"({type(error).__name__}: {error}). Return something it can, choose another result_serializer, or set "
             "persist_result=False."
         ) from error
+    if not isinstance(data, bytes):
+        raise SerializationError(
+            f"The {chosen.type!r} serializer of {of} must give bytes; it gave a {type(data).__name__}."
+        )
     if len(data) <= limit and resolvable(chosen.type):
         return ResultRef(chosen.type, data, size=len(data))
     write_file(storage, key, data)
@@ -100,7 +106,12 @@ def resolvable(type_: str) -> bool:
 
 def path_of(storage: Path, key: str) -> Path:
     """The file of a key inside the storage; raises `SerializationError` for one that would lie outside."""
-    path = (storage / key).resolve()
+    try:
+        path = (storage / key).resolve()
+    except (OSError, ValueError) as error:
+        raise SerializationError(
+            f"The result key {key!r} is not a name inside the storage {storage}: {error}."
+        ) from None
     if not key or path == storage.resolve() or not path.is_relative_to(storage.resolve()):
         raise SerializationError(f"The result key {key!r} is not a name inside the storage {storage}.")
     return path
@@ -109,13 +120,18 @@ def path_of(storage: Path, key: str) -> Path:
 def write_file(storage: Path, key: str, data: bytes) -> None:
     """Whole or not at all: a reader never sees half a result."""
     path = path_of(storage, key)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    draft.write_bytes(data)
-    os.replace(draft, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError, ValueError):
+            draft.unlink()
+        raise SerializationError(f"The result cannot be written to {path}: {error}.") from error
 
 
-class StoredResult:
+class StoredResult(StoredValue):
     """A kept result, read when it is asked for (`State.result()`)."""
 
     __slots__ = ("_of", "ref")

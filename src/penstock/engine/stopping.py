@@ -12,6 +12,7 @@ This file does not know what a run is, or what is recorded about it.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -136,6 +137,21 @@ def _below(stop: Stop) -> Stop:
 
 
 _handing_over = threading.Lock()
+_forks = 0  # how often this process was forked off another
+
+
+def _forked() -> None:
+    global _forks, _handing_over
+    _forks += 1
+    _handing_over = threading.Lock()
+
+
+def _leave() -> None:
+    raise SystemExit("penstock: a process that was forked inside a run must end by itself (os._exit); the run goes on.")
+
+
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forked)
 
 
 class Frame:
@@ -145,16 +161,23 @@ class Frame:
     script elsewhere and returns a function that waits for how it ended.
     """
 
-    __slots__ = ("scope", "_token", "_take_over", "ending")
+    __slots__ = ("_forks", "scope", "_token", "_take_over", "ending")
 
     def __init__(self, scope: Scope, take_over: Callable[[], Callable[[], Any]]) -> None:
         self.scope = scope
+        self._forks = _forks
         self._token = [None]
         self._take_over = take_over
         self.ending: Callable[[], Any] | None = None
 
     def claim(self) -> bool:
-        """True for exactly one caller. (`list.pop` is atomic.)"""
+        """True for exactly one caller. (`list.pop` is atomic.)
+
+        In a process that was forked inside the user code, never: the run is the parent's.
+        """
+        if self._forks != _forks:
+            self.ending = _leave
+            return False
         try:
             self._token.pop()
         except IndexError:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..domain.caching import CacheEntry
-from ..domain.errors import RecordError, SerializationError, UpstreamTaskError
+from ..domain.errors import FailedRun, RecordError, SerializationError, UpstreamTaskError
 from ..domain.rules import Facts, Replace, Transition
 from ..domain.runs import TaskRun
 from ..domain.states import COMPLETED, FAILED, PENDING, RUNNING, State, make
@@ -33,6 +33,8 @@ from .runtime import Runtime
 from .stopping import Scope, StopDelivered
 
 KIND = "Task run"
+# what `generator` of a call becomes when its consumer has the first item: from then on there is no trying again
+EMITTED = "emitted"
 
 
 class TaskCall:
@@ -133,7 +135,7 @@ def _name(call: TaskCall) -> None:
     """The author's name for the run, once the arguments are known."""
     task, run = call.task, call.context.run
     if task.task_run_name is not None:
-        run.name = naming.run_name(task.task_run_name, call.context.parameters, f"task_run_name of task {task.name!r}")
+        run.name = naming.run_name(task.task_run_name, call.context, f"task_run_name of task {task.name!r}")
         call.context.source = f"Task run {run.name!r}"
 
 
@@ -230,6 +232,7 @@ def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     context.run.result = found.result
     details = {"cached_from": str(found.task_run_id), "cache_key": call.cache_key}
     _enter(call, make("Cached", call.runtime.clock.now(), details=details))
+    yield from attempts.call_hooks(context, task, task.on_completion_hooks, call.final_state())
     return True
 
 
@@ -248,7 +251,10 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
                 call.value = yield from _user_code(call)
             else:
                 call.value = yield Call(task.fn, call.args, call.kwargs, context, scope, task.isasync)
-            _complete(call)
+            if isinstance(call.value, State):
+                yield from _as_returned(call)
+            else:
+                _complete(call)
         except StopDelivered as stopped:
             call.error = attempts.stopped_error(scope, KIND) or stopped
             yield from _stop(call, scope)
@@ -299,6 +305,7 @@ def generate(call: Any, generator: Any) -> Generator[Effect[Any], Any, list[Any]
         if call.generator is None:
             collected.append(item)
             continue
+        call.generator = EMITTED
         try:
             sent = yield Emit(item)
         except ConsumerLeft:
@@ -319,13 +326,8 @@ def _start(call: TaskCall) -> None:
 
 
 def _complete(call: TaskCall) -> None:
-    """The code gave a value: it is kept as asked, and the run is Completed (or what the returned State says)."""
+    """The code gave a value: it is kept as asked, and the run is Completed."""
     task, run, now = call.task, call.context.run, call.runtime.clock.now()
-    if isinstance(call.value, State):
-        returned = attempts.ended(call.value, KIND, now)
-        call.value, call.error = (returned.data, None) if returned.is_completed() else (None, _error_of(returned))
-        _enter(call, msgspec.structs.replace(returned, data=None, timestamp=now))
-        return
     try:
         run.result = _keep(call)
     except SerializationError as error:
@@ -338,6 +340,19 @@ def _complete(call: TaskCall) -> None:
     flow = call.context.flow_context
     if flow is not None:
         flow.links.add(call.value, run.id)
+
+
+def _as_returned(call: TaskCall) -> Generator[Effect[Any], Any, None]:
+    """The code says itself how it ended."""
+    now = call.runtime.clock.now()
+    returned = attempts.ended(call.value, KIND, now)
+    state = msgspec.structs.replace(returned, data=None, timestamp=now)
+    call.value, call.error = (returned.data, None) if returned.is_completed() else (None, _error_of(returned))
+    if returned.is_failed():
+        call.error = call.error or FailedRun(state.message or f"{KIND} returned {state}.")
+        yield from _retry_or_fail(call, state)
+    else:
+        _enter(call, state)
 
 
 def _error_of(state: State[Any]) -> BaseException | None:
@@ -387,7 +402,7 @@ def _retry_or_fail(
     settings = call.runtime.settings
     retries = task.retries if task.retries is not None else settings.tasks_default_retries
     delay, wanted = 0.0, False
-    if run.run_count <= retries:
+    if run.run_count <= retries and call.generator is not EMITTED:
         delay = attempts.retry_delay(
             task, run.run_count, settings.tasks_default_retry_delay_seconds, task.retry_jitter_factor
         )
@@ -461,7 +476,7 @@ def _settle(call: TaskCall) -> None:
     """Whoever waits for the run is told, whatever happened."""
     flow = call.context.flow_context
     if flow is not None:
-        flow.tally[call.state.name if not call.state.is_final() else call.state.type.value] += 1
+        flow.count(call.state)
     if call.future is not None:
         call.future.settle(call.final_state())
 

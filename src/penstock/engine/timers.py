@@ -45,6 +45,8 @@ class Timers:
         with self._changed:
             entry = (self._clock.monotonic() + seconds, next(self._order), timer)
             heapq.heappush(self._heap, entry)
+            if sys.is_finalizing():  # a thread that is started now would be waited for without end
+                return timer
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._serve, name="penstock-timers", daemon=True)
                 self._thread.start()

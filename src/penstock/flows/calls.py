@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import weakref
 from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ from ..engine.attempts import without_ours
 from ..engine.context import FlowRunContext, RunContext, current
 from ..engine.flow_run import FlowCall, run_flow
 from ..engine.futures import PenstockFuture, PenstockFutureList
+from ..engine.inputs import resolve
 from ..engine.runtime import Runtime
 from ..engine.stopping import Signals, Stop, shielded
 from ..engine.task_run import TaskCall, run_task
@@ -27,7 +30,7 @@ def call_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A direct call: the value, a coroutine, or a generator."""
     return_state, wait_for = _options(kwargs)
     if task.isgenerator:
-        return (_iterate_async if task.isasync else _iterate)(_make_task_call, run_task, (task, args, kwargs, wait_for))
+        return _generator(task.isasync, _make_task_call, run_task, (task, args, kwargs, wait_for))
     if task.isasync:
         return _run_async(_make_task_call, run_task, (task, args, kwargs, wait_for), return_state)
     parent = current.get()
@@ -50,7 +53,7 @@ def call_flow(flow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A call of a flow: the value, a coroutine, or a generator."""
     return_state, wait_for = _options(kwargs)
     if flow.isgenerator:
-        return (_iterate_async if flow.isasync else _iterate)(_make_flow_call, run_flow, (flow, args, kwargs, wait_for))
+        return _generator(flow.isasync, _make_flow_call, run_flow, (flow, args, kwargs, wait_for))
     run = _run_async if flow.isasync else _run_root
     return run(_make_flow_call, run_flow, (flow, args, kwargs, wait_for), return_state)
 
@@ -133,7 +136,8 @@ def _column(value: Any) -> tuple[Any, bool]:
         items, spread = _column(value.value)
         return ([allow_failure(item) for item in items] if spread else allow_failure(items)), spread
     if isinstance(value, PenstockFuture):
-        value = value.result()
+        value.wait()
+        value = resolve(value)
     if isinstance(value, str | bytes | bytearray) or not hasattr(value, "__iter__"):
         return value, False
     return (value if isinstance(value, list | tuple | range) else list(value)), True
@@ -206,6 +210,25 @@ async def _run_async(make: Any, script: Any, arguments: tuple[Any, ...], return_
         return call.final_state() if return_state else call.outcome()
     except BaseException as error:
         raise without_ours(error)  # noqa: B904 - the same exception, with less of us in its traceback
+
+
+# Generators that nobody has closed. Their runs end, and are recorded so, before the program does.
+_generators: weakref.WeakSet[Generator[Any, Any, None]] = weakref.WeakSet()
+
+
+def _generator(asynchronous: bool, make: Any, script: Any, arguments: tuple[Any, ...]) -> Any:
+    if asynchronous:
+        return _iterate_async(make, script, arguments)
+    generator = _iterate(make, script, arguments)
+    _generators.add(generator)
+    return generator
+
+
+@atexit.register
+def _close_generators() -> None:
+    for generator in list(_generators):
+        with contextlib.suppress(Exception):
+            generator.close()
 
 
 def _iterate(make: Any, script: Any, arguments: tuple[Any, ...]) -> Generator[Any, Any, None]:

@@ -106,21 +106,34 @@ def _follow_threads() -> None:
     Python itself does so for asyncio only. Threads of ours are left out: they are nobody's in particular.
     """
     start = threading.Thread.start
+    pools_followed = False
+
+    def follow_pools() -> None:
+        nonlocal pools_followed
+        pools_followed = _follow_pools()
 
     def start_in_context(self: threading.Thread) -> None:
         if current.get() is not None and not self.name.startswith("penstock-"):
             context, run = contextvars.copy_context(), self.run
             self.run = lambda: context.run(run)  # type: ignore[method-assign]
+            if not pools_followed:
+                follow_pools()
         start(self)
 
     threading.Thread.start = start_in_context  # type: ignore[method-assign]
     _undo.append(lambda: setattr(threading.Thread, "start", start))
 
-    # A pool keeps its threads for later callers, so each call must bring its own context. A program that has not
-    # imported it yet has no pool: those it makes during the run start their threads in it.
+    follow_pools()
+
+
+def _follow_pools() -> bool:
+    """A pool keeps its threads for later callers, so each call must bring its own context.
+
+    False in a program that has not imported it: it has no pool yet, and starts a thread when it has one.
+    """
     pools = sys.modules.get("concurrent.futures.thread")
     if pools is None:
-        return
+        return False
     submit = pools.ThreadPoolExecutor.submit
 
     def submit_in_context(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -130,3 +143,4 @@ def _follow_threads() -> None:
 
     pools.ThreadPoolExecutor.submit = submit_in_context
     _undo.append(lambda: setattr(pools.ThreadPoolExecutor, "submit", submit))
+    return True

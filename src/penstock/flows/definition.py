@@ -71,18 +71,36 @@ def _named(fn: Any) -> str:
 
 def check_text(value: Any, of: str, parameter: str) -> str | None:
     """Text that is not empty, or None."""
-    if value is None or (isinstance(value, str) and value.strip()):
+    if value is None or (isinstance(value, str) and value.strip() and _encodable(value)):
         return value
     raise DefinitionError(f"{parameter} of {of} must be text that is not empty; it is {value!r}.")
+
+
+def _encodable(text: str) -> bool:
+    """Half characters (lone surrogates) cannot be written anywhere."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_storage(value: Any, of: str) -> Any:
+    """A folder, or an object that knows its own (`basepath`)."""
+    if value is None or isinstance(value, str) or hasattr(value, "__fspath__") or hasattr(value, "basepath"):
+        return value
+    raise DefinitionError(f"result_storage of {of} must be a folder; it is {value!r}.")
 
 
 def check_tags(tags: Iterable[str] | None, of: str) -> frozenset[str]:
     """A set of texts."""
     if isinstance(tags, str):
         raise DefinitionError(f"tags of {of} must be several texts: write tags=[{tags!r}].")
+    if tags is not None and not hasattr(tags, "__iter__"):
+        raise DefinitionError(f"tags of {of} must be several texts; it is {tags!r}.")
     made: frozenset[Any] = frozenset(tags or ())
     for tag in made:
-        if not isinstance(tag, str) or not tag:
+        if not isinstance(tag, str) or not tag or not _encodable(tag):
             raise DefinitionError(f"tags of {of} must be texts; {tag!r} is not one.")
     return made
 

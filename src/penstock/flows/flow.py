@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from ..domain.errors import DefinitionError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 
 _calls: Any = None
 
@@ -51,7 +52,7 @@ class Flow(Generic[P, R_co]):
         self.timeout_seconds = check_timeout(get("timeout_seconds"), of)
         self.log_prints = definition.check_bool(get("log_prints"), of, "log_prints")
         self.persist_result = definition.check_bool(get("persist_result"), of, "persist_result")
-        self.result_storage = get("result_storage")
+        self.result_storage = definition.check_storage(get("result_storage"), of)
         self.result_serializer = get("result_serializer")
         self.validate_parameters = bool(get("validate_parameters", True))
         self.task_runner: TaskRunner | None = _runner(get("task_runner"), of)
@@ -86,8 +87,12 @@ class Flow(Generic[P, R_co]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
     @overload
     def __call__(
+        self: Flow[P, Coroutine[Any, Any, T]], /, *args: Any, return_state: Literal[True], **kwargs: Any
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
+    def __call__(
         self, /, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
-    ) -> State[Any]: ...
+    ) -> State[R_co]: ...
     @overload
     def __call__(self, /, *args: Any, wait_for: Any, return_state: Literal[False] = False, **kwargs: Any) -> R_co: ...
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -103,8 +108,11 @@ class Flow(Generic[P, R_co]):
 
     def with_options(self, **options: Any) -> Flow[P, R_co]:
         """A copy with other options; what is not named stays as it is."""
-        hooks = {name: getattr(self, f"{name}_hooks") for name in definition.HOOKS}
-        return Flow(self.fn, **{**self.options, **hooks, **options})
+        return Flow(self.fn, **{**self._options(), **options})
+
+    def _options(self) -> dict[str, Any]:
+        """The options as they are now: with the hooks that were added since."""
+        return {**self.options, **{name: getattr(self, f"{name}_hooks") for name in definition.HOOKS}}
 
     def on_completion(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: `fn(flow, flow_run, state)` is called when a run is Completed."""
@@ -131,11 +139,15 @@ class Flow(Generic[P, R_co]):
         self.on_running_hooks.append(fn)
         return fn
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Flow[P, R_co]: ...
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> Flow[..., R_co]: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Flow[Any, Any]:
         """A flow in a class is a method: it is given its instance."""
         if instance is None:
             return self
-        return Flow(functools.partial(self.fn, instance), **{**self.options, "name": self.name})
+        return Flow(functools.partial(self.fn, instance), **{**self._options(), "name": self.name})
 
     def __repr__(self) -> str:
         return f"<Flow {self.name!r}>"

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ..engine.context import current_tags
+from .definition import check_tags
 
 
 @contextlib.contextmanager
@@ -17,7 +18,7 @@ def tags(*new_tags: str) -> Iterator[set[str]]:
         with tags("nightly", "etl"):
             my_flow()
     """
-    together = current_tags.get() | frozenset(new_tags)
+    together = current_tags.get() | check_tags(new_tags, "tags(...)")
     token = current_tags.set(together)
     try:
         yield set(together)

@@ -31,7 +31,7 @@ OPTIONS = (
     "name", "description", "tags", "version", "cache_policy", "cache_key_fn", "cache_expiration", "task_run_name",
     "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn", "persist_result", "result_storage",
     "result_serializer", "result_storage_key", "timeout_seconds", "log_prints", "refresh_cache", "on_completion",
-    "on_failure", "on_running",
+    "on_failure", "on_running", "cache_result_in_memory",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ class Task(Generic[P, R_co]):
         self.timeout_seconds = check_timeout(get("timeout_seconds"), of)
         self.log_prints = definition.check_bool(get("log_prints"), of, "log_prints")
         self.persist_result = definition.check_bool(get("persist_result"), of, "persist_result")
-        self.result_storage = get("result_storage")
+        self.result_storage = definition.check_storage(get("result_storage"), of)
         self.result_serializer = get("result_serializer")
         self.result_storage_key = get("result_storage_key")
         self.refresh_cache = definition.check_bool(get("refresh_cache"), of, "refresh_cache")
@@ -89,8 +89,12 @@ class Task(Generic[P, R_co]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
     @overload
     def __call__(
+        self: Task[P, Coroutine[Any, Any, T]], /, *args: Any, return_state: Literal[True], **kwargs: Any
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
+    def __call__(
         self, /, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any
-    ) -> State[Any]: ...
+    ) -> State[R_co]: ...
     @overload
     def __call__(self, /, *args: Any, wait_for: Any, return_state: Literal[False] = False, **kwargs: Any) -> R_co: ...
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -132,25 +136,33 @@ class Task(Generic[P, R_co]):
         """
         return (_calls or _load()).submit_task(self, args, kwargs)
 
-    def map(self, /, *args: Any, **kwargs: Any) -> PenstockFutureList[Any]:
+    @overload
+    def map(self: Task[P, Coroutine[Any, Any, T]], /, *args: Any, **kwargs: Any) -> PenstockFutureList[T]: ...
+    @overload
+    def map(self, /, *args: Any, **kwargs: Any) -> PenstockFutureList[R_co]: ...
+    def map(self, /, *args: Any, **kwargs: Any) -> Any:
         """Submits the task once for each item of its iterable arguments, which are of one length.
 
         Arguments that are not iterable, and those in `unmapped(...)`, are the same for each call.
         Raises `MappingLengthMismatch` or `MappingMissingIterable`.
         """
-        return (_calls or _load()).map_task(self, args, kwargs)  # type: ignore[no-any-return]
+        return (_calls or _load()).map_task(self, args, kwargs)
+
+    def _options(self) -> dict[str, Any]:
+        """The options as they are now: with the hooks that were added since."""
+        return {
+            **self.options,
+            "on_completion": self.on_completion_hooks,
+            "on_failure": self.on_failure_hooks,
+            "on_running": self.on_running_hooks,
+        }
 
     def with_options(self, **options: Any) -> Task[P, R_co]:
         """A copy with other options; what is not named stays as it is.
 
         Example: `fetch.with_options(retries=5, name="fetch carefully")(url)`.
         """
-        kept = {
-            **self.options,
-            "on_completion": self.on_completion_hooks,
-            "on_failure": self.on_failure_hooks,
-            "on_running": self.on_running_hooks,
-        }
+        kept = self._options()
         if "cache_key_fn" in options and "cache_policy" not in options:
             kept.pop("cache_policy", None)
         return Task(self.fn, **{**kept, **options})
@@ -170,11 +182,15 @@ class Task(Generic[P, R_co]):
         self.on_running_hooks.append(fn)
         return fn
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Task[P, R_co]: ...
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> Task[..., R_co]: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Task[Any, Any]:
         """A task in a class is a method: it is given its instance."""
         if instance is None:
             return self
-        bound = Task(functools.partial(self.fn, instance), **{**self.options, "name": self.name})
+        bound: Task[Any, Any] = Task(functools.partial(self.fn, instance), **{**self._options(), "name": self.name})
         bound.task_key = self.task_key
         return bound
 
@@ -204,7 +220,7 @@ def _policy(policy: Any, key_fn: Any, of: str) -> Any:
 
 def _note(made: Task[Any, Any]) -> None:
     """Two different tasks of one name in one module: their runs cannot be told apart, which is said once."""
-    code = definition.code_of(made.fn)
+    code = getattr(made.fn, "__code__", None)  # of a plain function: methods are bound again and again
     if code is None or "<" in code.co_filename or "<locals>" in getattr(made.fn, "__qualname__", ""):
         return
     key, place = (getattr(made.fn, "__module__", "?"), made.name), (code.co_filename, code.co_firstlineno)
@@ -257,6 +273,7 @@ def task(
     on_completion: list[Callable[..., Any]] | None = None,
     on_failure: list[Callable[..., Any]] | None = None,
     on_running: list[Callable[..., Any]] | None = None,
+    cache_result_in_memory: bool = True,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Any = None, /, **options: Any) -> Any:
     """Makes a function a task: `@task`, or `@task(retries=3, timeout_seconds=60)`.
@@ -273,6 +290,7 @@ def task(fn: Any = None, /, **options: Any) -> Any:
     - `persist_result`: True keeps the value whatever its size, False never; None keeps small ones in the record.
       `result_storage` (a folder), `result_serializer` (`"pickle"`, `"json"`, …), `result_storage_key`: where and how.
     - `on_completion`, `on_failure`, `on_running`: functions called with (task, task_run, state).
+    - `cache_result_in_memory` is accepted and changes nothing: a value lives as long as somebody holds its future.
 
     Raises `DefinitionError` (a ValueError) that names the option which cannot be so.
 

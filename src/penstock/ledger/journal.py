@@ -22,7 +22,10 @@ from .contract import Fact, Question, Reply
 
 Record = Callable[[Sequence[Fact], Sequence[Question]], list[Any]]
 
-LARGEST_BATCH = 4000
+LARGEST_BATCH = 2000
+# A fact is in the record within 0.1 s: who reports so many that they are not gets to wait, before there are too many.
+MANY = 500
+LATE_SECONDS = 0.04
 # Each statement of the record gives the interpreter's lock away, and a busy program gives it back only when its turn
 # of 5 ms (Python's default) is over. While there is something to record, turns are shorter; nothing else changes.
 TURN_SECONDS = 0.001
@@ -73,6 +76,8 @@ class Journal:
         self._rung = False
         self._trouble: RecordError | None = None
         self._lost = 0
+        # no entry came before this moment; and the moment that it will be when what was taken is recorded
+        self._since = self._emptied_at = time.monotonic()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -82,7 +87,8 @@ class Journal:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None:
+            # (A thread that is started while Python ends would be waited for without end.)
+            if self._thread is None and not sys.is_finalizing():
                 self._thread = threading.Thread(target=self._work, name="penstock-journal", daemon=True)
                 self._thread.start()
 
@@ -93,10 +99,12 @@ class Journal:
         # The flag is cleared before the queue is emptied, and read after it was filled: no fact is left unannounced.
         if not self._rung:
             self._rung = True
+            if len(entries) == 1:
+                self._since = time.monotonic()
             if self._thread is None:
                 self._start()
             self._bell.set()
-        if len(entries) > self._limit:
+        if len(entries) > MANY and (len(entries) > self._limit or time.monotonic() - self._since > LATE_SECONDS):
             self._wait_for_room()
 
     def ask_then(self, question: Question, reply: Reply) -> None:
@@ -142,12 +150,19 @@ class Journal:
         return self._trouble
 
     def _wait_for_room(self) -> None:
+        """Until there are few, or they are recorded in time again."""
         with self._room:
-            while len(self._entries) > self._limit:
+            while (waiting := len(self._entries)) > MANY:
+                full = waiting > self._limit
                 if self._trouble is not None:
-                    raise self._trouble
+                    if full:
+                        raise self._trouble
+                    return
+                if not full and time.monotonic() - self._since <= LATE_SECONDS:
+                    return
                 self._hurry.set()
-                self._room.wait(1.0)
+                self._bell.set()  # again: whoever should have rung it may have been interrupted in between
+                self._room.wait(0.05)
 
     def _work(self) -> None:
         while True:
@@ -167,7 +182,11 @@ class Journal:
     def _take(self) -> list[Any]:
         """The oldest entries; they leave the queue only when they are recorded."""
         entries = self._entries
-        return [entries[place] for place in range(min(len(entries), LARGEST_BATCH))]
+        self._emptied_at = time.monotonic()
+        count = len(entries)
+        if count > LARGEST_BATCH:
+            count, self._emptied_at = LARGEST_BATCH, self._since
+        return [entries[place] for place in range(count)]
 
     def _commit(self, batch: list[Any]) -> bool:
         facts = [entry for entry in batch if type(entry) is not _Asked]
@@ -175,7 +194,7 @@ class Journal:
         try:
             answers = self._record(facts, [entry.question for entry in asked])
         except RecordError as error:
-            self._fail(asked, error)
+            self._fail(error)
             return False
         except Exception as error:
             self._one_by_one(facts, asked, error)
@@ -190,16 +209,19 @@ class Journal:
     def _done(self, count: int) -> None:
         for _ in range(count):
             self._entries.popleft()
-        if len(self._entries) <= self._limit:
-            with self._room:
-                self._room.notify_all()
+        self._since = self._emptied_at
+        with self._room:
+            self._room.notify_all()
 
-    def _fail(self, asked: list[_Asked], error: RecordError) -> None:
-        """The record cannot be written: who asked is told, facts stay, and it is tried again soon."""
+    def _fail(self, error: RecordError) -> None:
+        """The record cannot be written: whoever asks is told, facts stay, and it is tried again soon."""
+        if self._trouble is None:
+            print(f"penstock: nothing can be recorded at the moment: {error}", file=sys.__stderr__)
         self._trouble = error
         # Only this thread removes entries; what is appended meanwhile stays behind them.
         taken = [self._entries.popleft() for _ in range(len(self._entries))]
-        self._entries.extendleft(entry for entry in reversed(taken) if entry not in asked)
+        asked = [entry for entry in taken if type(entry) is _Asked]
+        self._entries.extendleft(entry for entry in reversed(taken) if type(entry) is not _Asked)
         with self._room:
             self._room.notify_all()
         for entry in asked:

@@ -8,7 +8,8 @@ from typing import Any
 from ..domain.errors import PenstockError
 from ..services import ingest, orchestrate
 from ..store import caches
-from ..store.contract import Store, Tx
+from ..store.contract import Tx
+from ..store.sqlite import SqliteStore
 from .contract import Begin, Cached, Enter, Fact, FindCached, Question, Reply
 from .journal import Journal
 
@@ -16,7 +17,7 @@ from .journal import Journal
 class LocalLedger:
     """Facts and questions go to `store`, through a journal; see `contract.Ledger`."""
 
-    def __init__(self, store: Store, *, interval: float = 0.01, limit: int = 20_000) -> None:
+    def __init__(self, store: SqliteStore, *, interval: float = 0.01, limit: int = 20_000) -> None:
         self.store = store
         self._journal = Journal(self._record, interval=interval, limit=limit)
         self.write = self._journal.write

@@ -97,6 +97,19 @@ def walk(root: Node) -> Iterator[Node]:
         waiting.extend(reversed(node.children))
 
 
+def levels(root: Node, deepest: int | None = None) -> Iterator[tuple[int, Node]]:
+    """All nodes with their depth, level by level; the root's is 0. With `deepest`, no deeper ones."""
+    depth, level = 0, [root]
+    while level and (deepest is None or depth <= deepest):
+        yield from ((depth, node) for node in level)
+        depth, level = depth + 1, [child for node in level for child in node.children]
+
+
+def below(node: Node) -> int:
+    """How many runs there are below a node, the folded ones included."""
+    return sum(1 + sum(fold.count for fold in each.folds) for each in walk(node)) - 1
+
+
 def _fill(tx: Tx, parent: Node, shown: int | None) -> list[Node]:
     """Reads what ran in a flow run, outside of its subflow runs, and hangs it below; gives the new nodes."""
     places, folds = _place(tx, parent.id, sys.maxsize if shown is None else shown)

@@ -115,6 +115,8 @@ def _find(
     called: Callable[[Tx, str, str | None], list[Run]],
     get: Callable[[Tx, UUID], Run | None],
 ) -> Run:
+    if not _is_text(text):
+        raise ObjectNotFound(f"{kind} {_quoted(text)} not found!")
     digits = _digits(text)
     with store.read() as tx:
         if digits is not None and len(digits) == 32:
@@ -159,6 +161,15 @@ def _digits(text: str) -> str | None:
     """The hexadecimal digits of what may be an id or a part of one; None when it can be neither."""
     digits = text.strip().lower().replace("-", "")
     return digits if _HEXADECIMAL.fullmatch(digits) else None
+
+
+def _is_text(text: str) -> bool:
+    """Whether the record can have it: half a surrogate pair (a byte that is not UTF-8) is in no name."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _quoted(text: str) -> str:

@@ -32,6 +32,13 @@ AnyUpdates = Mapping[Setting[Any], Any] | Mapping[str, Any] | Mapping[Setting[An
 _frame: ContextVar[_ActiveFrame | None] = ContextVar("penstock_temporary_settings", default=None)
 
 
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # deleted, or not ours to see
+        return None
+
+
 class _Snapshot:
     """The world at one look: environment, working directory, the layers read from them, and what came of it."""
 
@@ -41,7 +48,7 @@ class _Snapshot:
         self.environ = environ
         self.relevant = relevant
         self.folder = folder
-        self.layers = outer_layers(variables(relevant), folder, files)
+        self.layers = outer_layers(variables(relevant), STARTED_IN, folder, files)
         self.settings: Settings | None = None
 
 
@@ -91,6 +98,10 @@ class Watch:
         snapshot.environ = environ
         return snapshot
 
+
+# Relative paths in environment variables mean this folder for as long as the process lives: whoever set them meant the
+# one the process was started in, and a flow that changes directory must not go on in another database.
+STARTED_IN = _working_directory()
 
 _watch = Watch()
 
@@ -181,13 +192,6 @@ def _raw_environ() -> Mapping[Any, Any]:
 def _relevant(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that can change a setting: our own, and those that `~` stands for."""
     return {key: environ[key] for key in list(environ) if key.startswith("PENSTOCK_") or key in ("HOME", "USERPROFILE")}
-
-
-def _working_directory() -> str | None:
-    try:
-        return os.getcwd()
-    except OSError:  # deleted, or not ours to see
-        return None
 
 
 read_with(current)

@@ -7,6 +7,7 @@ dict, and two threads that read the same file at once get the same content.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,6 +16,10 @@ from penstock.domain.errors import ConfigurationError
 
 V = TypeVar("V")
 Mark = tuple[int, int, int]
+
+_LINE_END = re.compile(rb"\r\n?|\n")
+_EXPORT = re.compile(r"^export\s+")
+_VARIABLE = re.compile(r"[A-Za-z0-9_]+")
 
 
 def mark_of(path: str) -> Mark | None:
@@ -94,38 +99,66 @@ def parse_pyproject(path: str, content: bytes) -> dict[str, Any]:
 
 
 def parse_dotenv(path: str, content: bytes) -> dict[str, str]:
-    """The PENSTOCK_* lines of a `.env` file; every other line belongs to somebody else and is not judged."""
+    """The PENSTOCK_* lines of a `.env` file; every other line belongs to somebody else and is not judged.
+
+    Of ours, one that cannot be read as it was meant is an error that names file and line.
+    """
     values: dict[str, str] = {}
-    for number, line in enumerate(content.decode("utf-8-sig", errors="replace").splitlines(), start=1):
-        text = line.strip().removeprefix("export ").lstrip()
+    for number, line in enumerate(_LINE_END.split(content.removeprefix(b"\xef\xbb\xbf")), start=1):
+        text = _EXPORT.sub("", line.decode(errors="replace").strip())
         if not text.startswith("PENSTOCK_"):
             continue
+        where = f"{path}, line {number}:"
         name, equals, rest = text.partition("=")
+        name = name.rstrip()
+        if not _VARIABLE.fullmatch(name):
+            raise ConfigurationError(f"{where} {name!r} is not a name of a setting; write NAME=VALUE.")
         if not equals:
-            raise ConfigurationError(f"{path}, line {number}: {name!r} has no value; write NAME=VALUE.")
+            raise ConfigurationError(f"{where} {name!r} has no value; write NAME=VALUE.")
+        if not _is_utf8(line):
+            raise ConfigurationError(f"{where} the value of {name} is not UTF-8 text.")
         try:
-            values[name.rstrip()] = _unquoted(rest.strip())
-        except ValueError:
-            raise ConfigurationError(
-                f"{path}, line {number}: the value of {name.rstrip()} has an open quote."
-            ) from None
+            values[name] = _unquoted(rest.strip())
+        except ValueError as error:
+            raise ConfigurationError(f"{where} the value of {name} has {error}.") from None
     return values
 
 
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _unquoted(text: str) -> str:
-    """The value of a line of `.env`: quotes are taken off; without them, ` #` begins a comment."""
+    """The value of a line of `.env`: quotes are taken off; without them, ` #` begins a comment.
+
+    Raises ValueError with what is wrong.
+    """
     quote = text[:1]
     if quote not in ("'", '"'):
         return "" if quote == "#" else text.split(" #", 1)[0].rstrip()
     if quote == "'":
-        return text[1 : text.index("'", 1)]
+        inner, closed, rest = text[1:].partition("'")
+        return _closed(inner, rest if closed else None)
     value: list[str] = []
     marks = iter(text[1:])
     for mark in marks:
         if mark == '"':
-            return "".join(value)
+            return _closed("".join(value), "".join(marks))
         if mark == "\\":
             escaped = next(marks, "")
             mark = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "$": "$"}.get(escaped, "\\" + escaped)
         value.append(mark)
-    raise ValueError
+    return _closed("".join(value), None)
+
+
+def _closed(value: str, rest: str | None) -> str:
+    """A quoted value, when after its quote (None: it has none) there is nothing but a comment."""
+    if rest is None:
+        raise ValueError("an open quote")
+    if rest.strip() and not rest.lstrip().startswith("#"):
+        raise ValueError(f"{rest.strip()!r} after its closing quote")
+    return value

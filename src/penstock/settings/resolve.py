@@ -14,7 +14,14 @@ from penstock.domain.errors import ConfigurationError
 from penstock.settings.files import Files
 from penstock.settings.kinds import is_blank
 from penstock.settings.setting import DEFAULT, DERIVED, Setting
-from penstock.settings.sources import DEFAULT_PROFILE, Layer, ProfilesContent, profile_layer, read_profiles
+from penstock.settings.sources import (
+    DEFAULT_PROFILE,
+    ENVIRONMENT,
+    Layer,
+    ProfilesContent,
+    profile_layer,
+    read_profiles,
+)
 from penstock.settings.table import (
     PENSTOCK_API_URL,
     PENSTOCK_HOME,
@@ -29,6 +36,10 @@ T = TypeVar("T")
 
 HOME_MARK = "$PENSTOCK_HOME"
 
+# Profiles that a command line chose with `--profile`: it sets the variable for the process, and messages should not
+# send people looking for that.
+profile_options: list[str] = []
+
 
 class Place:
     """Where the profiles are: home, the profiles file and its content, the chosen profile and who chose it."""
@@ -40,7 +51,12 @@ class Place:
         self.path = path
         self.content = content
         self.active = chosen or content.active or DEFAULT_PROFILE
-        self.chosen_by = f"PENSTOCK_PROFILE from {chosen_by}" if chosen else f"`active` in {path}"
+        if chosen is None:
+            self.chosen_by = f"`active` in {path}"
+        elif chosen in profile_options and chosen_by == ENVIRONMENT:
+            self.chosen_by = "the option --profile"
+        else:
+            self.chosen_by = f"PENSTOCK_PROFILE from {chosen_by}"
 
 
 class Frame:

@@ -18,6 +18,7 @@ from penstock.settings.table import NOT_IN_PROFILES, SETTINGS, full_name, sugges
 # Names that tests and Penstock's own processes use; they are not settings.
 NOT_SETTINGS = ("PENSTOCK_TEST_", "PENSTOCK_INTERNAL_")
 DEFAULT_PROFILE = "default"
+ENVIRONMENT = "environment"
 
 
 class Layer:
@@ -60,9 +61,13 @@ def variables(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in environ if name.startswith(PREFIX) and not name.startswith(NOT_SETTINGS)}
 
 
-def outer_layers(environment: Mapping[str, str], folder: str | None, files: Files) -> list[Layer]:
-    """The layers above the profile, highest first. `folder` is the working directory, None when it is gone."""
-    layers = [_layer("environment", folder, environment.items())]
+def outer_layers(environment: Mapping[str, str], start: str | None, folder: str | None, files: Files) -> list[Layer]:
+    """The layers above the profile, highest first.
+
+    `start` is the working directory the process began in, which relative paths of the environment mean; `folder` the
+    present one, whose files are read. None when it is gone.
+    """
+    layers = [_layer(ENVIRONMENT, start, environment.items())]
     if folder is not None:
         dotenv = os.path.join(folder, ".env")
         project = os.path.join(folder, "penstock.toml")

@@ -157,7 +157,10 @@ def suggestion(written: str) -> str:
     """The second sentence of an error about an unknown name: what was meant, or where the names are listed."""
     from difflib import get_close_matches
 
-    near = get_close_matches(full_name(written).upper(), SETTINGS, n=1, cutoff=0.7)
+    # Without the prefix, which makes every name look like every short one.
+    near = get_close_matches(
+        full_name(written).upper().removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in SETTINGS], 1, 0.7
+    )
     if near:
-        return f" Did you mean {near[0]!r}?"
+        return f" Did you mean {PREFIX + near[0]!r}?"
     return " `penstock config view --show-defaults` lists the settings there are."

@@ -13,9 +13,33 @@ from ..domain.states import State, StateType
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_to_json = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 _types = {type_.value: type_ for type_ in StateType}
+
+
+def _to_json(value: Any) -> bytes:
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _encode(_writable(value))
+
+
+def writable(text: str) -> str:
+    """Text without half characters (lone surrogates), which no database takes."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, str):
+        return writable(value)
+    if isinstance(value, dict):
+        return {_writable(key): _writable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return _writable(msgspec.to_builtins(value)) if not isinstance(value, State) else value
+    return value
 
 
 def micros(moment: datetime | None) -> int | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import threading
 import time
 import weakref
@@ -25,6 +26,7 @@ import apsw
 
 from ..domain.errors import CorruptStoreError, RecordError, StoreUnavailableError
 from . import migrate
+from .codec import writable
 from .contract import Row, Value
 
 APPLICATION = 0x50454E53  # "PENS": the file says whose it is
@@ -64,7 +66,11 @@ class SqliteTx:
             # size is filled with the last row again, which changes nothing: it conflicts with itself.
             chunk.extend(chunk[-1:] * (size - len(chunk)))
             params = chunk[0] if size == 1 else [value for row in chunk for value in row]
-            self._execute(_insert_sql(table, tuple(columns), size, on_conflict), params)
+            sql = _insert_sql(table, tuple(columns), size, on_conflict)
+            try:
+                self._execute(sql, params)
+            except UnicodeEncodeError:
+                self._execute(sql, [writable(value) if isinstance(value, str) else value for value in params])
 
 
 _statements: dict[tuple[str, int, str], str] = {}
@@ -103,6 +109,8 @@ class SqliteStore:
             if fresh:
                 path.chmod(0o600)
             self._prepare(self._writer)
+            found = os.stat(path)
+            self._file = (found.st_dev, found.st_ino)
 
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path), statementcachesize=96)
@@ -203,6 +211,15 @@ class SqliteStore:
             row = SqliteTx(self._connected_reader()).row("PRAGMA data_version")
             return int(row[0]) if row else 0
 
+    def is_there(self) -> bool:
+        """Whether the file at `path` is still the one that was opened. A file that was deleted can be written on, and
+        nobody would ever read it."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._file
+
     def close(self) -> None:
         with self._writing, self._reading:
             for connection in (self._reader, self._writer):
@@ -237,7 +254,7 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (apsw.Error, OSError) as error:
-        raise _translation(error, path) from error
+        raise _translation(error, path) from None  # its sentence is in ours
 
 
 def _translation(error: Any, path: Path) -> RecordError:
@@ -246,6 +263,16 @@ def _translation(error: Any, path: Path) -> RecordError:
             f"The record {path} is damaged or not a database ({error}). Move it away to start a new one; "
             f"`sqlite3 {path} .recover` may save what it holds."
         )
+    if isinstance(error, apsw.CantOpenError) and path.is_dir():
+        return StoreUnavailableError(f"{path} is a folder; the record must be a file. Point PENSTOCK_HOME elsewhere.")
+    if isinstance(error, NotADirectoryError | FileExistsError) or not path.parent.is_dir():
+        return StoreUnavailableError(
+            f"The record {path} cannot be made: {path.parent} is not a folder. Point PENSTOCK_HOME at one."
+        )
+    if isinstance(error, apsw.SQLError):
+        return CorruptStoreError(f"The record {path} lacks what it should have ({error}). Restore it, or move it away.")
+    if isinstance(error, apsw.IOError) and shutil.disk_usage(path.parent).free < 1_000_000:
+        return StoreUnavailableError(f"The disk with the record {path} is full. Free some space and run again.")
     if isinstance(error, apsw.FullError):
         return StoreUnavailableError(f"The disk with the record {path} is full. Free some space and run again.")
     unwritable = isinstance(error, apsw.CantOpenError) and not os.access(path.parent, os.W_OK)

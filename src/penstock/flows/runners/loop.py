@@ -1,54 +1,107 @@
-"""An event loop in a thread of its own, for asynchronous tasks that were submitted."""
+"""Event loops in threads of their own, for asynchronous tasks that were submitted.
+
+One loop is enough for coroutines that await. One that blocks (it sleeps, computes, or waits for another task's result)
+would keep all others from going on; so coroutines wait in one queue, from which loops take them, and when they wait too
+long another loop is started.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import threading
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
+from ...engine.timers import TIMERS
 
-class LoopThread:
-    """Started when first needed. All its coroutines share one loop, so they may share what belongs to a loop."""
+PATIENCE = 0.05
 
-    def __init__(self, name: str) -> None:
+
+class LoopThreads:
+    """Runs coroutines, at most `limit` at the same time (None: any number)."""
+
+    def __init__(self, limit: int | None, name: str) -> None:
+        self._limit = limit or 1_000_000
         self._name = name
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Coroutine[Any, Any, Any], contextvars.Context]] = deque()
+        self._loops: list[asyncio.AbstractEventLoop] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._running = 0
+        self._begun = 0  # how many coroutines ever began: it stands still while all loops are blocked
+        self._watching = False
         self._closed = False
+        self._lock = threading.Lock()
 
     def put(self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> None:
         """Has a coroutine run, with these context variables."""
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._serve, args=(self._loop,), name=self._name, daemon=True).start()
-            self._loop.call_soon_threadsafe(self._begin, coroutine, context)
+            self._waiting.append((coroutine, context))
+            if not self._loops:
+                self._start()
+            else:
+                self._loops[-1].call_soon_threadsafe(self._take)
+            self._watch()
 
     def close(self) -> None:
-        """The loop ends when the last coroutine has."""
+        """Loops end when the last coroutine has."""
         with self._lock:
             self._closed = True
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._end_if_done)
+            self._end_if_done()
 
-    def _begin(self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> None:
-        assert self._loop is not None
-        task = self._loop.create_task(coroutine, context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+    def _watch(self) -> None:
+        """Looks again soon whether somebody came for those that wait. The lock is held."""
+        if self._watching or not self._waiting or self._running >= self._limit:
+            return
+        self._watching = True
+        begun = self._begun
+
+        def look() -> None:
+            with self._lock:
+                self._watching = False
+                if self._waiting and self._begun == begun and self._running < self._limit:
+                    self._start()
+                self._watch()
+
+        TIMERS.after(PATIENCE, look)
+
+    def _start(self) -> None:
+        loop = asyncio.new_event_loop()
+        self._loops.append(loop)
+        name = f"{self._name}-{len(self._loops)}"
+        threading.Thread(target=self._serve, args=(loop,), name=name, daemon=True).start()
+        loop.call_soon_threadsafe(self._take)
+
+    def _take(self) -> None:
+        """In a loop's thread: begins what waits."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._lock:
+                if not self._waiting or self._running >= self._limit:
+                    return
+                coroutine, context = self._waiting.popleft()
+                self._running += 1
+                self._begun += 1
+            task = loop.create_task(coroutine, context=context)
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # its future has it; asyncio need not complain that nobody looked
-        self._end_if_done()
+        with self._lock:
+            self._running -= 1
+            if self._waiting:
+                asyncio.get_running_loop().call_soon(self._take)
+            self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if self._closed and not self._tasks and self._loop is not None:
-            self._loop.stop()
+        if self._closed and not self._running and not self._waiting:
+            for loop in self._loops:
+                loop.call_soon_threadsafe(loop.stop)
+            self._loops = []
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)

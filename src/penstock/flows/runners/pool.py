@@ -48,9 +48,8 @@ class Pool:
         """Queues a job; a thread for it is found, started, or waited for."""
         with self._lock:
             self._jobs.append(job)
-            if self._idle:
-                self._ready.notify()
-            else:
+            self._ready.notify()
+            if self._short():
                 self._grow()
 
     def close(self) -> None:
@@ -58,6 +57,11 @@ class Pool:
         with self._lock:
             self._closed = True
             self._ready.notify_all()
+
+    def _short(self) -> bool:
+        """Whether there are more jobs than threads that will come for them. (One that was woken counts as idle until
+        it has its turn.)"""
+        return len(self._jobs) > self._idle
 
     def _room(self) -> bool:
         return self._threads - self._lent < self._limit
@@ -77,7 +81,7 @@ class Pool:
             self._watching = False
             if not self._jobs:
                 return
-            if not self._idle and time.monotonic() - self._taken_at >= PATIENCE:
+            if self._short() and time.monotonic() - self._taken_at >= PATIENCE:
                 for _ in range(min(len(self._jobs), max(self._threads, AT_ONCE))):
                     if self._room():
                         self._start()
@@ -136,7 +140,7 @@ class _Place:
         pool = self._pool
         with pool._lock:
             pool._lent += 1
-            if pool._jobs and not pool._idle:
+            if pool._short():
                 pool._grow()
 
     def take_back(self) -> None:
@@ -149,5 +153,5 @@ class _Place:
             if not self.lost:
                 self.lost = True
                 pool._threads -= 1
-                if pool._jobs and not pool._idle:
+                if pool._short():
                     pool._grow()

@@ -12,12 +12,12 @@ from ...settings import current
 
 if TYPE_CHECKING:
     from ...engine.task_run import TaskCall
-    from .loop import LoopThread
+    from .loop import LoopThreads
     from .pool import Pool
 
 
 class ThreadPoolTaskRunner:
-    """Runs submitted tasks in threads, asynchronous ones in an event loop in a thread of its own.
+    """Runs submitted tasks in threads, asynchronous ones in event loops in threads of their own.
 
     `max_workers`: how many at the same time (default: the setting PENSTOCK_TASK_RUNNER_THREAD_POOL_MAX_WORKERS, else
     as many as there is work for). Tasks that wait for other tasks do not count.
@@ -26,7 +26,7 @@ class ThreadPoolTaskRunner:
     def __init__(self, max_workers: int | None = None) -> None:
         self.max_workers = check_workers(max_workers, type(self).__name__)
         self._pool: Pool | None = None
-        self._loop: LoopThread | None = None
+        self._loop: LoopThreads | None = None
         self._lock = threading.Lock()
 
     def duplicate(self) -> ThreadPoolTaskRunner:
@@ -52,9 +52,10 @@ class ThreadPoolTaskRunner:
 
         with self._lock:
             if self._loop is None:
-                from .loop import LoopThread
+                from .loop import LoopThreads
 
-                self._loop = LoopThread("penstock-tasks-loop")
+                limit = self.max_workers or current().task_runner_thread_pool_max_workers
+                self._loop = LoopThreads(limit, "penstock-tasks-loop")
         self._loop.put(asynchronous.run(run_task(call)), context)
 
     def _make_pool(self) -> Pool:

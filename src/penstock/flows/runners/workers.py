@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...domain.errors import CrashedRun
 from ...domain.logs import LogLine
 from ...domain.states import State, make
+from ...engine import identity
 from ...engine.context import FlowRunContext, current_tags
 from ...engine.results import keep_if_small
 from ...engine.stopping import shielded
@@ -95,8 +96,13 @@ class Workers:
             if worker is None:
                 return Worker()
             worker.wait(0.0)
-            if not worker.gone:
+            if worker.gone:
+                continue
+            if identity.started(worker.pid) is not None:
                 return worker
+            # Killed a moment ago: its first thread has ended, its last has not, so its pipe is still open.
+            worker.kill()
+            _see_off([worker])
 
     def _give_back(self, worker: Worker) -> None:
         if worker.gone:
