@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from penstock import states
-from penstock.domain.states import FINAL, LOOKS, NAMES, TRANSITIONS, State, StateType, make
+from penstock.domain.states import FINAL, LOOKS, NAMES, TRANSITIONS, State, StateType, StoredValue, make
 from penstock.exceptions import CancelledRun, CrashedRun, FailedRun, PausedRun, UnfinishedRun
 
 PREDICATES = {type_: f"is_{type_.value.lower()}" for type_ in StateType}
 CONSTRUCTORS = [name for name in states.__all__ if name not in ("State", "StateType")]
 
 
-class Kept(states.StoredValue):
+class Kept(StoredValue):
     """A value that is fetched when it is asked for."""
 
     def __init__(self, value: Any) -> None:

@@ -64,6 +64,7 @@ class Journal:
         self._record = record
         self._interval = interval
         self._limit = limit
+        self._many = min(MANY, limit)
         self._closing = False
         self._begin()
         _open.add(self)
@@ -104,7 +105,7 @@ class Journal:
             if self._thread is None:
                 self._start()
             self._bell.set()
-        if len(entries) > MANY and (len(entries) > self._limit or time.monotonic() - self._since > LATE_SECONDS):
+        if len(entries) > self._many and (len(entries) > self._limit or time.monotonic() - self._since > LATE_SECONDS):
             self._wait_for_room()
 
     def ask_then(self, question: Question, reply: Reply) -> None:
@@ -152,7 +153,7 @@ class Journal:
     def _wait_for_room(self) -> None:
         """Until there are few, or they are recorded in time again."""
         with self._room:
-            while (waiting := len(self._entries)) > MANY:
+            while (waiting := len(self._entries)) > self._many:
                 full = waiting > self._limit
                 if self._trouble is not None:
                     if full:
