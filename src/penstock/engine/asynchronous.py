@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
-from .blocking import take_over
+from .blocking import Lost, take_over
 from .context import current
 from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
 from .stopping import Frame, Scope, StopDelivered, line_of, place_of
@@ -19,13 +19,6 @@ T = TypeVar("T")
 # how coroutines, generators and asynchronous generators name their frame, and what they wait for
 _FRAMES = ("cr_frame", "gi_frame", "ag_frame")
 _AWAITED = ("cr_await", "gi_yieldfrom", "ag_await")
-
-
-class _Lost(BaseException):
-    """The script went on elsewhere while user code would not stop."""
-
-    def __init__(self, ending: Callable[[], Any]) -> None:
-        self.ending = ending
 
 
 class _AnsweredLate(BaseException):
@@ -122,7 +115,7 @@ async def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: An
                 resume = script.send
             except _AnsweredLate as late:
                 cancelled, argument, resume = True, late.answer, script.send
-            except _Lost as lost:
+            except Lost as lost:
                 return True, await asyncio.to_thread(lost.ending)
             except BaseException as error:
                 resume, argument = script.throw, error
@@ -163,7 +156,7 @@ async def _stoppable(effect: Call, script: Script[Any]) -> Any:
     scope.frame = None
     frame.close()
     if not frame.claim():
-        raise _Lost(frame.lost())
+        raise Lost(frame.lost())
     if scope.stop is not None:
         raise StopDelivered from failure
     if failure is not None:

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..domain.errors import FlowRunTimeoutError, TaskRunTimeoutError
 from ..domain.states import State, make
 from .context import RunContext
@@ -20,6 +22,26 @@ from .stopping import Scope, Stop
 
 OURS = str(Path(__file__).parent.parent)
 ERROR, WARNING, INFO, DEBUG = 40, 30, 20, 10
+
+
+class RunCall:
+    """One call of a flow or a task: what it came to. Its script sets these."""
+
+    __slots__ = ("error", "state", "value")
+    error: BaseException | None
+    state: State[Any]
+    value: Any
+
+    def outcome(self) -> Any:
+        """The value, or the exception, for the one who made the call."""
+        if self.error is not None:
+            raise self.error
+        return self.value if self.state.is_completed() else self.state.result()
+
+    def final_state(self) -> State[Any]:
+        """The state with its value or exception in it."""
+        data = self.error if isinstance(self.error, Exception) else self.value
+        return self.state if data is None else msgspec.structs.replace(self.state, data=data)
 
 
 def time_limit(kind: str, seconds: float) -> Stop:

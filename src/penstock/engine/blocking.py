@@ -14,7 +14,7 @@ from .stopping import Post, StopDelivered, ThreadFrame, WaitFrame, my_post, rele
 T = TypeVar("T")
 
 
-class _Lost(BaseException):
+class Lost(BaseException):
     """The script went on elsewhere while user code would not stop."""
 
     def __init__(self, ending: Callable[[], Any]) -> None:
@@ -54,7 +54,7 @@ def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: Any, pos
             try:
                 argument = _PERFORM[kind](effect, script, post)
                 resume = script.send
-            except _Lost as lost:
+            except Lost as lost:
                 return True, lost.ending()
             except BaseException as error:
                 resume, argument = script.throw, error
@@ -99,7 +99,7 @@ def _stoppable(effect: Call, script: Script[Any], post: Post) -> Any:
     post.frames.pop()
     scope.frame = None
     if not frame.claim():
-        raise _Lost(frame.lost())
+        raise Lost(frame.lost())
     if scope.stop is not None:
         raise StopDelivered from failure
     if failure is not None:

@@ -12,8 +12,6 @@ from collections.abc import Generator, Sequence
 from datetime import timedelta
 from typing import Any
 
-import msgspec
-
 from ..domain.errors import RecordError, TransitionRefused
 from ..domain.ids import flow_id
 from ..domain.rules import Facts
@@ -39,12 +37,11 @@ from .task_run import EMITTED, generate
 KIND = "Flow run"
 
 
-class FlowCall:
+class FlowCall(attempts.RunCall):
     """One call of a flow: what goes into its script, and what came out."""
 
     __slots__ = (
-        "args", "context", "error", "flow", "generator", "kwargs", "parent", "runtime", "state", "upstream", "value",
-        "wait_for",
+        "args", "context", "flow", "generator", "kwargs", "parent", "runtime", "upstream", "wait_for",
     )  # fmt: skip
 
     def __init__(
@@ -70,17 +67,6 @@ class FlowCall:
         self.upstream = futures_in((*parameters.values(), wait_for))
         self.context = _new_context(flow, parameters, runtime, parent, task_runner, wait_for)
         self.state: State[Any] = self.context.run.state
-
-    def outcome(self) -> Any:
-        """The value, or the exception, for the one who called the flow."""
-        if self.error is not None:
-            raise self.error
-        return self.value if self.state.is_completed() else self.state.result()
-
-    def final_state(self) -> State[Any]:
-        """The state with its value or exception in it."""
-        data = self.error if isinstance(self.error, Exception) else self.value
-        return self.state if data is None else msgspec.structs.replace(self.state, data=data)
 
 
 def _new_context(

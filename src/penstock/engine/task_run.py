@@ -37,12 +37,12 @@ KIND = "Task run"
 EMITTED = "emitted"
 
 
-class TaskCall:
+class TaskCall(attempts.RunCall):
     """One call of a task: what goes into its script, and what came out."""
 
     __slots__ = (
-        "args", "cache_key", "context", "crash", "error", "future", "generator", "kwargs", "needs", "remote", "runtime",
-        "state", "task", "upstream", "value", "wait_for",
+        "args", "cache_key", "context", "crash", "future", "generator", "kwargs", "needs", "remote", "runtime",
+        "task", "upstream", "wait_for",
     )  # fmt: skip
 
     def __init__(
@@ -77,17 +77,6 @@ class TaskCall:
         if not self.needs:
             _name(self)
         _announce(self)
-
-    def outcome(self) -> Any:
-        """The value, or the exception, for the one who called the task directly."""
-        if self.error is not None:
-            raise self.error
-        return self.value if self.state.is_completed() else self.state.result()
-
-    def final_state(self) -> State[Any]:
-        """The state with its value or exception in it."""
-        data = self.error if isinstance(self.error, Exception) else self.value
-        return self.state if data is None else msgspec.structs.replace(self.state, data=data)
 
 
 def _new_context(

@@ -7,6 +7,7 @@ the record true before the world changes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
@@ -64,6 +65,25 @@ class Cached(msgspec.Struct, frozen=True):
 
 
 Reply = Callable[[Any, BaseException | None], None]
+
+
+def answer_to(ask_then: Callable[[Any, Reply], None], question: Any) -> Any:
+    """Asks by `ask_then`, and waits for the answer; raises what went wrong."""
+    answered = threading.Lock()
+    answered.acquire()
+    answer: Any = None
+    failure: BaseException | None = None
+
+    def reply(value: Any, error: BaseException | None) -> None:
+        nonlocal answer, failure
+        answer, failure = value, error
+        answered.release()
+
+    ask_then(question, reply)
+    answered.acquire()
+    if failure is not None:
+        raise failure
+    return answer
 
 
 class Ledger(Protocol):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..domain.errors import RecordError, StoreUnavailableError
-from .contract import Fact, Question, Reply
+from .contract import Fact, Question, Reply, answer_to
 
 Record = Callable[[Sequence[Fact], Sequence[Question]], list[Any]]
 
@@ -120,21 +120,7 @@ class Journal:
         self._bell.set()
 
     def ask(self, question: Question) -> Any:
-        answered = threading.Lock()
-        answered.acquire()
-        answer: Any = None
-        failure: BaseException | None = None
-
-        def reply(value: Any, error: BaseException | None) -> None:
-            nonlocal answer, failure
-            answer, failure = value, error
-            answered.release()
-
-        self.ask_then(question, reply)
-        answered.acquire()
-        if failure is not None:
-            raise failure
-        return answer
+        return answer_to(self.ask_then, question)
 
     def close(self, patience: float = 10.0) -> int:
         """Records what is left; how many facts could not be. The thread ends."""

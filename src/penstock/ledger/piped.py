@@ -24,7 +24,7 @@ from ..domain.rules import Facts
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
 from ..domain.transition import Entered
-from .contract import Begin, Cached, Enter, Fact, Ledger, Question, Reply
+from .contract import Begin, Cached, Enter, Fact, Ledger, Question, Reply, answer_to
 
 
 class _Reported(msgspec.Struct, array_like=True, tag=True):
@@ -124,21 +124,7 @@ class PipedLedger:
         return 0
 
     def _ask(self, question: Question | CountRun) -> Any:
-        answered = threading.Lock()
-        answered.acquire()
-        answer: Any = None
-        failure: BaseException | None = None
-
-        def reply(value: Any, error: BaseException | None) -> None:
-            nonlocal answer, failure
-            answer, failure = value, error
-            answered.release()
-
-        self.ask_then(question, reply)
-        answered.acquire()
-        if failure is not None:
-            raise failure
-        return answer
+        return answer_to(self.ask_then, question)
 
     def _put(self, data: bytes) -> None:
         try:
