@@ -122,3 +122,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Ids without addresses: workers that run tests side by side must agree on the names of tests."""
     text = f"{val!r}"
     return f"{argname}-{type(val).__name__}" if " at 0x" in text else None
+
+
+# Whole programs, one after the other: they belong to the whole suite, and not to `make test-fast`.
+_SLOW = ("tests/acceptance/", "tests/docs/", "tests/flows/test_process_runner.py", "tests/typing/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what runs whole programs as slow, by its place."""
+    for item in items:
+        if any(place in item.path.as_posix() for place in _SLOW):
+            item.add_marker(pytest.mark.slow)
