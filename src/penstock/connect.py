@@ -98,11 +98,18 @@ def disconnect() -> None:
     """Records what is waiting and closes all records; the next run opens them again."""
     with _lock:
         for path, ledger in list(_ledgers.items()):
-            left = ledger.close()
             del _ledgers[path]
-            if left:
-                why = f" ({ledger.trouble})" if ledger.trouble else ""
-                print(f"penstock: {left} facts could not be recorded in {path}{why}", file=sys.__stderr__)
+            _close(ledger, path)
+        while _lost:
+            ledger = _lost.pop()
+            _close(ledger, ledger.store.path)
+
+
+def _close(ledger: LocalLedger, path: Path) -> None:
+    left = ledger.close()
+    if left:
+        why = f" ({ledger.trouble})" if ledger.trouble else ""
+        print(f"penstock: {left} facts could not be recorded in {path}{why}", file=sys.__stderr__)
 
 
 def _forget() -> None:

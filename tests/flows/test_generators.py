@@ -12,7 +12,7 @@ import pytest
 from penstock import flow, task
 from penstock.runtime import task_run
 
-from .kit import Record, names
+from .kit import Programs, Record, names
 
 
 def test_items_are_handed_on_as_they_are_yielded(record: Record) -> None:
@@ -268,3 +268,54 @@ def test_a_generator_is_tried_again_from_its_beginning(record: Record) -> None:
         yield len(attempts)
 
     assert list(flaky()) == [2]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_generator_whose_items_were_handed_on_is_not_tried_again(asynchronous: bool, record: Record) -> None:
+    """They cannot be taken back, and would come twice."""
+    attempts: list[int] = []
+    seen: list[int] = []
+
+    @task(retries=2)
+    def breaks() -> Iterator[int]:
+        attempts.append(1)
+        yield len(attempts)
+        raise ValueError("boom")
+
+    @task(retries=2)
+    async def breaks_async() -> AsyncIterator[int]:
+        attempts.append(1)
+        yield len(attempts)
+        raise ValueError("boom")
+
+    async def consume() -> None:
+        async for item in breaks_async():
+            seen.append(item)
+
+    with pytest.raises(ValueError, match="boom"):  # noqa: PT012
+        if asynchronous:
+            asyncio.run(consume())
+        else:
+            for item in breaks():
+                seen.append(item)
+    assert (seen, attempts) == ([1], [1])
+    assert names(record.task_run()) == ["Pending", "Running", "Failed"]
+
+
+def test_a_program_ends_though_a_generator_is_left_in_its_middle(programs: Programs, record: Record) -> None:
+    done = programs.run(
+        """
+        from penstock import task
+
+        @task
+        def endless():
+            while True:
+                yield 1
+
+        left = endless()
+        print(next(left))
+        """,
+        timeout=10,
+    )
+    assert (done.code, done.stdout) == (0, "1\n"), done.stderr
+    assert record.task_run().state.is_final()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from penstock import flow, task
+from penstock.cache_policies import INPUTS
 from penstock.runtime import flow_run
 
 from .kit import Record
@@ -194,3 +195,63 @@ def test_prints_of_a_finished_runs_hook_come_after_its_end(record: Record) -> No
     main()
     messages = record.messages()
     assert messages.index("flow") < messages.index("hook")
+
+
+def test_an_asynchronous_hook_of_a_synchronous_task_is_called_in_an_asynchronous_flow(record: Record) -> None:
+    seen: Seen = []
+
+    async def hook(definition: Any, run: Any, state: Any) -> None:
+        await asyncio.sleep(0)
+        seen.append((definition.name, run.id, state.name))
+
+    @task(on_completion=[hook])
+    def work() -> int:
+        return 1
+
+    @flow
+    async def main() -> int:
+        return work()
+
+    assert asyncio.run(main()) == 1
+    assert seen == [("work", record.task_run().id, "Completed")]
+
+
+def test_hooks_of_a_cached_run_are_called(record: Record) -> None:
+    seen: Seen = []
+
+    @task(cache_policy=INPUTS, on_completion=[noting(seen, "on_completion")])
+    def work(number: int) -> int:
+        return number
+
+    @flow
+    def main() -> list[int]:
+        return [work(1), work(1), work.submit(1).result()]
+
+    assert main() == [1, 1, 1]
+    assert sorted(state for *_, state in seen) == ["Cached", "Cached", "Completed"]
+    assert {id for _, _, id, _ in seen} == {run.id for run in record.task_runs()}
+
+
+def test_hooks_added_to_a_method_are_called_for_calls_on_an_instance(record: Record) -> None:
+    seen: list[str] = []
+
+    class Shop:
+        @task
+        def sell(self, number: int) -> int:
+            return number
+
+        @sell.on_completion
+        def _sold(*_: Any) -> None:
+            seen.append("in the class")
+
+    shop = Shop()
+    assert shop.sell(1) == 1
+    assert seen == ["in the class"]
+    Shop.sell.on_completion(lambda *_: seen.append("later"))
+
+    @flow
+    def main() -> int:
+        return shop.sell.submit(2).result()
+
+    assert main() == 2
+    assert seen == ["in the class", "in the class", "later"]

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from penstock.engine.results import StoredResult
+
 from .kit import Finished, Programs, Record, names
 
 START = """
@@ -386,3 +388,65 @@ os._exit(0)
     done = programs.finish(process)
     assert done.code == 0
     assert record.flow_run().state_name == "Completed"
+
+
+def test_a_forked_child_that_returns_from_the_task_does_not_end_the_parents_run(
+    programs: Programs, record: Record
+) -> None:
+    done = programs.run(
+        START
+        + """
+@task
+def forks():
+    pid = os.fork()
+    if pid == 0:
+        return "the child's"
+    os.waitpid(pid, 0)
+    return "the parent's"
+
+@flow
+def main():
+    return forks()
+
+main()
+""",
+        timeout=15,
+    )
+    assert done.code == 0, done.stderr
+    for run in (record.task_run(), record.flow_run()):
+        assert names(run) == ["Pending", "Running", "Completed"]
+        assert StoredResult(run.result, run.name).load() == "the parent's"
+
+
+def test_many_threads_are_stopped_at_once(programs: Programs, record: Record) -> None:
+    done = programs.run(
+        START
+        + """
+from penstock.exceptions import FlowRunTimeoutError
+from penstock.task_runners import ThreadPoolTaskRunner
+
+begun = threading.Semaphore(0)
+
+@task
+def sleeps():
+    begun.release()
+    time.sleep(30)
+
+@flow(timeout_seconds=0.3, task_runner=ThreadPoolTaskRunner(max_workers=20))
+def main():
+    for future in [sleeps.submit() for _ in range(20)]:
+        future.wait()
+
+start = time.monotonic()
+try:
+    main()
+except FlowRunTimeoutError:
+    assert time.monotonic() - start < 1.5, time.monotonic() - start
+    assert all(begun.acquire(blocking=False) for _ in range(20)), "all had begun"
+    print("timed out")
+""",
+        timeout=15,
+    )
+    assert (done.code, done.stdout) == (0, "timed out\n"), done.stderr
+    assert record.flow_run().state_name == "TimedOut"
+    assert [run.state_name for run in record.task_runs()] == ["Cancelled"] * 20

@@ -249,3 +249,24 @@ def test_a_value_that_was_not_kept_is_said_to_be_missing(record: Record) -> None
     state: State[Any] = Completed(data=StoredResult(run.result, "task run 'secret'"))
     with pytest.raises(MissingResult, match=r"secret.*persist_result"):
         state.result()
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_a_task_that_returns_a_failed_state_is_tried_again(submitted: bool, record: Record) -> None:
+    calls: list[int] = []
+
+    @task(retries=2)
+    def work() -> Any:
+        calls.append(1)
+        return Failed(message=f"not fine {len(calls)}")
+
+    @flow
+    def main() -> int:
+        state = work.submit(return_state=True) if submitted else work(return_state=True)
+        assert (state.name, state.message) == ("Failed", "not fine 3")
+        return 1
+
+    assert main() == 1
+    assert len(calls) == 3
+    assert record.task_run().run_count == 3
+    assert record.task_run().state_name == "Failed"

@@ -339,3 +339,26 @@ def test_a_value_of_the_programs_own_class_is_read_by_the_program(record: Record
         assert StoredResult(run.result, "work").load() == Row(5)
     """)
     assert done.code == 0, done.stderr
+
+
+def test_an_object_that_has_a_load_method_is_a_value_as_any_other(record: Record) -> None:
+    class Model:
+        def load(self) -> str:
+            return "something else"
+
+    model = Model()
+
+    @task
+    def work() -> Any:
+        return model
+
+    @flow
+    def main() -> Any:
+        assert work() is model
+        assert work(return_state=True).result() is model
+        future = work.submit()
+        assert future.result() is model
+        assert future.state.result() is model
+        return future.result()
+
+    assert main() is model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from penstock.exceptions import MappingLengthMismatch, MappingMissingIterable, U
 from penstock.futures import PenstockFuture, as_completed, wait
 from penstock.task_runners import ConcurrentTaskRunner, SequentialTaskRunner, ThreadPoolTaskRunner
 
-from .kit import Gate, Record, names, until
+from .kit import Gate, Record, names, taking_less_than, until
 
 
 @task
@@ -662,3 +663,99 @@ def test_a_failure_at_the_start_of_a_chain_is_said_in_few_words_at_its_end(recor
     assert main() == "NotReady"
     assert [run.state_name for run in record.task_runs("add")] == ["NotReady"] * 12
     assert max(len(run.state.message or "") for run in record.task_runs("add")) < 1000
+
+
+def test_futures_in_a_frozen_dataclass_are_replaced_by_their_values(record: Record) -> None:
+    @dataclass(frozen=True)
+    class Order:
+        number: Any
+        parts: Any = ()
+
+    @task
+    def total(order: Order) -> int:
+        return order.number + sum(order.parts)
+
+    @flow
+    def main() -> tuple[int, int]:
+        order = Order(add.submit(1), parts=[add.submit(2), 3])
+        results = total(order), total.submit(order).result(timeout=10)
+        assert isinstance(order.number, PenstockFuture), "the caller's own object is as it was"
+        return results
+
+    assert main() == (6, 6)
+
+
+# --- threads for everyone --------------------------------------------------------------------------------------------
+
+
+def test_a_task_gets_a_thread_though_another_was_just_woken_for_the_one_before_it(record: Record) -> None:
+    """One that was woken and has not begun yet is not free."""
+
+    @task
+    def waits(event: threading.Event) -> bool:
+        return event.wait(5)
+
+    @task
+    def sets(event: threading.Event) -> None:
+        event.set()
+
+    @flow
+    def main(event: Any) -> bool:
+        add.submit(1).wait()
+        first = waits.submit(quote(event))
+        sets.submit(quote(event))
+        return first.result(timeout=10)
+
+    for _ in range(10):
+        assert main(threading.Event())
+
+
+def test_tasks_that_are_submitted_after_a_finished_one_sleep_together_too(record: Record) -> None:
+    @task
+    def sleeps() -> None:
+        time.sleep(0.2)
+
+    @flow
+    def main() -> None:
+        add.submit(1).wait()
+        with taking_less_than(0.6):
+            wait([sleeps.submit() for _ in range(4)])
+
+    main()
+
+
+def test_a_submitted_coroutine_may_wait_for_another(record: Record) -> None:
+    @task
+    async def inner(number: int) -> int:
+        await asyncio.sleep(0)
+        return number + 1
+
+    @task
+    async def outer(number: int) -> int:
+        return inner.submit(number).result(timeout=5) * 10
+
+    @flow
+    def main() -> int:
+        return outer.submit(1).result(timeout=10)
+
+    assert main() == 20
+
+
+def test_asynchronous_tasks_that_block_do_not_wait_for_each_other() -> None:
+    freed = threading.Event()
+
+    @task
+    async def blocks() -> bool:
+        return freed.wait(10)  # not an await: the loop stands still
+
+    @task
+    async def frees() -> None:
+        freed.set()
+
+    @flow
+    def main() -> bool:
+        blocked = blocks.submit()
+        frees.submit()
+        return blocked.result()
+
+    assert main()

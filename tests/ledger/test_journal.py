@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from penstock.exceptions import ObjectNotFound, StoreUnavailableError
+from penstock.ledger import journal as journal_module
 from penstock.ledger.contract import Flush
-from penstock.ledger.journal import LARGEST_BATCH, Journal
+from penstock.ledger.journal import LARGEST_BATCH, LATE_SECONDS, MANY, Journal
 
 from ..flows.kit import PATIENCE, until
 
@@ -182,6 +183,38 @@ def test_who_waits_for_room_is_told_why_there_will_be_none(make: Make, recorder:
             journal.write(number)
 
 
+def test_who_writes_waits_when_what_is_there_is_late(make: Make, recorder: Recorder) -> None:
+    journal = make(interval=0.001)
+    recorder.gate.clear()
+    for number in range(MANY):
+        journal.write(number)
+    time.sleep(LATE_SECONDS * 1.5)
+    written = threading.Event()
+    thread = threading.Thread(target=lambda: (journal.write(MANY), written.set()))
+    thread.start()
+    assert not written.wait(0.1), "the writer went on though facts are late"
+    recorder.gate.set()
+    assert written.wait(PATIENCE)
+    thread.join()
+    journal.ask(Flush())
+    assert recorder.facts == list(range(MANY + 1))
+
+
+def test_who_writes_does_not_wait_while_what_is_there_is_young(
+    make: Make, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "LATE_SECONDS", 60.0)
+    journal = make(interval=0.001)
+    recorder.gate.clear()
+    began = time.monotonic()
+    for number in range(MANY * 4):
+        journal.write(number)
+    assert time.monotonic() - began < 2
+    recorder.gate.set()
+    journal.ask(Flush())
+    assert recorder.facts == list(range(MANY * 4))
+
+
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +242,29 @@ def test_who_asks_while_the_record_is_away_is_told(make: Make, recorder: Recorde
     recorder.trouble = None
     journal.ask(Flush())
     assert recorder.facts == ["fact"]
+
+
+def test_all_who_ask_are_told_when_the_record_is_away_however_far_behind_they_are(
+    make: Make, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "LATE_SECONDS", 60.0)
+    journal = make(interval=0.001)
+    recorder.gate.clear()
+    told: dict[int, BaseException | None] = {}
+    facts = LARGEST_BATCH * 2 + 10
+    asked = range(0, facts, LARGEST_BATCH // 2)
+    for number in range(facts):
+        journal.write(number)
+        if number in asked:
+            journal.ask_then(Flush(), lambda _, error, number=number: told.update({number: error}))
+    journal.ask_then(Flush(), lambda _, error: told.update({facts: error}))
+    recorder.trouble = StoreUnavailableError("away")
+    recorder.gate.set()
+    until(lambda: len(told) == len(asked) + 1, 2)
+    assert set(told.values()) == {recorder.trouble}
+    recorder.trouble = None
+    until(lambda: len(recorder.facts) >= facts)
+    assert recorder.facts == list(range(facts))
 
 
 def test_a_fact_that_cannot_be_written_takes_no_other_with_it(
@@ -261,6 +317,18 @@ def test_closing_records_what_is_left(make: Make, recorder: Recorder) -> None:
     assert journal.close() == 0
     assert recorder.facts == list(range(LARGEST_BATCH + 10))
     assert journal.close() == 0
+
+
+def test_closing_right_after_a_fact_was_reported_loses_nothing(make: Make, recorder: Recorder) -> None:
+    for number in range(200):
+        journal = make(interval=(0.0, 0.0001, 30.0)[number % 3])
+        journal.write(("first", number))
+        if number % 2:
+            journal.ask(Flush())
+            journal.write(("second", number))
+        assert journal.close() == 0
+    expected = [(which, n) for n in range(200) for which in ("first", "second")[: n % 2 + 1]]
+    assert recorder.facts == expected
 
 
 def test_closing_without_a_record_counts_what_is_lost(make: Make, recorder: Recorder) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...engine.timers import TIMERS
 
-PATIENCE = 0.05
+PATIENCE = 0.03
 
 
 class LoopThreads:
@@ -31,6 +31,8 @@ class LoopThreads:
         self._running = 0
         self._begun = 0  # how many coroutines ever began: it stands still while all loops are blocked
         self._watching = False
+        # loops in which a coroutine was begun that has not let them go on yet
+        self._beginning: set[asyncio.AbstractEventLoop] = set()
         self._closed = False
         self._lock = threading.Lock()
 
@@ -60,7 +62,7 @@ class LoopThreads:
         def look() -> None:
             with self._lock:
                 self._watching = False
-                if self._waiting and self._begun == begun and self._running < self._limit:
+                if self._waiting and self._begun == begun and begun and self._running < self._limit:
                     self._start()
                 self._watch()
 
@@ -74,18 +76,25 @@ class LoopThreads:
         loop.call_soon_threadsafe(self._take)
 
     def _take(self) -> None:
-        """In a loop's thread: begins what waits."""
+        """In a loop's thread: begins one that waits. The next is begun when this one has let the loop go on; while it
+        blocks the loop, the others wait where another loop can take them."""
         loop = asyncio.get_running_loop()
-        while True:
-            with self._lock:
-                if not self._waiting or self._running >= self._limit:
-                    return
-                coroutine, context = self._waiting.popleft()
-                self._running += 1
-                self._begun += 1
-            task = loop.create_task(coroutine, context=context)
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+        with self._lock:
+            if not self._waiting or self._running >= self._limit or loop in self._beginning:
+                return
+            coroutine, context = self._waiting.popleft()
+            self._running += 1
+            self._begun += 1
+            self._beginning.add(loop)
+        task = loop.create_task(coroutine, context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        loop.call_soon(self._begin_next, loop)  # behind the first step of the task
+
+    def _begin_next(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._beginning.discard(loop)
+        self._take()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
