@@ -291,3 +291,18 @@ def test_hooks_see_only_the_failure_that_is_final(record: Record) -> None:
 
     work()
     assert called == ["done"]
+
+
+def test_a_flow_that_completed_is_not_asked_for_a_delay() -> None:
+    asked: list[int] = []
+
+    def delay(retries: int) -> float:
+        asked.append(retries)
+        raise RuntimeError("nobody should have asked")
+
+    @flow(retries=1, retry_delay_seconds=delay)  # type: ignore[call-overload]
+    def main() -> str:
+        return "done"
+
+    assert main() == "done"
+    assert asked == []

@@ -710,3 +710,40 @@ def test_after_a_timeout_the_callers_own_cancellation_still_works(record: Record
         return "went on"
 
     assert asyncio.run(calls()) == "went on"
+
+
+def test_a_flow_is_stopped_after_it_called_a_subflow_with_a_future(record: Record) -> None:
+    @task
+    def value() -> int:
+        time.sleep(0.05)
+        return 1
+
+    @flow
+    def below(number: int) -> int:
+        return number
+
+    @flow(timeout_seconds=0.5)
+    def main() -> None:
+        below(value.submit())  # type: ignore[call-overload]
+        time.sleep(5)
+
+    with taking_less_than(2.0), pytest.raises(FlowRunTimeoutError):
+        main()
+
+
+def test_a_coroutine_that_was_told_twice_is_cancelled_once() -> None:
+    """One that blocks its loop has not heard the first time; what its caller's task counts must be even afterwards."""
+
+    @task(timeout_seconds=0.1)
+    async def blocks() -> None:
+        time.sleep(0.3)
+        await asyncio.sleep(LONG)
+
+    @flow
+    async def main() -> int:
+        await blocks(return_state=True)
+        running = asyncio.current_task()
+        assert running is not None
+        return running.cancelling()
+
+    assert asyncio.run(main()) == 0

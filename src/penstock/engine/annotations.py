@@ -45,10 +45,3 @@ class quote(_Annotation[T]):
     """The value is passed as it is: futures inside it are not looked for (for large structures)."""
 
     __slots__ = ()
-
-
-class NotSet:
-    """The type of a default that stands for "not given"."""
-
-
-ANNOTATIONS: tuple[type[_Annotation[Any]], ...] = (unmapped, allow_failure, quote)

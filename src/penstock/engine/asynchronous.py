@@ -50,7 +50,7 @@ class TaskFrame(Frame):
 
     def _cancel(self) -> None:
         """In the loop's thread: the task stands at an await, so the cancellation reaches the code that is to stop."""
-        if self.open:
+        if self.open and not self.cancelled:  # once: `close` takes back one
             self.cancelled = True
             self._task.cancel()
 

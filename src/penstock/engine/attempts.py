@@ -21,7 +21,7 @@ from .runlog import say
 from .stopping import Scope, Stop
 
 OURS = str(Path(__file__).parent.parent)
-ERROR, WARNING, INFO, DEBUG = 40, 30, 20, 10
+ERROR, WARNING, INFO = 40, 30, 20
 
 
 class RunCall:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -59,6 +59,3 @@ class FlowDefinition(Definition, Protocol):
 
     def check_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters, coerced to their annotations; raises `ParameterTypeError`."""
-
-
-Arguments = tuple[Sequence[Any], dict[str, Any]]

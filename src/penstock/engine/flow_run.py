@@ -175,7 +175,12 @@ def _ready(call: FlowCall) -> Generator[Effect[Any], Any, None]:
     """Puts the values of upstream runs in place, and the arguments into the types that the flow's author wrote."""
     flow, context = call.flow, call.context
     if call.upstream:
-        yield from Join(call.upstream, None if call.parent is None else call.parent.scope)
+        # A scope of its own: the parent's is taken, by the code that made this call.
+        scope = Scope(None if call.parent is None else call.parent.scope)
+        try:
+            yield from Join(call.upstream, scope)
+        finally:
+            scope.close()
         resolve(call.wait_for)
     parameters = context.parameters
     if needs_resolving(parameters.values()):
@@ -255,7 +260,9 @@ def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], An
     """Has the record take the end of an attempt; it may make a retry of it."""
     flow, run, settings = call.flow, call.context.run, call.runtime.settings
     retries = flow.retries if flow.retries is not None else settings.flows_default_retries
-    delay = attempts.retry_delay(flow, run.run_count, settings.flows_default_retry_delay_seconds)
+    delay = 0.0
+    if proposed.type is FAILED and run.run_count <= retries:
+        delay = attempts.retry_delay(flow, run.run_count, settings.flows_default_retry_delay_seconds)
     facts = Facts(
         attempts=run.run_count,
         retries=retries,

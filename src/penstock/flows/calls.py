@@ -152,18 +152,12 @@ def _options(kwargs: dict[str, Any]) -> tuple[bool, Any]:
 
 def _make_task_call(task: Any, args: Any, kwargs: dict[str, Any], wait_for: Any) -> TaskCall:
     parent, runtime = _surroundings()
-    call = TaskCall(task, args, kwargs, runtime, parent, wait_for)
-    if call.context.log_prints:
-        capture.streams()
-    return call
+    return TaskCall(task, args, kwargs, runtime, parent, wait_for)
 
 
 def _make_flow_call(flow: Any, args: Any, kwargs: dict[str, Any], wait_for: Any) -> FlowCall:
     parent, runtime = _surroundings()
-    call = FlowCall(flow, args, kwargs, runtime, parent, None, wait_for)
-    if call.context.log_prints:
-        capture.streams()
-    return call
+    return FlowCall(flow, args, kwargs, runtime, parent, None, wait_for)
 
 
 def _surroundings() -> tuple[RunContext[Any] | None, Runtime]:
@@ -184,6 +178,15 @@ def _root(call: Any) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _surrounded(call: TaskCall | FlowCall) -> Iterator[None]:
+    """What is set up around a call's script: all of it for a run that has no parent, capture where it is asked for."""
+    with contextlib.nullcontext() if call.context.parent is not None else _root(call):
+        if call.context.log_prints:
+            capture.streams()
+        yield
+
+
 def _run_root(make: Any, script: Any, arguments: tuple[Any, ...], return_state: bool) -> Any:
     """Runs a synchronous flow, or a task outside flows, in the calling thread."""
     return shielded(_run_shielded, make, script, arguments, return_state)
@@ -191,9 +194,7 @@ def _run_root(make: Any, script: Any, arguments: tuple[Any, ...], return_state: 
 
 def _run_shielded(make: Any, script: Any, arguments: tuple[Any, ...], return_state: bool) -> Any:
     call = make(*arguments)
-    with contextlib.nullcontext() if call.context.parent is not None else _root(call):
-        if call.context.log_prints:
-            capture.streams()
+    with _surrounded(call):
         blocking.run(script(call))
     return call.final_state() if return_state else call.outcome()
 
@@ -202,9 +203,7 @@ async def _run_async(make: Any, script: Any, arguments: tuple[Any, ...], return_
     from ..engine import asynchronous
 
     call = make(*arguments)
-    with contextlib.nullcontext() if call.context.parent is not None else _root(call):
-        if call.context.log_prints:
-            capture.streams()
+    with _surrounded(call):
         await asynchronous.run(script(call))
     try:
         return call.final_state() if return_state else call.outcome()
@@ -234,9 +233,7 @@ def _close_generators() -> None:
 def _iterate(make: Any, script: Any, arguments: tuple[Any, ...]) -> Generator[Any, Any, None]:
     call = make(*arguments)
     call.generator = True
-    with contextlib.nullcontext() if call.context.parent is not None else _root(call):
-        if call.context.log_prints:
-            capture.streams()
+    with _surrounded(call):
         yield from blocking.iterate(script(call))
     call.outcome()
 
@@ -246,9 +243,7 @@ async def _iterate_async(make: Any, script: Any, arguments: tuple[Any, ...]) -> 
 
     call = make(*arguments)
     call.generator = True
-    with contextlib.nullcontext() if call.context.parent is not None else _root(call):
-        if call.context.log_prints:
-            capture.streams()
+    with _surrounded(call):
         generator = asynchronous.iterate(script(call))
         sent: Any = None
         try:
