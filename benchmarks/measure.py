@@ -219,14 +219,14 @@ class Bench:
             command, cwd=home, env=self.environment(home, product), start_new_session=True,
             stdin=nowhere, stdout=nowhere, stderr=nowhere,
         )  # fmt: skip
-        end = threading.Timer(LONGEST_RUN_SECONDS, _end_group, [process.pid])
+        end = threading.Timer(LONGEST_RUN_SECONDS, end_group, [process.pid])
         end.start()
         try:
             _, status, usage = os.wait4(process.pid, 0)
             seconds = perf_counter() - began
         finally:
             end.cancel()
-            _end_group(process.pid)  # a server that outlived its program would burden the next measurement
+            end_group(process.pid)  # a server that outlived its program would burden the next measurement
         process.returncode = os.waitstatus_to_exitcode(status)
         return seconds, usage.ru_maxrss / MEBIBYTE_OF_MAXRSS, process.returncode
 
@@ -250,7 +250,7 @@ class Bench:
         return json.loads(done.stdout)
 
 
-def _end_group(leader: int) -> None:
+def end_group(leader: int) -> None:
     try:
         os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:

@@ -79,12 +79,16 @@ def needs() -> Callable[[str], None]:
 
 @pytest.fixture(autouse=True)
 def penstock_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """PENSTOCK_HOME of this test alone; child processes inherit it. No other PENSTOCK_* setting gets in."""
+    """PENSTOCK_HOME of this test alone; child processes inherit it. No other PENSTOCK_* setting gets in.
+
+    The test run itself has no watchdog beside it; programs that tests start have one (`Programs` sees to that).
+    """
     for name in list(os.environ):
         if name.startswith("PENSTOCK_") and not name.startswith("PENSTOCK_TEST_"):
             monkeypatch.delenv(name)
     home = tmp_path / "penstock-home"
     monkeypatch.setenv("PENSTOCK_HOME", str(home))
+    monkeypatch.setenv("PENSTOCK_STOP_WATCHDOG", "false")
     return home
 
 
@@ -125,7 +129,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 # Whole programs, one after the other: they belong to the whole suite, and not to `make test-fast`.
-_SLOW = ("tests/acceptance/", "tests/docs/", "tests/flows/test_process_runner.py", "tests/typing/")
+_SLOW = (
+    "tests/acceptance/",
+    "tests/docs/",
+    "tests/flows/test_isolation.py",
+    "tests/flows/test_process_runner.py",
+    "tests/typing/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

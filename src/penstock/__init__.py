@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .engine.annotations import quote as quote
     from .engine.annotations import unmapped as unmapped
     from .engine.context import get_run_context as get_run_context
+    from .flows.cancelling import acancel_flow_run as acancel_flow_run
+    from .flows.cancelling import acancel_task_run as acancel_task_run
+    from .flows.cancelling import cancel_flow_run as cancel_flow_run
+    from .flows.cancelling import cancel_task_run as cancel_task_run
     from .flows.flow import Flow as Flow
     from .flows.flow import flow as flow
     from .flows.run_logger import get_run_logger as get_run_logger
@@ -24,7 +28,11 @@ _PLACES = {
     "Flow": "flows.flow",
     "State": "domain.states",
     "Task": "flows.task",
+    "acancel_flow_run": "flows.cancelling",
+    "acancel_task_run": "flows.cancelling",
     "allow_failure": "engine.annotations",
+    "cancel_flow_run": "flows.cancelling",
+    "cancel_task_run": "flows.cancelling",
     "flow": "flows.flow",
     "get_run_context": "engine.context",
     "get_run_logger": "flows.run_logger",

@@ -9,17 +9,28 @@ import os
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .domain.logs import LEVELS
-from .engine import identity
+from .domain.stops import GONE, Stop
+from .engine import identity, live, program, scopes
 from .engine.clock import SYSTEM, Clock
+from .engine.context import RunContext
 from .engine.runtime import Runtime
+from .engine.timers import TIMERS
 from .ledger.contract import Ledger
 from .ledger.local import LocalLedger
 from .services.rescue import rescue
 from .settings import Settings, current
 from .store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from .watchdog.beside import Guard, Watchdog
+
+# A run that takes longer has somebody beside the process from then on (one with a limit has from its beginning).
+LONG_SECONDS = 2.0
 
 
 class _Owner:
@@ -45,7 +56,74 @@ def runtime() -> Runtime:
     if settings.api_url:
         warn_of_server(settings)
     ledger: Ledger = _given if _given is not None else local_ledger(settings)
-    return Runtime(ledger, settings, _clock, identity.me(), LEVELS[settings.logging_level])
+    return Runtime(ledger, settings, _clock, identity.me(), LEVELS[settings.logging_level], _beside)
+
+
+@contextlib.contextmanager
+def attending(runtime: Runtime) -> Iterator[None]:
+    """For the time of a run that has no parent: its process is vouched for, requests to stop are heard, and, should
+    the process die or freeze, somebody notices."""
+    runtime.ledger.attend()
+    watchdog = _beside.watchdog() if _given is None and runtime.settings.stop_watchdog else None
+    timer = None
+    if watchdog is not None:
+        watchdog.attend(_path_of(runtime.ledger))
+        timer = TIMERS.after(LONG_SECONDS, watchdog.launch)
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
+        if watchdog is not None:
+            watchdog.leave()
+        runtime.ledger.leave()
+
+
+def _path_of(ledger: Ledger) -> Path:
+    assert isinstance(ledger, LocalLedger)
+    return ledger.store.path
+
+
+def may_be_killed() -> bool:
+    """Whether this process may be ended when a run in it does not stop: as the setting says, else if it is a script."""
+    wanted = current().stop_kill
+    return program.is_script() if wanted is None else wanted
+
+
+class _Beside:
+    """The process beside this one, for the engine: made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._watchdog: Watchdog | None = None
+
+    def watchdog(self) -> Watchdog:
+        if self._watchdog is None:
+            from .watchdog.beside import Watchdog
+
+            self._watchdog = Watchdog(may_be_killed=may_be_killed(), default_grace=current().stop_grace_seconds)
+        return self._watchdog
+
+    def guard(
+        self, context: RunContext[Any], stop: Stop, due_in: float, record_in: float | None, kill_in: float
+    ) -> Guard | None:
+        if _given is not None or not context.runtime.settings.stop_watchdog:
+            return None
+        return self.watchdog().guard(
+            context.run,
+            path=_path_of(context.runtime.ledger),
+            due_in=due_in,
+            record_in=record_in,
+            kill_in=kill_in,
+            stop=stop,
+        )
+
+    def close(self) -> None:
+        watchdog, self._watchdog = self._watchdog, None
+        if watchdog is not None:
+            watchdog.close()
+
+
+_beside = _Beside()
 
 
 def warn_of_server(settings: Settings) -> None:
@@ -71,9 +149,15 @@ def local_ledger(settings: Settings) -> LocalLedger:
             _lost.append(_ledgers.pop(path))
         if path not in _ledgers:
             store = SqliteStore(path)
-            rescue(store, identity.is_gone, _clock.now)
+            rescue(store, identity.lives, _clock.now)
             _ledgers[path] = LocalLedger(
-                store, interval=settings.journal_interval_seconds, limit=settings.journal_limit
+                store,
+                holder=identity.me,
+                now=_clock.now,
+                hear=live.hear,
+                may_be_killed=may_be_killed(),
+                interval=settings.journal_interval_seconds,
+                limit=settings.journal_limit,
             )
         return _ledgers[path]
 
@@ -84,7 +168,7 @@ def open_store() -> SqliteStore:
     if ledger is not None and isinstance(ledger.store, SqliteStore):
         return ledger.store
     store = SqliteStore(current().database_path)
-    rescue(store, identity.is_gone, _clock.now)
+    rescue(store, identity.lives, _clock.now)
     return store
 
 
@@ -103,6 +187,13 @@ def disconnect() -> None:
         while _lost:
             ledger = _lost.pop()
             _close(ledger, ledger.store.path)
+
+
+def _end() -> None:
+    """The program ends."""
+    scopes.still_all(GONE)
+    disconnect()
+    _beside.close()
 
 
 def _close(ledger: LocalLedger, path: Path) -> None:
@@ -125,6 +216,6 @@ def _forget() -> None:
         util.register_after_fork(_owner, lambda _: util.Finalize(None, disconnect, exitpriority=100))
 
 
-atexit.register(disconnect)
+atexit.register(_end)
 with contextlib.suppress(AttributeError):  # Windows has no fork
     os.register_at_fork(after_in_child=_forget)

@@ -20,6 +20,7 @@ DOORS = frozenset(
         "cache_policies",
         "context",
         "exceptions",
+        "flow_runs",
         "futures",
         "logging",
         "results",
@@ -37,11 +38,12 @@ ROOMS: dict[str, frozenset[str]] = {
     "store": frozenset({"domain"}),
     "services": frozenset({"store", "domain"}),
     "ledger": frozenset({"domain"}),
-    "engine": frozenset({"ledger", "domain"}),
+    "engine": frozenset({"ledger", "domain", "infrastructure"}),
+    "watchdog": frozenset({"infrastructure", "services", "store", "domain", "engine"}),
     "settings": frozenset({"domain"}),
     "flows": frozenset({"connect", "engine", "ledger", "domain", "settings"}),
     "blocks": frozenset({"connect", "engine", "domain", "settings", "flows"}),
-    "connect": frozenset({"settings", "ledger", "services", "store", "domain", "engine"}),
+    "connect": frozenset({"settings", "ledger", "services", "store", "domain", "engine", "watchdog"}),
     "infrastructure": frozenset({"domain"}),
     "worker": frozenset({"connect", "infrastructure", "domain", "settings"}),
     "api": frozenset({"services", "domain"}),
@@ -55,7 +57,9 @@ ROOMS: dict[str, frozenset[str]] = {
 
 # One module (and what is below it) that may import more than its room.
 MORE_FOR: dict[str, frozenset[str]] = {
+    "penstock.ledger.attendance": frozenset({"store"}),
     "penstock.ledger.local": frozenset({"services", "store"}),
+    "penstock.flows.cancelling": frozenset({"services", "store", "watchdog"}),
 }
 
 # Imports of our own modules inside functions: (who, what, why). Both are patterns. The layers hold for them too.
@@ -64,7 +68,9 @@ LAZY_OURS: tuple[tuple[str, str, str], ...] = (
     ("penstock.connect", "penstock*", "only the ledger that the settings ask for is loaded"),
     ("penstock.flows.*", "penstock.engine*", "decorating a function must not load the engine: import budget"),
     ("penstock.flows.*", "penstock.flows.*", "decorating a function must not load what calls it: import budget"),
+    ("penstock.flows.cancelling", "penstock.watchdog*", "only where a process does not answer"),
     ("penstock.flows.*", "penstock.connect", "decorating a function must not load a store: import budget"),
+    ("penstock.watchdog.watch", "penstock.watchdog.deeds", "loaded only when there is something to record"),
     ("penstock.testing*", "penstock*", "helpers load what the test at hand uses"),
     *((f"{PACKAGE}.{door}", "penstock*", "doors are lazy: import budget") for door in sorted(DOORS - {"__init__"})),
     ("penstock", "penstock*", "doors are lazy: import budget"),

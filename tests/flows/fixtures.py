@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock import connect
+from penstock.flows.runners import isolation
 
 from .kit import Gate, Programs, Record
 
@@ -22,6 +23,7 @@ def threads_allowed() -> tuple[str, ...]:
 def disconnected(no_threads_left: None) -> Iterator[None]:
     """Each test has a record of its own, and gives it back."""
     yield
+    isolation.close()
     connect.disconnect()
     from penstock.flows import calls
 

@@ -27,6 +27,7 @@ from penstock.store.sqlite import SqliteStore
 T = TypeVar("T")
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 PATIENCE = 20.0
+WATCHED = {"PENSTOCK_STOP_WATCHDOG": "true"}
 
 
 def until(condition: Callable[[], T], seconds: float = PATIENCE) -> T:
@@ -123,7 +124,7 @@ class Programs:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1", **environment},
+            env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1", **WATCHED, **environment},
             start_new_session=True,
         )
         self._started.append(process)

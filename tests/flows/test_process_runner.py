@@ -639,7 +639,8 @@ def test_code_that_will_not_stop_is_killed_with_what_it_started(record: Record, 
             stubborn.submit().wait()
         return where.submit().result()
 
-    after = in_processes(body)
+    with temporary_settings({"PENSTOCK_STOP_GRACE_SECONDS": "0.3"}):
+        after = in_processes(body)
     killed = [int(text) for text in pids.read_text().split()]
     assert after not in killed
     assert record.task_runs("stubborn")[0].state_name == "TimedOut"
@@ -728,16 +729,16 @@ INTERRUPTED = """
 """
 
 
-def started(programs: Programs, folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
+def started(programs: Programs, folder: Path, **settings: str) -> tuple[subprocess.Popen[str], list[int]]:
     """The program with two tasks at work, and the processes of these."""
     folder.mkdir()
-    process = programs.start(INTERRUPTED, MARKS=str(folder))
+    process = programs.start(INTERRUPTED, MARKS=str(folder), **settings)
     until(lambda: len(list(folder.iterdir())) == 2)
     return process, [int(path.name) for path in folder.iterdir()]
 
 
 def test_ctrl_c_ends_a_script_and_all_its_workers(programs: Programs, record: Record, tmp_path: Path) -> None:
-    process, pids = started(programs, tmp_path / "marks")
+    process, pids = started(programs, tmp_path / "marks", PENSTOCK_STOP_GRACE_SECONDS="1")
     process.send_signal(signal.SIGINT)
     with taking_less_than(10):
         done = programs.finish(process)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 from penstock import connect, flow
 from penstock.domain.runs import Holder
 from penstock.engine import identity
+from penstock.store import holders
 from penstock.store.sqlite import SqliteStore
 
 from ..flows.kit import Programs, Record, names, until
@@ -46,7 +48,7 @@ def busy():
 busy()
 """
 OLDER_THAN = 0.1  # seconds: the promise
-QUIET = {"PENSTOCK_LOGGING_TO_CONSOLE": "false"}
+QUIET = {"PENSTOCK_STOP_WATCHDOG": "false", "PENSTOCK_LOGGING_TO_CONSOLE": "false"}
 WAITING = """
 import threading
 from penstock import flow, task
@@ -213,32 +215,44 @@ def test_a_run_is_closed_once_though_many_look_at_once(programs: Programs, recor
 # --- whose pid it is -------------------------------------------------------------------------------------------------
 
 
-def hold(record: Record, holder: Holder) -> None:
-    """Has the record say that the run is somebody else's."""
+def hold(record: Record, holder: Holder, lease: float | None = None) -> None:
+    """Has the record say that the run is somebody else's, whose lease ends in so many seconds (None: there is none)."""
     store = SqliteStore(connect.current().database_path)
     with store.write() as tx:
         assert tx.run("UPDATE flow_run SET holder = ?", (msgspec.json.encode(holder).decode(),)) == 1
+        if lease is not None:
+            holders.put(tx, holder, datetime.now(UTC) + timedelta(seconds=lease), False)
     store.close()
 
 
+DEAD = 2**22 - 1
+
+
 @pytest.mark.parametrize(
-    ("change", "state"),
+    ("change", "lease", "state"),
     [
-        ({}, "Running"),
-        ({"started": "1"}, "Crashed"),  # the pid was given to another process
-        ({"pid": 2**22 - 1}, "Crashed"),
-        ({"boot": "another"}, "Crashed"),  # the machine was started anew
-        ({"host": "elsewhere"}, "Running"),  # nobody here can know
-        ({"host": "elsewhere", "pid": 2**22 - 1}, "Running"),
+        ({}, None, "Running"),
+        ({}, -60, "Running"),  # it can be seen to live, whatever its lease says
+        ({"started": "1"}, 60, "Crashed"),  # the pid was given to another process
+        ({"pid": DEAD}, 60, "Crashed"),
+        ({"host": "elsewhere"}, 60, "Running"),  # nobody here can know
+        ({"host": "elsewhere", "pid": DEAD}, 60, "Running"),
+        ({"host": "elsewhere"}, -1, "Crashed"),
+        ({"host": "elsewhere"}, None, "Crashed"),  # it went in peace, and took its lease with it
+        ({"boot": "another"}, 60, "Running"),  # the machine was started anew, or it is another one of that name
+        ({"boot": "another"}, -1, "Crashed"),
+        ({"namespace": "1"}, 60, "Running"),  # a container that shares the host's name
+        ({"namespace": "1", "pid": DEAD}, 60, "Running"),
+        ({"namespace": "1"}, -1, "Crashed"),
     ],
 )
 def test_a_process_is_known_by_more_than_its_pid(
-    programs: Programs, record: Record, change: dict[str, object], state: str
+    programs: Programs, record: Record, change: dict[str, object], lease: float | None, state: str
 ) -> None:
     begun(programs)
     holder = record.flow_run().holder
     assert holder is not None
-    hold(record, msgspec.structs.replace(holder, **change))
+    hold(record, msgspec.structs.replace(holder, **change), lease)
     look(programs)
     assert record.flow_run().state_name == state
 
@@ -275,8 +289,8 @@ def test_what_was_taken_over_by_a_rescue_cannot_be_written_any_more(programs: Pr
 def test_this_process_knows_itself_and_that_it_lives() -> None:
     me = identity.me()
     assert (me.pid, me.host) == (os.getpid(), os.uname().nodename)
-    assert not identity.is_gone(me)
-    assert identity.is_gone(msgspec.structs.replace(me, started="1"))
+    assert identity.lives(me)
+    assert identity.lives(msgspec.structs.replace(me, started="1")) is False
     assert identity.started(2**22 - 1) is None
 
 

@@ -13,6 +13,8 @@ from penstock.domain.caching import CacheEntry
 from penstock.domain.rules import Facts
 from penstock.domain.runs import FlowRun, ResultRef
 from penstock.domain.states import make
+from penstock.engine import identity
+from penstock.engine.clock import SYSTEM
 from penstock.exceptions import ObjectNotFound, TransitionRefused
 from penstock.ledger.contract import Begin, Cached, Enter, FindCached, Flush
 from penstock.ledger.local import LocalLedger
@@ -24,7 +26,9 @@ from ..store.kit import at, flow_run, line, task_run
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[LocalLedger]:
-    made = LocalLedger(SqliteStore(tmp_path / "penstock.db"))
+    made = LocalLedger(
+        SqliteStore(tmp_path / "penstock.db"), holder=identity.me, now=SYSTEM.now, hear=lambda signal: None
+    )
     yield made
     made.close()
 

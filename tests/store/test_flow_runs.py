@@ -30,7 +30,6 @@ def test_everything_about_a_run_is_read_back(store: SqliteStore) -> None:
         deployment_id=uuid4(),
         run_count=3,
         epoch=4,
-        lease_expires=at(30),
         deadline=at(60),
         expected_start_time=at(0),
         entrypoint=Entrypoint("/etl.py", "main", ("etl.py", "--x"), "/work", "/usr/bin/python"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -47,8 +48,17 @@ def test_lines_are_read_in_their_order_however_they_came(store: SqliteStore) -> 
         assert [each.seq for each in logs.read(tx, run)] == [0, 1, 2, 3]
         assert [each.seq for each in logs.read(tx, run, after=1, limit=1)] == [2]
         assert [each.seq for each in logs.read(tx, run, last=True, limit=2)] == [2, 3]
-        assert logs.next_seq(tx, run) == 4
-        assert logs.next_seq(tx, uuid4()) == 0
+
+
+def test_a_line_that_another_process_adds_comes_behind_all_that_the_run_will_write(store: SqliteStore) -> None:
+    run = uuid4()
+    append(store, line(run, 7))
+    with store.read() as tx:
+        first = logs.next_late_seq(tx, run)
+    append(store, msgspec.structs.replace(line(run, 9), seq=first), line(run, 8))
+    with store.read() as tx:
+        assert [each.seq for each in logs.read(tx, run)] == [7, 8, first]
+        assert logs.next_late_seq(tx, run) == first + 1
 
 
 def test_a_line_that_is_there_already_is_left_as_it_is(store: SqliteStore) -> None:

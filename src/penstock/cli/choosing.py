@@ -37,6 +37,38 @@ def state_options(command: F) -> F:
     )(command)
 
 
+def flow_run_options(command: F) -> F:
+    """Adds the options that choose flow runs: what `flow_run_filter` takes."""
+    options = (
+        click.option("--flow-name", "flow_names", multiple=True, metavar="NAME", help="Runs of this flow."),
+        state_options,
+        click.option(
+            "--tag", "tags", multiple=True, metavar="TAG", help="Runs with this tag (given again: with all of them)."
+        ),
+        click.option(
+            "--after", metavar="TIME", help="Created after this time (2025-06-30T21:31), or so long ago (2h, 1d)."
+        ),
+        click.option("--before", metavar="TIME", help="Created before this time, or longer ago than this."),
+        click.option("--name", "name", metavar="TEXT", help="Runs with this text in their names."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def flow_run_filter(
+    flow_names: tuple[str, ...],
+    states: tuple[str, ...],
+    state_types: tuple[str, ...],
+    tags: tuple[str, ...],
+    after: str | None,
+    before: str | None,
+    name: str | None,
+) -> filters.RunFilter:
+    """The filter that the options mean. Raises `FilterError`."""
+    return run_filter(states, state_types, after, before, flow_names=flow_names, tags=tags, name_contains=name or None)
+
+
 def run_filter(
     states: tuple[str, ...],
     state_types: tuple[str, ...],

@@ -9,10 +9,11 @@ from typing import Any
 import click
 import msgspec
 
-from penstock.cli import shown
+from penstock.cli import proof, shown
 from penstock.cli.output import print_fields
 from penstock.domain.runs import Entrypoint, FlowRun, TaskRun
 from penstock.domain.states import NAMES, State
+from penstock.domain.stops import Signal
 
 
 def show_flow_run(run: FlowRun, parent: FlowRun | None, counts: Mapping[str, int]) -> None:
@@ -41,8 +42,8 @@ def show_flow_run(run: FlowRun, parent: FlowRun | None, counts: Mapping[str, int
     _print(fields, run)
 
 
-def show_task_run(run: TaskRun, flow_run: FlowRun | None) -> None:
-    """Print a task run; `flow_run` is the one it is of."""
+def show_task_run(run: TaskRun, flow_run: FlowRun | None, signal: Signal | None = None) -> None:
+    """Print a task run; `flow_run` is the one it is of, `signal` an open request to stop it."""
     fields: dict[str, Any] = {"Task run": run.name, "ID": run.id, "Task": f"{run.task_name} ({run.task_key})"}
     if run.task_version:
         fields["Task version"] = run.task_version
@@ -51,7 +52,10 @@ def show_task_run(run: TaskRun, flow_run: FlowRun | None) -> None:
         fields["Flow run"] = f"{name}{run.flow_run_id}"
     if run.parent_task_run_id is not None:
         fields["Inside task run"] = run.parent_task_run_id
-    fields |= _state_fields(run.state) | _time_fields(run)
+    fields |= _state_fields(run.state)
+    if signal is not None:
+        fields["Cancel asked for"] = _request(signal)
+    fields |= _time_fields(run)
     if run.holder is not None:
         fields["Process"] = run.holder
     if run.cache_key:
@@ -63,9 +67,16 @@ def _state_fields(state: State[Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"State": shown.state_cell(state)}
     if state.message:
         fields["Message"] = shown.harmless(state.message)
-    for name, value in (state.details or {}).items():
+    details = state.details or {}
+    fields |= proof.fields(details)
+    for name, value in proof.rest(details).items():
         fields[f"  {shown.one_line(name)}"] = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return fields
+
+
+def _request(signal: Signal) -> str:
+    grace = "" if signal.grace is None else f", with {proof.seconds(signal.grace)} of grace"
+    return f"by {shown.one_line(signal.who)}, {shown.relative(signal.at, shown.now())}{grace}"
 
 
 def _time_fields(run: FlowRun | TaskRun) -> dict[str, Any]:
@@ -122,7 +133,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _print(fields: dict[str, Any], run: FlowRun | TaskRun) -> None:
-    """A message of several lines comes as it was written, below the fields; so do parameters and the path of states."""
+    """A message of several lines comes as it was written, below the fields; so do parameters, the path of states, and
+    the lines that led to where the code was stopped."""
     message = str(fields.get("Message", ""))
     if "\n" in message:
         fields["Message"] = "(below)"
@@ -134,5 +146,10 @@ def _print(fields: dict[str, Any], run: FlowRun | TaskRun) -> None:
     for state in run.states:
         text = f"  {shown.local(state.timestamp)}  {shown.state_cell(state)}"
         click.echo(f"{text}  {shown.one_line(state.message)}" if state.message else text)
+    stack = proof.stack(run.state.details or {})
+    if stack:
+        click.echo("\nStack, the innermost line last:")
+        for line in stack:
+            click.echo(f"  {line}")
     if "\n" in message:
         click.echo(f"\nMessage:\n{message}")

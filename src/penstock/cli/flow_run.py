@@ -1,15 +1,18 @@
-"""`penstock flow-run`: list flow runs, look into one, watch it, and delete it."""
+"""`penstock flow-run`: list flow runs, look into one, watch it, cancel it, and delete it."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
-from penstock.cli import choosing, details, shown
+from penstock.cli import choosing, details, shown, stopping
 from penstock.cli.log_lines import Printer, choose, follow, line_filter, log_options, of_task, print_pages
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
+from penstock.cli.retry import retry
 from penstock.connect import open_store
+from penstock.domain.filters import RunFilter
 from penstock.domain.runs import FlowRun
 from penstock.services import graph as graphs
 from penstock.services import reading
@@ -20,33 +23,19 @@ def flow_run() -> None:
     """View and control flow runs."""
 
 
+flow_run.add_command(retry)
+
+
 @flow_run.command()
-@click.option("--flow-name", "flow_names", multiple=True, metavar="NAME", help="Runs of this flow.")
-@choosing.state_options
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Runs with this tag (given again: with all of them).")
-@click.option("--after", metavar="TIME", help="Created after this time (2025-06-30T21:31), or so long ago (2h, 1d).")
-@click.option("--before", metavar="TIME", help="Created before this time, or longer ago than this.")
-@click.option("--name", "name", metavar="TEXT", help="Runs with this text in their names.")
+@choosing.flow_run_options
 @choosing.limit_option(15)
 @output_option
-def ls(
-    flow_names: tuple[str, ...],
-    states: tuple[str, ...],
-    state_types: tuple[str, ...],
-    tags: tuple[str, ...],
-    after: str | None,
-    before: str | None,
-    name: str | None,
-    limit: int,
-    output: str,
-) -> None:
+def ls(limit: int, output: str, **choice: Any) -> None:
     """List flow runs, the newest first.
 
     Different options narrow the list together; an option given several times widens it.
     """
-    filter = choosing.run_filter(
-        states, state_types, after, before, flow_names=flow_names, tags=tags, name_contains=name or None
-    )
+    filter = choosing.flow_run_filter(**choice)
     runs = reading.list_flow_runs(open_store(), filter, limit)
     if output == JSON:
         print_json(shown.documents(runs))
@@ -128,6 +117,53 @@ def logs(
 
 
 @flow_run.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="All runs that have not ended.")
+@choosing.flow_run_options
+@stopping.options
+@click.option("--dry-run", is_flag=True, help="Only show which runs would be cancelled.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@output_option
+def cancel(
+    ids: tuple[str, ...],
+    everything: bool,
+    grace: float | None,
+    wait: bool,
+    timeout: float | None,
+    dry_run: bool,
+    yes: bool,
+    output: str,
+    **choice: Any,
+) -> None:
+    """Cancel flow runs, with all that they called, in whichever process they are.
+
+    The runs are named (ID is the run's id, the beginning or end of it, or its name), or chosen by options that narrow
+    each other; of these only runs that have not ended are meant. Exit with 1 if one could not be cancelled, or, with
+    --wait, did not end as cancelled.
+    """
+    from penstock.cli import cancelling
+
+    patience = stopping.Patience(wait, timeout)
+    filter = choosing.flow_run_filter(**choice)
+    by_choice = everything or filter != RunFilter()
+    if bool(ids) == by_choice:
+        raise click.UsageError("Name the runs (ID...), or choose them: with --all, or with options such as --state.")
+    store = open_store()
+    if by_choice:
+        chosen = [cancelling.Chosen(str(run.id), run) for run in cancelling.unfinished(store, filter)]
+    else:
+        chosen = cancelling.find(store, ids, reading.find_flow_run)
+    if dry_run:
+        raise SystemExit(cancelling.show(chosen, output, _print_runs))
+    if by_choice and chosen and not yes:
+        cancelling.confirm(len(chosen))
+    asked = cancelling.cancel_flow_runs(store, chosen, grace, forgiving=by_choice)
+    if not asked and output != JSON:
+        remark(cancelling.NOTHING)
+    raise SystemExit(cancelling.tell(store, asked, reading.get_flow_run, patience, output))
+
+
+@flow_run.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--force", is_flag=True, help="Also runs that have not ended. Their processes are not stopped.")
 @output_option
@@ -171,7 +207,7 @@ def watch(id: str, output: str) -> None:
 
     Away from a terminal its changes of state are printed as lines; JSON is the run as it ended.
     """
-    from penstock.cli import live, watch
+    from penstock.cli import live, proof, watch
 
     store = open_store()
     run = reading.find_flow_run(store, id)
@@ -183,5 +219,7 @@ def watch(id: str, output: str) -> None:
         run = watch.draw(store, run.id)
     else:
         run = watch.tell(store, run.id)
+    if output != JSON and proof.has_proof(run.state):
+        click.echo(proof.ending(run))
     if not run.state.is_completed():
         raise SystemExit(1)

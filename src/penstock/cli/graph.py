@@ -48,7 +48,7 @@ def text_of(item: Node | Fold, now: datetime) -> str:
     if item.kind == FLOW_RUN:
         parts.append(f"({shown.one_line(item.of)})")
     if not item.state.is_completed() or item.state.name != "Completed":
-        parts.append(shown.one_line(item.state.name))
+        parts.append(shown.state_name(item.state))
     span = shown.run_time(item.started, item.ended, now)
     if span is not None:
         parts.append(shown.duration(span))

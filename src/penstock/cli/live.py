@@ -32,7 +32,7 @@ def watch(store: Store, run_id: UUID, *, after_end: bool = False) -> Iterator[Fl
             return
         time.sleep(LOOK_EVERY)
         if time.monotonic() - rescued > RESCUE_EVERY and not run.state.is_final():
-            rescue(store, identity.is_gone, shown.now)
+            rescue(store, identity.lives, shown.now)
             rescued = time.monotonic()
         seen = store.changes()
         if seen != changes:

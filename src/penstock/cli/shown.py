@@ -98,7 +98,13 @@ def colour(type_: StateType) -> str:
 
 
 def state_cell(state: State[Any]) -> str:
-    return f"{glyph(state.type)} {one_line(state.name)}"
+    return f"{glyph(state.type)} {state_name(state)}"
+
+
+def state_name(state: State[Any]) -> str:
+    """`Cancelled`, and `Cancelled (unconfirmed)` while the code of a run that has ended may still run."""
+    unconfirmed = state.is_final() and (state.details or {}).get("confirmed") is False
+    return one_line(state.name) + (" (unconfirmed)" if unconfirmed else "")
 
 
 def tally(counts: Mapping[StateType, int]) -> str:

@@ -1,21 +1,23 @@
-"""`penstock task-run`: list task runs and look into one."""
+"""`penstock task-run`: list task runs, look into one, and cancel it."""
 
 from __future__ import annotations
 
 import click
 
-from penstock.cli import choosing, details, shown
+from penstock.cli import choosing, details, shown, stopping
 from penstock.cli.log_lines import Printer, choose, line_filter, log_options, print_pages
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
 from penstock.connect import open_store
 from penstock.domain.runs import TaskRun
+from penstock.domain.stops import Signal
 from penstock.services import reading
+from penstock.store import signals
 from penstock.store.contract import Store
 
 
 @click.group("task-run")
 def task_run() -> None:
-    """View task runs."""
+    """View and control task runs."""
 
 
 @task_run.command()
@@ -83,11 +85,35 @@ def inspect(id: str, output: str) -> None:
     """Show everything known of a task run. ID is its id, or the beginning or end of it."""
     store = open_store()
     run = reading.find_task_run(store, id)
+    signal = None if run.state.is_final() else _open_request(store, run)
     if output == JSON:
-        print_json(shown.document(run))
+        print_json(shown.document(run) | {"cancel_asked_for": signal})
         return
     above = [] if run.flow_run_id is None else [run.flow_run_id]
-    details.show_task_run(run, next(iter(reading.name_flow_runs(store, above).values()), None))
+    details.show_task_run(run, next(iter(reading.name_flow_runs(store, above).values()), None), signal)
+
+
+def _open_request(store: Store, run: TaskRun) -> Signal | None:
+    with store.read() as tx:
+        return signals.get(tx, run.id)
+
+
+@task_run.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@stopping.options
+@output_option
+def cancel(ids: tuple[str, ...], grace: float | None, wait: bool, timeout: float | None, output: str) -> None:
+    """Cancel task runs; their flows go on. ID is the id, or the beginning or end of it.
+
+    Exit with 1 if one could not be cancelled, or, with --wait, did not end as cancelled.
+    """
+    from penstock.cli import cancelling
+    from penstock.flows.cancelling import get_task_run
+
+    patience = stopping.Patience(wait, timeout)
+    store = open_store()
+    asked = cancelling.cancel_task_runs(store, cancelling.find(store, ids, reading.find_task_run), grace)
+    raise SystemExit(cancelling.tell(store, asked, get_task_run, patience, output))
 
 
 @task_run.command()

@@ -169,5 +169,5 @@ def _clock(state: State[object]) -> str:
 
 
 def _said(state: State[object]) -> str:
-    name = shown.one_line(state.name)
+    name = shown.state_name(state)
     return f"{name}: {shown.one_line(state.message)}" if state.message else name

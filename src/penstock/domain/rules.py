@@ -94,7 +94,9 @@ def _final_is_final(t: Transition, facts: Facts) -> Decision:
 def _cancelling_ends_cancelled(t: Transition, facts: Facts) -> Decision:
     # The code may have come to its end by itself before the stop reached it; the person's decision stands.
     message = f"The run was being cancelled when it ended as {t.after.name}."
-    state = make("Cancelled", t.after.timestamp, message=message, details=t.after.details)
+    asked = t.before.details if t.before is not None else None
+    details = {**(asked or {}), **(t.after.details or {})} or None
+    state = make("Cancelled", t.after.timestamp, message=message, details=details)
     return Replace(state, "cancelling-ends-cancelled")
 
 

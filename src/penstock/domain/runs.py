@@ -39,25 +39,47 @@ class ResultRef(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Which process executes a run: enough to know later whether it still lives, safe against reuse of its pid."""
+    """Which process executes a run: enough to know later whether it still lives, safe against reuse of its pid.
+
+    `boot` differs after each start of the machine (and between machines of one name), `namespace` between containers
+    that share one: a pid means something only in its namespace.
+    """
 
     host: str
     boot: str
     pid: int
     started: str
+    namespace: str = ""
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
 
 
 class Entrypoint(msgspec.Struct, frozen=True):
-    """How the run's program was started, so that it can be started again."""
+    """How the run's program was started, so that it can be started again.
+
+    `path` is the file of the flow's code, `digest` what was in it, `function` the flow's place in its `module`;
+    `program` is the file that was started, and `program_module` its name where that was how (`python -m`).
+    """
 
     path: str | None = None
     function: str | None = None
     argv: tuple[str, ...] = ()
     directory: str | None = None
     python: str | None = None
+    module: str | None = None
+    program: str | None = None
+    program_module: str | None = None
+    digest: str | None = None
+
+
+class Arguments(msgspec.Struct, frozen=True):
+    """What a flow was called with, to call it again: `data` are the arguments by name, pickled, and only ever read in
+    a user's process. Where they could not be kept, `parameter` and `problem` say which one, and why."""
+
+    data: bytes | None = None
+    parameter: str | None = None
+    problem: str | None = None
 
 
 class _Run(msgspec.Struct, kw_only=True):
@@ -142,6 +164,8 @@ class TaskRun(_Run, kw_only=True):
     deadline: datetime | None = None
     # the process that reports it, for a task outside flows; inside one, the flow run's holder speaks
     holder: Holder | None = None
+    # the flow run's, as the one who reports knows it: a report of a process that lost the run does not count
+    epoch: int = 1
 
 
 class FlowRun(_Run, kw_only=True):
@@ -155,7 +179,6 @@ class FlowRun(_Run, kw_only=True):
     deployment_id: UUID | None = None
     epoch: int = 1
     holder: Holder | None = None
-    lease_expires: datetime | None = None
     deadline: datetime | None = None
     expected_start_time: datetime | None = None
     entrypoint: Entrypoint | None = None

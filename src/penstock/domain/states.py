@@ -44,7 +44,7 @@ PAUSED, CANCELLING = StateType.PAUSED, StateType.CANCELLING
 FINAL = frozenset({COMPLETED, FAILED, CANCELLED, CRASHED})
 
 # What may follow what. Unlisted is illegal; a final state has no way out, whoever asks: a run that is retried
-# as a whole goes on under a new epoch by its own, named transition (`rules.py`), never by overwriting.
+# as a whole goes on under a new epoch by its own, named transition (`reopening.py`), never by overwriting.
 TRANSITIONS: dict[StateType, frozenset[StateType]] = {
     SCHEDULED: frozenset({SCHEDULED, PENDING, RUNNING, PAUSED, CANCELLING, CANCELLED, CRASHED, FAILED, COMPLETED}),
     PENDING: frozenset({PENDING, SCHEDULED, RUNNING, PAUSED, CANCELLING, CANCELLED, CRASHED, FAILED, COMPLETED}),

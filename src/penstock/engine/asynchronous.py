@@ -8,10 +8,12 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
+from ..domain.stops import INTERRUPT, RAISED, RETURNED
 from .blocking import Lost, take_over
 from .context import current
 from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
-from .stopping import Frame, Scope, StopDelivered, line_of, place_of
+from .scopes import Frame, Scope, Where
+from .stopping import MOST_LINES, StopDelivered, line_of, place_of
 
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ class _AnsweredLate(BaseException):
 class TaskFrame(Frame):
     """User code awaited in an asyncio task, or the engine awaiting for a scope."""
 
-    __slots__ = ("_ident", "_loop", "_task", "cancelled", "open")
+    __slots__ = ("_ident", "_is_main", "_loop", "_task", "cancelled", "open")
 
     def __init__(self, scope: Scope, take_over: Callable[[], Callable[[], Any]]) -> None:
         super().__init__(scope, take_over)
@@ -40,6 +42,7 @@ class TaskFrame(Frame):
         assert task is not None
         self._task = task
         self._ident = threading.get_ident()
+        self._is_main = threading.current_thread() is threading.main_thread()
         self.cancelled = False
         self.open = True
 
@@ -50,6 +53,9 @@ class TaskFrame(Frame):
 
     def _cancel(self) -> None:
         """In the loop's thread: the task stands at an await, so the cancellation reaches the code that is to stop."""
+        stop = self.scope.stop
+        if stop is not None and stop.reason == INTERRUPT and self._task.cancelling():
+            return  # `asyncio.run` has done it, and counts how often
         if self.open and not self.cancelled:  # once: `close` takes back one
             self.cancelled = True
             self._task.cancel()
@@ -62,18 +68,22 @@ class TaskFrame(Frame):
         if self.cancelled:
             self._task.uncancel()
 
-    def where(self) -> str | None:
-        """The innermost line of the user's on the chain of awaits."""
+    def where(self) -> Where:
+        """The lines of the user's on the chain of awaits, down to the one that waits."""
         awaited: Any = self._task.get_coro()
-        innermost: str | None = None
+        lines: list[str] = []
         while awaited is not None:
             frame = next((f for name in _FRAMES if (f := getattr(awaited, name, None)) is not None), None)
-            if frame is not None:
-                innermost = line_of(frame) or innermost
+            line = None if frame is None else line_of(frame)
+            if line is not None:
+                lines.append(line)
             awaited = next((a for name in _AWAITED if (a := getattr(awaited, name, None)) is not None), None)
-        if innermost is None:  # the coroutine blocks its loop: it awaits nothing, it runs
-            innermost = place_of(self._ident)
-        return innermost
+        if not lines:  # the coroutine blocks its loop: it awaits nothing, it runs
+            return place_of(self._ident)
+        return Where(lines[-1], tuple(lines[-MOST_LINES:]))
+
+    def ends_with_program(self) -> bool:
+        return self._is_main
 
 
 async def run(script: Script[T]) -> T:
@@ -116,7 +126,7 @@ async def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: An
             except _AnsweredLate as late:
                 cancelled, argument, resume = True, late.answer, script.send
             except Lost as lost:
-                return True, await asyncio.to_thread(lost.ending)
+                return True, await asyncio.to_thread(lost.ending_elsewhere)
             except BaseException as error:
                 resume, argument = script.throw, error
     except StopIteration as done:
@@ -155,9 +165,12 @@ async def _stoppable(effect: Call, script: Script[Any]) -> Any:
         failure = error
     scope.frame = None
     frame.close()
+    how = RETURNED if failure is None else RAISED
     if not frame.claim():
-        raise Lost(frame.lost())
+        raise Lost(frame, how)
+    scope.check_limits()
     if scope.stop is not None:
+        scope.finish(how)
         raise StopDelivered from failure
     if failure is not None:
         raise failure

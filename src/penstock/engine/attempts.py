@@ -12,16 +12,21 @@ from typing import Any
 
 import msgspec
 
-from ..domain.errors import FlowRunTimeoutError, TaskRunTimeoutError
+from ..domain.errors import CancelledRun, FlowRunTimeoutError, TaskRunTimeoutError
 from ..domain.states import State, make
+from ..domain.stops import CANCEL, IDLE, INTERRUPT, SHUTDOWN, TIMEOUT, Stilled, Stop, details_of, time_limit
 from .context import RunContext
 from .definitions import Definition, Hook
 from .effects import Call, Effect
 from .runlog import say
-from .stopping import Scope, Stop
+from .runtime import Runtime
+from .scopes import Scope
+from .stopping import StopDelivered
 
 OURS = str(Path(__file__).parent.parent)
 ERROR, WARNING, INFO = 40, 30, 20
+# How long after a deadline somebody outside closes the record: later than the engine would, and within 0.1 s.
+GUARD_SECONDS = 0.08
 
 
 class RunCall:
@@ -44,31 +49,61 @@ class RunCall:
         return self.state if data is None else msgspec.structs.replace(self.state, data=data)
 
 
-def time_limit(kind: str, seconds: float) -> Stop:
-    """The stop that a passed `timeout_seconds` is."""
-    return Stop("timeout", f"{kind} exceeded timeout of {seconds} second(s)")
+def open_scope(context: RunContext[Any]) -> Scope:
+    """A scope for what the run does next. A request to stop the run finds it, or has come before and is found here."""
+    parent = context.parent
+    scope = Scope(None if parent is None else parent.scope)
+    context.scope = scope
+    if context.halted is not None:
+        scope.request(context.halted)
+    return scope
 
 
-def stopped_state(scope: Scope, now: datetime) -> State[Any]:
-    """The final state of an attempt whose scope was stopped."""
-    stop = scope.stop
+def limit(context: RunContext[Any], scope: Scope, seconds: float, last: bool) -> None:
+    """Limits what is done in `scope` to so many seconds. `last`: no further attempt follows, so the run itself ends."""
+    run, runtime = context.run, context.runtime
+    stop = time_limit(context.kind, seconds, run.name)
+    record_in = seconds + GUARD_SECONDS if last else None
+    kill_in = seconds + grace_of(stop, runtime)
+    scope.guarded_by(runtime.watchdog.guard(context, stop, seconds, record_in, kill_in))
+    scope.limit(seconds, stop)
+
+
+def holds_program(context: RunContext[Any]) -> bool:
+    """Whether code of the attempt goes on that the program cannot go on without: it is not tried again beside that."""
+    return context.scope is not None and context.scope.holds_program
+
+
+def grace_of(stop: Stop, runtime: Runtime) -> float:
+    """How many seconds code has to come to its end by itself."""
+    return runtime.settings.stop_grace_seconds if stop.grace is None else stop.grace
+
+
+def stopped_state(context: RunContext[Any], scope: Scope, now: datetime) -> State[Any]:
+    """The final state of an attempt whose scope was stopped. How its code was stopped is said in the run's log, too."""
+    stop, proof = scope.stop, scope.proof()
     assert stop is not None
-    details: dict[str, Any] = {"reason": stop.reason}
-    if scope.where:
-        details["where"] = scope.where
-    if stop.reason == "timeout":
-        return make("TimedOut", now, message=stop.message, details=details)
-    if stop.reason == "parent":
-        return make("Cancelled", now, message=f"Stopped with its parent: {stop.message}.", details=details)
-    return make("Cancelled", now, message=stop.message, details=details)
+    if not proof.confirmed:
+        run, ledger, attempt = context.run, context.runtime.ledger, context.run.run_count
+        scope.late = lambda how, seconds: ledger.write(Stilled(run.id, attempt, how, seconds))
+    if proof.stopped != IDLE:
+        doubt = "" if proof.confirmed else ": its code goes on, and what it returns is discarded"
+        where = f", was at {proof.where}" if proof.where else ""
+        say(context, WARNING, f"Stopped after {proof.seconds:.3f} s ({proof.stopped}){where}{doubt}")
+    name = {TIMEOUT: "TimedOut", SHUTDOWN: "Crashed"}.get(stop.reason, "Cancelled")
+    return make(name, now, message=stop.message, details=details_of(stop, proof))
 
 
 def stopped_error(scope: Scope, kind: str) -> BaseException | None:
     """What the caller of a stopped run gets to see; None when the stop is only passing through on its way up."""
     stop = scope.stop
-    if stop is not None and stop.reason == "interrupt":
+    if stop is None:
+        return None
+    if stop.reason == INTERRUPT:
         return KeyboardInterrupt()
-    if stop is None or stop.reason != "timeout":
+    if stop.reason == CANCEL:
+        return CancelledRun(f"{kind} was cancelled: {stop.message}")
+    if stop.reason != TIMEOUT:
         return None
     error = FlowRunTimeoutError if kind == "Flow run" else TaskRunTimeoutError
     return error(stop.message)
@@ -174,16 +209,43 @@ def retry_delay(definition: Definition, attempt: int, default: float, jitter: fl
 def call_hooks(
     context: RunContext[Any], definition: Definition, hooks: Iterable[Hook], state: State[Any]
 ) -> Generator[Effect[Any], Any, None]:
-    """Calls the author's functions for a state, in their order. One that raises is reported in the run's log."""
+    """Calls the author's functions for a state, in their order. One that raises, or takes too long, is reported in the
+    run's log, and changes nothing."""
     for hook in hooks:
         name = getattr(hook, "__name__", type(hook).__name__)
         say(context, INFO, f"Running hook {name!r} in response to entering state {state.name!r}")
+        scope = _hook_scope(context, bool(state.details and "stopped" in state.details))
         try:
-            yield from Call(hook, (definition, context.run, state), context=context, awaits=is_async(hook))
+            yield from Call(hook, (definition, context.run, state), None, context, scope, is_async(hook))
+        except StopDelivered:
+            why = "was stopped" if scope.stop is None else scope.stop.message
+            say(context, ERROR, f"Hook {name!r} failed: {why} {_place(scope)}".rstrip())
         except Exception as error:
             say(context, ERROR, f"Hook {name!r} failed: {_repr(error)}\n{user_traceback(error)}")
         else:
             say(context, INFO, f"Hook {name!r} finished running successfully")
+        finally:
+            scope.close()
+
+
+def _hook_scope(context: RunContext[Any], stopped: bool) -> Scope:
+    """Hooks of a run that was stopped are not stopped with it; but none may keep a run from its end for ever."""
+    scope = context.scope = Scope()
+    seconds, grace = context.runtime.settings.hooks_timeout_seconds, context.runtime.settings.stop_grace_seconds
+    if stopped:
+        seconds = min(seconds or grace, grace)
+    if seconds:
+        stop = Stop(TIMEOUT, f"it took more than {seconds:g} second(s)")
+        guard = context.runtime.watchdog.guard(context, stop, seconds, None, seconds + grace)
+        if guard is not None:
+            guard.recorded()  # the hook is limited, and not its run
+            scope.guarded_by(guard)
+        scope.limit(seconds, stop)
+    return scope
+
+
+def _place(scope: Scope) -> str:
+    return f"(was at {scope.where})" if scope.where else ""
 
 
 def is_async(fn: Any) -> bool:

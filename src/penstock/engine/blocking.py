@@ -7,18 +7,28 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
+from ..domain.stops import RAISED, RETURNED
 from .context import current
 from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
+from .scopes import Frame
 from .stopping import Post, StopDelivered, ThreadFrame, WaitFrame, my_post, release, shielded
 
 T = TypeVar("T")
 
 
 class Lost(BaseException):
-    """The script went on elsewhere while user code would not stop."""
+    """The script went on elsewhere while user code would not stop. That code has ended now; `how` says the way."""
 
-    def __init__(self, ending: Callable[[], Any]) -> None:
-        self.ending = ending
+    def __init__(self, frame: Frame, how: str) -> None:
+        self._frame = frame
+        self._how = how
+
+    def ending_elsewhere(self) -> Any:
+        """Waits for how the script ended. What is said of the code then comes after what was said of the run."""
+        try:
+            return self._frame.lost()()
+        finally:
+            self._frame.stilled(self._how)
 
 
 def run(script: Script[T]) -> T:
@@ -55,7 +65,7 @@ def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: Any, pos
                 argument = _PERFORM[kind](effect, script, post)
                 resume = script.send
             except Lost as lost:
-                return True, lost.ending()
+                return True, lost.ending_elsewhere()
             except BaseException as error:
                 resume, argument = script.throw, error
     except StopIteration as done:
@@ -98,9 +108,12 @@ def _stoppable(effect: Call, script: Script[Any], post: Post) -> Any:
         post.disarm()
     post.frames.pop()
     scope.frame = None
+    how = RETURNED if failure is None else RAISED
     if not frame.claim():
-        raise Lost(frame.lost())
+        raise Lost(frame, how)
+    scope.check_limits()
     if scope.stop is not None:
+        scope.finish(how)
         raise StopDelivered from failure
     if failure is not None:
         raise failure

@@ -13,14 +13,18 @@ from uuid import UUID
 from ..domain.errors import MissingContextError
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
+from ..domain.stops import Stop
 from .links import Links
-from .stopping import Scope
+from .scopes import Scope
 
 if TYPE_CHECKING:
     from .definitions import FlowDefinition, TaskDefinition
     from .futures import PenstockFuture
+    from .replay import Replay
     from .runtime import Runtime
 
+# How long after the grace a program is ended in which code goes on: its record was closed meanwhile.
+KILL_SECONDS = 0.1
 Run = TypeVar("Run", FlowRun, TaskRun)
 current: ContextVar[RunContext[Any] | None] = ContextVar("penstock_run", default=None)
 current_tags: ContextVar[frozenset[str]] = ContextVar("penstock_tags", default=frozenset())
@@ -30,7 +34,7 @@ class RunContext(Generic[Run]):
     """What code inside a run can know of it."""
 
     __slots__ = (
-        "flow_context", "log_prints", "parameters", "parent", "partial", "run", "runtime", "scope", "source",
+        "flow_context", "halted", "log_prints", "parameters", "parent", "partial", "run", "runtime", "scope", "source",
         "start_time",
     )  # fmt: skip
     kind: ClassVar[str]
@@ -43,11 +47,22 @@ class RunContext(Generic[Run]):
         self.log_prints = log_prints
         self.parameters: dict[str, Any] = {}
         self.scope: Scope | None = None
+        # somebody's request to stop the run: it holds for all that the run does from then on
+        self.halted: Stop | None = None
         self.start_time: datetime = run.created
         self.flow_context: FlowRunContext | None = None
         self.source = ""
         # text that was written without an end of line yet, by thread and stream
         self.partial: dict[tuple[int, str], list[str]] | None = None
+
+    def halt(self, stop: Stop) -> None:
+        """Stops the run, whatever it does at the moment. Asked again, it may shorten the grace."""
+        self.halted = stop
+        scope = self.scope
+        if scope is not None:
+            grace = self.runtime.settings.stop_grace_seconds if stop.grace is None else stop.grace
+            scope.guarded_by(self.runtime.watchdog.guard(self, stop, 0.0, None, grace + KILL_SECONDS))
+            scope.wind_up(stop, grace)
 
     def next_seq(self) -> int:
         """The number of the run's next log line."""
@@ -61,7 +76,9 @@ class RunContext(Generic[Run]):
 class FlowRunContext(RunContext[FlowRun]):
     """Inside a flow run: `.flow`, `.flow_run`, `.parameters`, `.task_runner`."""
 
-    __slots__ = ("_seq", "dropping", "flow", "links", "names", "_tallying", "outstanding", "tally", "task_runner")
+    __slots__ = (
+        "_seq", "dropping", "flow", "links", "names", "_tallying", "outstanding", "replay", "tally", "task_runner",
+    )  # fmt: skip
     kind = "Flow run"
 
     def __init__(
@@ -88,6 +105,12 @@ class FlowRunContext(RunContext[FlowRun]):
         self.links = Links()
         # the flow has failed: tasks that were submitted and have not begun will not begin
         self.dropping = False
+        # what earlier attempts left, where the run was entered again
+        self.replay: Replay | None = None
+
+    def begin_at(self, seq: int, names: dict[str, count[int]]) -> None:
+        """For a run that was entered again: the numbers of its lines, and of its tasks' runs, go on."""
+        self._seq, self.names = count(seq), names
 
     @property
     def flow_run(self) -> FlowRun:

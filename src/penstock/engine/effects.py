@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..ledger.contract import Ledger, Question
     from .context import RunContext
     from .futures import PenstockFuture
-    from .stopping import Scope
+    from .scopes import Scope
 
 T = TypeVar("T")
 Script = Generator["Effect[Any]", Any, T]

@@ -6,32 +6,33 @@ and the caller has the final state only after the record has it.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Generator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from ..domain.errors import RecordError, TransitionRefused
+from ..domain.errors import CancelledRun, FlowRunTimeoutError, RecordError, TransitionRefused
 from ..domain.ids import flow_id
 from ..domain.rules import Facts
-from ..domain.runs import Entrypoint, FlowRun
+from ..domain.runs import Arguments, FlowRun
 from ..domain.states import FAILED, State, make
+from ..domain.stops import PARENT, Stop
 from ..domain.transition import Entered
 from ..ledger.contract import Begin, Enter
-from . import attempts, naming
+from . import attempts, naming, origin, replay
 from .attempts import ERROR, INFO
 from .context import FlowRunContext, RunContext, current_tags
 from .definitions import FlowDefinition
 from .effects import Ask, Call, Effect, Join, Script, Sleep
 from .futures import PenstockFuture
 from .inputs import futures_in, needs_resolving, resolve
+from .live import RUNS
 from .outcome import outcome_state
 from .parameters import bind, spread
 from .previews import previews
 from .runlog import ENGINE, finish_text, say
 from .runtime import Runtime
-from .stopping import Scope, Stop, StopDelivered
+from .scopes import Scope
+from .stopping import StopDelivered
 from .task_run import EMITTED, generate
 
 KIND = "Flow run"
@@ -41,7 +42,8 @@ class FlowCall(attempts.RunCall):
     """One call of a flow: what goes into its script, and what came out."""
 
     __slots__ = (
-        "args", "context", "flow", "generator", "kwargs", "parent", "runtime", "upstream", "wait_for",
+        "args", "context", "earlier", "flow", "generator", "given", "kwargs", "parent", "runtime", "upstream",
+        "wait_for",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +69,10 @@ class FlowCall(attempts.RunCall):
         self.upstream = futures_in((*parameters.values(), wait_for))
         self.context = _new_context(flow, parameters, runtime, parent, task_runner, wait_for)
         self.state: State[Any] = self.context.run.state
+        RUNS[self.context.run.id] = self.context
+        # what it was called with, for a run that may be called again by itself
+        self.given: Arguments | None = None
+        self.earlier = replay.earlier_runs(self)
 
 
 def _new_context(
@@ -97,7 +103,7 @@ def _new_context(
         flow_name=flow.name,
         flow_version=flow.version,
         holder=runtime.holder,
-        entrypoint=_entrypoint(flow) if above is None else None,
+        entrypoint=origin.entrypoint(flow) if above is None else None,
     )
     log_prints = flow.log_prints
     if log_prints is None:
@@ -105,22 +111,6 @@ def _new_context(
     context = FlowRunContext(run, runtime, parent, log_prints, flow, task_runner)
     context.parameters = parameters
     return context
-
-
-def _entrypoint(flow: FlowDefinition) -> Entrypoint:
-    """How this program was started. Names and paths only: what is in the environment stays there."""
-    code = getattr(flow.fn, "__code__", None)
-    try:
-        directory: str | None = os.getcwd()
-    except OSError:
-        directory = None
-    return Entrypoint(
-        path=None if code is None else code.co_filename,
-        function=getattr(flow.fn, "__qualname__", None),
-        argv=tuple(sys.argv),
-        directory=directory,
-        python=sys.executable,
-    )
 
 
 def run_flow(call: FlowCall) -> Script[FlowCall]:
@@ -135,7 +125,8 @@ def run_flow(call: FlowCall) -> Script[FlowCall]:
         if not call.state.is_final() and call.state.is_running():
             call.error = error
             attempts.report_failure(call.context, error, "")
-            yield from _enter(call, attempts.failed_state(KIND, error, call.runtime.clock.now()), Facts())
+            failed = attempts.failed_state(KIND, error, call.runtime.clock.now())
+            yield from _enter(call, failed, Facts(epoch_of_writer=call.context.run.epoch))
             yield from _end(call, call.state)
     finally:
         _settle(call)
@@ -148,18 +139,25 @@ def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
     bad: Exception | None = None
     try:
         yield from _ready(call)
-        if flow.flow_run_name is not None:
+        if flow.flow_run_name is not None and context.replay is None:
             run.name = naming.run_name(flow.flow_run_name, context, f"flow_run_name of flow {flow.name!r}")
             context.source = f"Flow run {run.name!r}"
     except Exception as error:  # parameters that do not fit, an upstream that failed, a name that cannot be made
         bad = error
-    now = call.runtime.clock.now()
+    if bad is None and call.earlier and (yield from replay.subflow(call)):
+        return False
+    run, now = context.run, call.runtime.clock.now()
     run.run_count = 0 if bad else 1
     run.deadline = _deadline(call, now)
     first = make("Running", now) if bad is None else make("Failed", now, message=str(bad))
-    answer: Entered = yield from Ask(call.runtime.ledger, Begin(run, first))
+    again = context.replay
+    question = Begin(run, first, call.given) if again is None else again.entering(context, first)
+    answer: Entered = yield from Ask(call.runtime.ledger, question)
     subflow = "flow run" if run.flow_run_id is None else "subflow run"
-    say(context, INFO, f"Created {subflow} {run.name!r} for flow {flow.name!r}", ENGINE)
+    if again is None:
+        say(context, INFO, f"Created {subflow} {run.name!r} for flow {flow.name!r}", ENGINE)
+    else:
+        again.say_begun(context, subflow)
     call.state = answer.state
     run.states, run.version = (*run.states, answer.state), run.version + 1
     if bad is None and answer.state.is_running():
@@ -176,7 +174,7 @@ def _ready(call: FlowCall) -> Generator[Effect[Any], Any, None]:
     flow, context = call.flow, call.context
     if call.upstream:
         # A scope of its own: the parent's is taken, by the code that made this call.
-        scope = Scope(None if call.parent is None else call.parent.scope)
+        scope = attempts.open_scope(context)
         try:
             yield from Join(call.upstream, scope)
         finally:
@@ -185,6 +183,8 @@ def _ready(call: FlowCall) -> Generator[Effect[Any], Any, None]:
     parameters = context.parameters
     if needs_resolving(parameters.values()):
         parameters = {name: resolve(value) for name, value in parameters.items()}
+    if parameters and context.run.flow_run_id is None and context.replay is None:
+        call.given = origin.keep_arguments(flow, parameters, call.runtime.settings.results_inline_limit)
     if flow.validate_parameters:
         parameters = flow.check_parameters(parameters)
     if parameters is not context.parameters:
@@ -196,20 +196,20 @@ def _ready(call: FlowCall) -> Generator[Effect[Any], Any, None]:
 def _attempt(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
     """One try, from Running to a final state (True) or to the next try (False)."""
     flow, context = call.flow, call.context
-    scope = context.scope = Scope(None if call.parent is None else call.parent.scope)
     call.error = None
     context.dropping = False
     context.tally.clear()
+    if context.replay is not None:
+        context.replay.begin_attempt()
+    yield from attempts.call_hooks(context, flow, flow.on_running_hooks, call.state)
+    scope = attempts.open_scope(context)
     try:
-        yield from attempts.call_hooks(context, flow, flow.on_running_hooks, call.state)
         if flow.timeout_seconds is not None:
-            scope.limit(flow.timeout_seconds, attempts.time_limit(KIND, flow.timeout_seconds))
+            attempts.limit(context, scope, flow.timeout_seconds, context.run.run_count > _retries(call))
         proposed = yield from _body(call, scope)
-        if scope.timer is not None:
-            scope.timer.cancel()  # the code is done: what follows is the engine's time, not the author's
-        return (yield from _conclude(call, proposed))
     finally:
-        scope.close()
+        scope.close()  # the code is done: what follows is the engine's time, not the author's
+    return (yield from _conclude(call, proposed))
 
 
 def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any]]:
@@ -221,7 +221,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
         return outcome_state(call, clock.now())
     except StopDelivered as stopped:
         call.error = attempts.stopped_error(scope, KIND) or stopped
-        state = attempts.stopped_state(scope, clock.now())
+        state = attempts.stopped_state(call.context, scope, clock.now())
         if state.type is FAILED:
             say(call.context, ERROR, state.message or "")
     except Exception as error:
@@ -231,7 +231,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
     except BaseException as error:
         call.error = error
         state = attempts.aborted_state(error, clock.now())
-        scope.wind_up(Stop("parent", state.message or state.name), call.runtime.settings.stop_grace_seconds)
+        scope.wind_up(Stop(PARENT, state.message or state.name), call.runtime.settings.stop_grace_seconds)
     call.context.dropping = True
     try:
         yield from _outstanding(call, None)
@@ -259,7 +259,7 @@ def _outstanding(call: FlowCall, scope: Scope | None) -> Generator[Effect[Any], 
 def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], Any, bool]:
     """Has the record take the end of an attempt; it may make a retry of it."""
     flow, run, settings = call.flow, call.context.run, call.runtime.settings
-    retries = flow.retries if flow.retries is not None else settings.flows_default_retries
+    retries = _retries(call)
     delay = 0.0
     if proposed.type is FAILED and run.run_count <= retries:
         delay = attempts.retry_delay(flow, run.run_count, settings.flows_default_retry_delay_seconds)
@@ -267,14 +267,16 @@ def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], An
         attempts=run.run_count,
         retries=retries,
         # Ending because of somebody else's stop is not a failure of one's own to be tried again.
-        retry_wanted=not isinstance(call.error, StopDelivered | KeyboardInterrupt) and call.generator is not EMITTED,
+        retry_wanted=not isinstance(call.error, StopDelivered | KeyboardInterrupt)
+        and call.generator is not EMITTED
+        and not attempts.holds_program(call.context),
         retry_delay=delay,
         epoch_of_writer=run.epoch,
     )
     answer: Entered = yield from _enter(call, proposed, facts)
     if answer.state.is_final():
         if answer.status != "accepted":
-            call.error = call.error or TransitionRefused(answer.why or f"The run is {answer.state}.")
+            call.error = _overruled(call, answer)
         yield from _end(call, answer.state)
         return True
     say(call.context, INFO, f"Retry {run.run_count}/{retries} will start {delay:g} second(s) from now")
@@ -287,6 +289,26 @@ def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], An
     return call.state.is_final()
 
 
+def _overruled(call: FlowCall, answer: Entered) -> BaseException:
+    """What the caller gets to see when the record has another end than the one proposed: it was closed from outside,
+    or somebody cancelled the run while its code was at its last line."""
+    state = answer.state
+    if call.error is not None and not isinstance(call.error, Exception):
+        return call.error
+    if state.name == "TimedOut":
+        return FlowRunTimeoutError(state.message)
+    if state.is_cancelled():
+        return CancelledRun(f"{KIND} was cancelled: {state.message}")
+    return call.error or TransitionRefused(answer.why or f"The run is {state}.")
+
+
+def _retries(call: FlowCall) -> int:
+    """The number of the attempt that is tried again last. (A run that was entered again has all its retries anew.)"""
+    retries, again = call.flow.retries, call.context.replay
+    made = 0 if again is None else again.attempts
+    return made + (call.runtime.settings.flows_default_retries if retries is None else retries)
+
+
 def _enter(call: FlowCall, state: State[Any], facts: Facts) -> Generator[Effect[Any], Any, Entered]:
     """Proposes a state to the record, and takes over what the record says."""
     run = call.context.run
@@ -295,18 +317,19 @@ def _enter(call: FlowCall, state: State[Any], facts: Facts) -> Generator[Effect[
     question = Enter(run.id, state, facts, run.run_count, run.result, deadline)
     answer: Entered = yield from Ask(call.runtime.ledger, question)
     call.state = answer.state
-    run.states, run.version, run.deadline = (*run.states, answer.state), run.version + 1, deadline
+    if answer.status != "refused":
+        run.states, run.version, run.deadline = (*run.states, answer.state), run.version + 1, deadline
     return answer
 
 
 def _sleep_before_retry(call: FlowCall, seconds: float) -> Generator[Effect[Any], Any, None]:
-    scope = Scope(None if call.parent is None else call.parent.scope)
+    scope = attempts.open_scope(call.context)
     try:
         yield from Sleep(seconds, scope)
     except StopDelivered as stopped:
         call.error = attempts.stopped_error(scope, KIND) or stopped
-        state = attempts.stopped_state(scope, call.runtime.clock.now())
-        yield from _enter(call, state, Facts(retry_wanted=False))
+        state = attempts.stopped_state(call.context, scope, call.runtime.clock.now())
+        yield from _enter(call, state, Facts(retry_wanted=False, epoch_of_writer=call.context.run.epoch))
     finally:
         scope.close()
 
@@ -327,6 +350,7 @@ def _hooks(call: FlowCall, state: State[Any]) -> list[Any]:
 
 def _settle(call: FlowCall) -> None:
     """Gives back what the run had, and tells its parent: what ran in it, and for the graph, whose value this is."""
+    RUNS.pop(call.context.run.id, None)
     if call.context.task_runner is not None:
         call.context.task_runner.close()
     if call.parent is not None and call.parent.flow_context is not None:

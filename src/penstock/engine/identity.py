@@ -15,18 +15,27 @@ def me() -> Holder:
     return _holder(os.getpid())
 
 
-def is_gone(holder: Holder) -> bool:
-    """True only when it is certain: the holder is of this host, and there is no such process any more."""
-    if holder.host != socket.gethostname():
-        return False
-    if holder.boot != boot_id():
-        return True  # this host has been started anew since
-    return started(holder.pid) != holder.started
+def lives(holder: Holder) -> bool | None:
+    """Whether a process lives; None when it cannot be seen from here: it is of another host or container, or of this
+    host before it was started anew (which may as well be another machine of that name)."""
+    mine = me()
+    if (holder.host, holder.boot, holder.namespace) != (mine.host, mine.boot, mine.namespace):
+        return None
+    return started(holder.pid) == holder.started
 
 
 @cache
 def _holder(pid: int) -> Holder:
-    return Holder(socket.gethostname(), boot_id(), pid, started(pid) or "")
+    return Holder(socket.gethostname(), boot_id(), pid, started(pid) or "", _namespace())
+
+
+@cache
+def _namespace() -> str:
+    """In which a pid means something; empty where the system has but one."""
+    try:
+        return os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        return ""
 
 
 @cache

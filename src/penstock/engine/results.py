@@ -25,8 +25,8 @@ _NONE = ResultRef("json", b"null", size=4)
 _encode = msgspec.json.Encoder().encode
 
 
-class _TooLarge(Exception):
-    pass
+class TooLarge(Exception):
+    """More bytes than there is room for."""
 
 
 class _Bounded(io.RawIOBase):
@@ -40,7 +40,7 @@ class _Bounded(io.RawIOBase):
         size = len(data)
         self.left -= size
         if self.left < 0:
-            raise _TooLarge
+            raise TooLarge
         self.parts.append(bytes(data))
         return size
 
@@ -55,7 +55,7 @@ class _Bounding(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         size = getattr(value, "nbytes", 0)
         if isinstance(size, int) and size > self._limit:
-            raise _TooLarge
+            raise TooLarge
         return NotImplemented
 
 
@@ -70,12 +70,17 @@ def keep_if_small(value: Any, limit: int) -> ResultRef | None:
         if kind is bool or (kind is int and -(2**63) <= value < 2**63) or (kind is str and value.isascii()):
             data = _encode(value)
             return ResultRef("json", data, size=len(data)) if len(data) <= limit else None
-        file = _Bounded(limit)
-        _Bounding(file, limit).dump(value)
+        data = pickled_within(limit, value)
     except Exception:  # whatever a value's own pickling raises: then it is not kept
         return None
-    data = b"".join(file.parts)
     return ResultRef("pickle", data, size=len(data))
+
+
+def pickled_within(limit: int, value: Any) -> bytes:
+    """A value's pickle. Raises `TooLarge` as soon as it takes more bytes than that, and what pickling raises."""
+    file = _Bounded(limit)
+    _Bounding(file, limit).dump(value)
+    return b"".join(file.parts)
 
 
 def keep(value: Any, key: str, serializer: Serializer | str, storage: Path, limit: int, of: str) -> ResultRef:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..domain.runs import Holder
+from ..domain.stops import Stop
 from ..ledger.contract import Ledger
 from .clock import Clock
+
+if TYPE_CHECKING:
+    from .context import RunContext
+    from .scopes import Guard
 
 
 class EngineSettings(Protocol):
@@ -48,17 +53,49 @@ class EngineSettings(Protocol):
     @property
     def stop_grace_seconds(self) -> float: ...
     @property
+    def stop_watchdog(self) -> bool: ...
+    @property
+    def hooks_timeout_seconds(self) -> float: ...
+    @property
     def tasks_default_persist_result(self) -> bool | None: ...
+
+
+class Watchdog(Protocol):
+    """Somebody beside the process who sees to it that limits hold when the process itself cannot."""
+
+    def guard(
+        self, context: RunContext[Any], stop: Stop, due_in: float, record_in: float | None, kill_in: float
+    ) -> Guard | None:
+        """A run's code is told to stop in `due_in` seconds; it is to have ended in `record_in` in the record (None:
+        whenever), and in `kill_in` in truth."""
+
+
+class NoWatchdog:
+    """Where there is none: in worker processes, which are watched by the process that they work for."""
+
+    def guard(
+        self, context: RunContext[Any], stop: Stop, due_in: float, record_in: float | None, kill_in: float
+    ) -> None:
+        return None
 
 
 class Runtime:
     """One engine's surroundings."""
 
-    __slots__ = ("clock", "holder", "ledger", "settings", "show_level")
+    __slots__ = ("clock", "holder", "ledger", "settings", "show_level", "watchdog")
 
-    def __init__(self, ledger: Ledger, settings: EngineSettings, clock: Clock, holder: Holder, show_level: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: EngineSettings,
+        clock: Clock,
+        holder: Holder,
+        show_level: int,
+        watchdog: Watchdog | None = None,
+    ) -> None:
         self.ledger = ledger
         self.settings = settings
         self.clock = clock
         self.holder = holder
         self.show_level = show_level  # lines below it are neither shown nor stored
+        self.watchdog: Watchdog = watchdog or NoWatchdog()

@@ -1,18 +1,14 @@
-"""Stopping: one `Stop`, delivered down a tree of scopes to whatever is running user code.
+"""Stopping: how a stop reaches the code that runs in a thread.
 
 Law: a stop is raised only inside user code, never in the engine's. Each thread has a `Post` that says whether user
 code has the floor (`armed`); the engine takes the floor away when it is entered and gives it back when it leaves.
 The main thread is reached by a signal, which also ends a blocking call; other threads by an asynchronous exception,
-which does not; coroutines by cancelling their task. Code that does not yield in time loses its run: the script goes
-on in another thread (`Frame.claim`), and whatever the code returns later is discarded.
-
-This file does not know what a run is, or what is recorded about it.
+which does not; coroutines (`asynchronous`) by cancelling their task.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -20,13 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-import msgspec
-
-from .timers import TIMERS, Timer
-
-# How long code may take to yield before its run goes on without it. Long enough for `finally` blocks of a few
-# statements on a busy machine, short enough that the record is right within 0.1 s of a deadline.
-GENTLE_SECONDS = 0.05
+from ..domain.stops import INTERRUPT, Stop
+from .scopes import NOWHERE, Frame, Scope, Where
 
 SLICE_SECONDS = 0.25
 
@@ -46,165 +37,6 @@ class StopDelivered(BaseException):
 
 class Abandoned(BaseException):
     """Raised in a thread whose run went on without it, to end it at its next contact with the engine."""
-
-
-class Stop(msgspec.Struct, frozen=True):
-    """Why a run is stopped. `reason` is timeout, parent, interrupt or cancel; `message` is for the record."""
-
-    reason: str
-    message: str
-    who: str | None = None
-
-
-class Scope:
-    """Something that can be stopped: one attempt of one run, with the scopes of what it called below it."""
-
-    __slots__ = ("parent", "children", "stop", "frame", "timer", "where")
-
-    def __init__(self, parent: Scope | None = None) -> None:
-        self.parent = parent
-        self.children: set[Scope] = set()
-        self.stop: Stop | None = None
-        self.frame: Frame | None = None
-        self.timer: Timer | None = None
-        self.where: str | None = None
-        if parent is not None:
-            # First known to the parent, then asked: a stop that comes in between reaches us by one way or the other.
-            parent.children.add(self)
-            if parent.stop is not None:
-                self.stop = _below(parent.stop)
-
-    def request(self, stop: Stop) -> bool:
-        """Stops this scope and all below it; False when it was being stopped already."""
-        if self.stop is not None:
-            return False
-        self.stop = stop
-        for child in list(self.children):
-            child.request(_below(stop))
-        frame = self.frame
-        if frame is not None:
-            self.where = frame.where()
-            frame.deliver()
-        return True
-
-    def limit(self, seconds: float, stop: Stop) -> None:
-        """Requests `stop` in so many seconds unless `close` comes first, and sees to it that the run ends then."""
-
-        def passed() -> None:
-            if self.request(stop):
-                TIMERS.after(GENTLE_SECONDS / 2, self.remind)
-                TIMERS.after(GENTLE_SECONDS, self.abandon)
-
-        self.timer = TIMERS.after(seconds, passed)
-
-    def wind_up(self, stop: Stop, grace: float) -> None:
-        """Requests `stop`; code that it reaches has `grace` seconds to clean up, code that it cannot reach has none."""
-        if self.request(stop):
-            TIMERS.after(GENTLE_SECONDS / 2, self.remind)
-            TIMERS.after(GENTLE_SECONDS, lambda: self.abandon(only_stuck=True))
-            TIMERS.after(grace, self.abandon)
-
-    def remind(self) -> None:
-        """Sends the stop again where it has not arrived: both ways of sending can miss (see `Post`)."""
-        for child in list(self.children):
-            child.remind()
-        frame = self.frame
-        if frame is not None and frame.stuck():
-            frame.deliver()
-
-    def abandon(self, only_stuck: bool = False) -> None:
-        """Lets the runs of this scope and below go on without the code that will not stop; the innermost first.
-
-        `only_stuck`: only where the stop has not arrived, because the code is in a call that cannot be interrupted.
-        """
-        for child in list(self.children):
-            child.abandon(only_stuck)
-        frame = self.frame
-        if frame is not None and not (only_stuck and not frame.stuck()):
-            frame.abandon()
-
-    def close(self) -> None:
-        """The scope is over: no stop can come any more."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        if self.parent is not None:
-            self.parent.children.discard(self)
-
-
-def _below(stop: Stop) -> Stop:
-    return stop if stop.reason in ("parent", "interrupt", "cancel") else Stop("parent", stop.message, stop.who)
-
-
-_handing_over = threading.Lock()
-_forks = 0  # how often this process was forked off another
-
-
-def _forked() -> None:
-    global _forks, _handing_over
-    _forks += 1
-    _handing_over = threading.Lock()
-
-
-def _leave() -> None:
-    raise SystemExit("penstock: a process that was forked inside a run must end by itself (os._exit); the run goes on.")
-
-
-with contextlib.suppress(AttributeError):  # Windows has no fork
-    os.register_at_fork(after_in_child=_forked)
-
-
-class Frame:
-    """User code in progress for a scope, and the right to go on with its script.
-
-    That right is claimed once: by the driver when the code returns, or by `abandon`. `take_over` goes on with the
-    script elsewhere and returns a function that waits for how it ended.
-    """
-
-    __slots__ = ("_forks", "scope", "_token", "_take_over", "ending")
-
-    def __init__(self, scope: Scope, take_over: Callable[[], Callable[[], Any]]) -> None:
-        self.scope = scope
-        self._forks = _forks
-        self._token = [None]
-        self._take_over = take_over
-        self.ending: Callable[[], Any] | None = None
-
-    def claim(self) -> bool:
-        """True for exactly one caller. (`list.pop` is atomic.)
-
-        In a process that was forked inside the user code, never: the run is the parent's.
-        """
-        if self._forks != _forks:
-            self.ending = _leave
-            return False
-        try:
-            self._token.pop()
-        except IndexError:
-            return False
-        return True
-
-    def abandon(self) -> None:
-        with _handing_over:
-            if self.claim():
-                self.scope.frame = None
-                self.ending = self._take_over()
-
-    def lost(self) -> Callable[[], Any]:
-        """For the driver that could not claim: waits for how the script ended elsewhere."""
-        with _handing_over:
-            assert self.ending is not None
-            return self.ending
-
-    def deliver(self) -> None:
-        raise NotImplementedError
-
-    def stuck(self) -> bool:
-        """Whether a stop that was sent has not arrived."""
-        raise NotImplementedError
-
-    def where(self) -> str | None:
-        raise NotImplementedError
 
 
 class Place(Protocol):
@@ -256,7 +88,7 @@ class Post:
         frames = self.frames
         if frames:
             frame = frames[-1]
-            if not frame._token:
+            if frame.claimed:
                 raise Abandoned
             if frame.scope.stop is not None:
                 raise _delivery(frame.scope.stop)
@@ -296,7 +128,7 @@ class Post:
         if self.is_main and STOP_SIGNAL is not None:
             if not self.armed:
                 return
-            if signal.getsignal(STOP_SIGNAL) is _on_stop_signal:
+            if signal.getsignal(STOP_SIGNAL) is on_stop_signal:
                 self.unheard = True
                 signal.pthread_kill(self.ident, STOP_SIGNAL)
                 return
@@ -338,8 +170,11 @@ class ThreadFrame(Frame):
         if self.ending is not None and self.post.place is not None:
             self.post.place.lose()
 
-    def where(self) -> str | None:
+    def where(self) -> Where:
         return place_of(self.post.ident)
+
+    def ends_with_program(self) -> bool:
+        return self.post.is_main
 
 
 class WaitFrame(Frame):
@@ -360,8 +195,8 @@ class WaitFrame(Frame):
     def stuck(self) -> bool:
         return False
 
-    def where(self) -> str | None:
-        return None
+    def where(self) -> Where:
+        return NOWHERE
 
 
 def release(lock: threading.Lock) -> None:
@@ -406,15 +241,20 @@ def _inject(ident: int, kind: type[BaseException] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(kind) if kind else None)
 
 
-def place_of(ident: int) -> str | None:
+# How much of a stack is told, counted from where the code was.
+MOST_LINES = 30
+
+
+def place_of(ident: int) -> Where:
     """Where a thread is: its innermost line of code that is neither ours nor the standard library's."""
     frame: Any = sys._current_frames().get(ident)
-    while frame is not None:
+    lines: list[str] = []
+    while frame is not None and len(lines) < MOST_LINES:
         line = line_of(frame)
         if line is not None:
-            return line
+            lines.append(line)
         frame = frame.f_back
-    return None
+    return Where(lines[0], tuple(reversed(lines))) if lines else NOWHERE
 
 
 def line_of(frame: Any) -> str | None:
@@ -428,45 +268,26 @@ def line_of(frame: Any) -> str | None:
 def _delivery(stop: Stop) -> BaseException:
     """What user code sees. For Ctrl-C that is what it would see without us."""
     my_post().unheard = False
-    return KeyboardInterrupt() if stop.reason == "interrupt" else StopDelivered()
+    return KeyboardInterrupt() if stop.reason == INTERRUPT else StopDelivered()
 
 
-def _on_stop_signal(number: int, frame: Any) -> None:
+def on_stop_signal(number: int, frame: Any) -> None:
+    """The handler of our own signal. It comes from this process, or from the watchdog when code lets no other thread
+    run: then nobody has said yet that a limit has passed."""
     post = my_post()
     if post.armed and post.frames:
-        stop = post.frames[-1].scope.stop
-        if stop is not None:
-            raise _delivery(stop)
+        scope = post.frames[-1].scope
+        undisturbed(scope.check_limits)
+        if scope.stop is not None:
+            raise _delivery(scope.stop)
 
 
-class Signals:
-    """Installs the handlers that stop code on the main thread, for as long as a run is on it, and puts back what was.
-
-    Ctrl-C is handled only where Python's own handler is in place: a program that handles it itself keeps its way.
-    `interrupted()` is called at Ctrl-C; user code then sees `KeyboardInterrupt`, as it would without us.
-    """
-
-    __slots__ = ("_interrupted", "_before")
-
-    def __init__(self, interrupted: Callable[[], None]) -> None:
-        self._interrupted = interrupted
-        self._before: list[tuple[int, Any]] = []
-
-    def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():
-            if STOP_SIGNAL is not None and signal.getsignal(STOP_SIGNAL) in (signal.SIG_DFL, signal.SIG_IGN):
-                self._before.append((STOP_SIGNAL, signal.signal(STOP_SIGNAL, _on_stop_signal)))
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                self._before.append((signal.SIGINT, signal.signal(signal.SIGINT, self._on_interrupt)))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before:
-            signal.signal(number, handler)
-
-    def _on_interrupt(self, number: int, frame: Any) -> None:
-        self._interrupted()
-        post = my_post()
-        post.unheard = False
-        if post.armed or not post.inside:
-            raise KeyboardInterrupt
+def undisturbed(tell: Callable[[], None]) -> None:
+    """Calls what delivers stops, also to this very thread: a stop that is raised in the midst of it would keep it from
+    going on to the others."""
+    post = my_post()
+    armed, post.armed = post.armed, False
+    try:
+        tell()
+    finally:
+        post.armed = armed

@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from ..domain.caching import CacheEntry
-from ..domain.errors import FailedRun, RecordError, SerializationError, UpstreamTaskError
+from ..domain.errors import CancelledRun, FailedRun, RecordError, SerializationError, UpstreamTaskError
 from ..domain.rules import Facts, Replace, Transition
 from ..domain.runs import TaskRun
 from ..domain.states import COMPLETED, FAILED, PENDING, RUNNING, State, make
+from ..domain.stops import IDLE, Proof, details_of
 from ..domain.transition import decide
 from ..ledger.contract import FindCached
-from . import attempts, naming, results
+from . import attempts, naming, replay, results
 from .attempts import ERROR, INFO
 from .caching import NoCache
 from .context import RunContext, TaskRunContext, current_tags
@@ -26,11 +27,13 @@ from .definitions import TaskDefinition
 from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
 from .futures import PenstockFuture
 from .inputs import futures_in, needs_resolving, resolve
+from .live import RUNS
 from .parameters import bind
 from .previews import previews
-from .runlog import ENGINE, finish_text, say
+from .runlog import finish_text, say
 from .runtime import Runtime
-from .stopping import Scope, StopDelivered
+from .scopes import Scope
+from .stopping import StopDelivered
 
 KIND = "Task run"
 # what `generator` of a call becomes when its consumer has the first item: from then on there is no trying again
@@ -41,8 +44,8 @@ class TaskCall(attempts.RunCall):
     """One call of a task: what goes into its script, and what came out."""
 
     __slots__ = (
-        "args", "cache_key", "context", "crash", "future", "generator", "kwargs", "needs", "remote", "runtime",
-        "task", "upstream", "wait_for",
+        "args", "cache_key", "context", "crash", "earlier", "future", "generator", "kwargs", "needs", "remote",
+        "runtime", "task", "upstream", "wait_for",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +79,10 @@ class TaskCall(attempts.RunCall):
         self.crash: Exception | None = None
         if not self.needs:
             _name(self)
-        _announce(self)
+        RUNS[context.run.id] = context
+        # a run of an earlier attempt that may stand for this one, while that is not decided
+        self.earlier: TaskRun | None = None
+        replay.begin(self)
 
 
 def _new_context(
@@ -85,7 +91,8 @@ def _new_context(
     clock = runtime.clock
     now, run_id = clock.now(), clock.new_id()
     flow = parent.flow_context if parent is not None else None
-    dynamic = str(flow.number(task.name)) if flow is not None else run_id.hex[-8:]
+    # (A run that was entered again counts otherwise: see `replay`.)
+    dynamic = str(flow.number(task.name)) if flow is not None and flow.replay is None else run_id.hex[-8:]
     tags = task.tags | current_tags.get()
     run = TaskRun(
         id=run_id,
@@ -102,6 +109,7 @@ def _new_context(
         dynamic_key=dynamic,
         parent_task_run_id=parent.run.id if isinstance(parent, TaskRunContext) else None,
         holder=runtime.holder if flow is None else None,
+        epoch=1 if flow is None else flow.run.epoch,
     )
     log_prints = task.log_prints
     if log_prints is None:
@@ -128,24 +136,17 @@ def _name(call: TaskCall) -> None:
         call.context.source = f"Task run {run.name!r}"
 
 
-def _announce(call: TaskCall) -> None:
-    context = call.context
-    flow = context.flow_context
-    message = f"Created task run {context.run.name!r} for task {call.task.name!r}"
-    if flow is None:
-        say(context, INFO, message, ENGINE, moment=context.run.created)
-    else:
-        say(flow, INFO, message, moment=context.run.created)
-    call.runtime.ledger.write(context.run)
-
-
 def run_task(call: TaskCall) -> Script[TaskCall]:
     """The whole story of a task run. The value, the state and the error are in `call` afterwards."""
     try:
-        if _dropped(call):
+        if call.state.is_final() or _dropped(call):
             return call
         plain = not call.needs and not call.upstream
-        if (plain or (yield from _ready(call))) and (call.task.cache_policy is None or not (yield from _cached(call))):
+        if not plain and not (yield from _ready(call)):
+            return call
+        if call.earlier is not None and replay.decide(call):
+            return call
+        if call.task.cache_policy is None or not (yield from _cached(call)):
             while not (yield from _attempt(call)):
                 pass
     except RecordError:
@@ -159,17 +160,19 @@ def run_task(call: TaskCall) -> Script[TaskCall]:
 
 
 def _dropped(call: TaskCall) -> bool:
-    """Whether the flow failed before this run began."""
-    flow = call.context.flow_context
-    if flow is None or not flow.dropping:
-        return False
-    _enter(call, make("Cancelled", call.runtime.clock.now(), message="Its flow failed before it began."))
-    return True
+    """Whether the flow failed, or the run was cancelled, before it began."""
+    flow, halted, now = call.context.flow_context, call.context.halted, call.runtime.clock.now()
+    if halted is not None:
+        call.error = CancelledRun(f"{KIND} was cancelled: {halted.message}")
+        _enter(call, make("Cancelled", now, message=halted.message, details=details_of(halted, Proof(IDLE, 0.0))))
+    elif flow is not None and flow.dropping:
+        _enter(call, make("Cancelled", now, message="Its flow failed before it began."))
+    return call.state.is_final()
 
 
 def _ready(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     """Waits for upstream runs and puts their values in place; False when one did not complete."""
-    scope = Scope(_parent_scope(call))
+    scope = attempts.open_scope(call.context)
     try:
         if call.upstream:
             yield from Join(call.upstream, scope)
@@ -185,8 +188,7 @@ def _ready(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
         call.error = error
         return False
     except StopDelivered as stopped:
-        _enter(call, attempts.stopped_state(scope, call.runtime.clock.now()))
-        call.error = stopped
+        _end_stopped(call, scope, stopped)
         return False
     finally:
         scope.close()
@@ -228,13 +230,13 @@ def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
 def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     """One try, from Running to a final state (True) or to the next try (False)."""
     task, context, run = call.task, call.context, call.context.run
-    scope = context.scope = Scope(_parent_scope(call))
+    scope = attempts.open_scope(context)
     try:
         _start(call)
         if task.on_running_hooks:
             yield from attempts.call_hooks(context, task, task.on_running_hooks, run.state)
         if task.timeout_seconds is not None:
-            scope.limit(task.timeout_seconds, attempts.time_limit(KIND, task.timeout_seconds))
+            attempts.limit(context, scope, task.timeout_seconds, run.run_count > _retries(call))
         try:
             if task.isgenerator or call.remote is not None:
                 call.value = yield from _user_code(call)
@@ -245,8 +247,7 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
             else:
                 _complete(call)
         except StopDelivered as stopped:
-            call.error = attempts.stopped_error(scope, KIND) or stopped
-            yield from _stop(call, scope)
+            yield from _stop(call, scope, stopped)
         except Exception as error:
             call.error = error
             now = call.runtime.clock.now()
@@ -374,13 +375,27 @@ def _keep(call: TaskCall) -> Any:
     )
 
 
-def _stop(call: TaskCall, scope: Scope) -> Generator[Effect[Any], Any, None]:
-    state = attempts.stopped_state(scope, call.runtime.clock.now())
+def _stop(call: TaskCall, scope: Scope, stopped: BaseException) -> Generator[Effect[Any], Any, None]:
+    state = _end_stopped(call, scope, stopped, enter=False)
     if state.type is FAILED:
         say(call.context, ERROR, state.message or "")
         yield from _retry_or_fail(call, state, reported=True)
     else:
         _enter(call, state)
+
+
+def _end_stopped(call: TaskCall, scope: Scope, stopped: BaseException, enter: bool = True) -> State[Any]:
+    """The end of what was stopped in `scope`, with its proof."""
+    call.error = attempts.stopped_error(scope, KIND) or stopped
+    state = attempts.stopped_state(call.context, scope, call.runtime.clock.now())
+    if enter:
+        _enter(call, state)
+    return state
+
+
+def _retries(call: TaskCall) -> int:
+    retries = call.task.retries
+    return call.runtime.settings.tasks_default_retries if retries is None else retries
 
 
 def _retry_or_fail(
@@ -389,9 +404,9 @@ def _retry_or_fail(
     """The rules say whether a failed try is the last; then the run waits, or has ended (as `crashed`, if it was)."""
     task, context, run = call.task, call.context, call.context.run
     settings = call.runtime.settings
-    retries = task.retries if task.retries is not None else settings.tasks_default_retries
+    retries = _retries(call)
     delay, wanted = 0.0, False
-    if run.run_count <= retries and call.generator is not EMITTED:
+    if run.run_count <= retries and call.generator is not EMITTED and not attempts.holds_program(context):
         delay = attempts.retry_delay(
             task, run.run_count, settings.tasks_default_retry_delay_seconds, task.retry_jitter_factor
         )
@@ -431,12 +446,11 @@ def _wants_retry(call: TaskCall, failed: State[Any]) -> Generator[Effect[Any], A
 def _pause_before_retry(call: TaskCall, seconds: float) -> Generator[Effect[Any], Any, None]:
     if seconds <= 0:
         return
-    scope = Scope(_parent_scope(call))
+    scope = attempts.open_scope(call.context)
     try:
         yield from Sleep(seconds, scope)
     except StopDelivered as stopped:
-        call.error = stopped
-        _enter(call, attempts.stopped_state(scope, call.runtime.clock.now()))
+        _end_stopped(call, scope, stopped)
     finally:
         scope.close()
 
@@ -464,6 +478,7 @@ def _enter(call: TaskCall, state: State[Any]) -> None:
 def _settle(call: TaskCall) -> None:
     """Whoever waits for the run is told, whatever happened."""
     flow = call.context.flow_context
+    RUNS.pop(call.context.run.id, None)
     if flow is not None:
         flow.count(call.state)
     if call.future is not None:
@@ -474,8 +489,3 @@ def _hooks(call: TaskCall, state: State[Any]) -> list[Any]:
     if state.is_completed():
         return call.task.on_completion_hooks
     return call.task.on_failure_hooks if state.is_failed() else []
-
-
-def _parent_scope(call: TaskCall) -> Scope | None:
-    parent = call.context.parent
-    return None if parent is None else parent.scope

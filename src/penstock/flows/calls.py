@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import connect
 from ..domain.errors import MappingLengthMismatch, MappingMissingIterable
+from ..domain.stops import INTERRUPT, SHUTDOWN, Stop
 from ..engine import blocking
 from ..engine.annotations import allow_failure, unmapped
 from ..engine.attempts import without_ours
@@ -17,10 +18,12 @@ from ..engine.context import FlowRunContext, RunContext, current
 from ..engine.flow_run import FlowCall, run_flow
 from ..engine.futures import PenstockFuture, PenstockFutureList
 from ..engine.inputs import resolve
+from ..engine.replay import Replay, adopt
 from ..engine.runtime import Runtime
-from ..engine.stopping import Signals, Stop, shielded
+from ..engine.signals import Signals
+from ..engine.stopping import shielded
 from ..engine.task_run import TaskCall, run_task
-from . import capture
+from . import capture, ending
 from .runners.thread import ThreadPoolTaskRunner
 
 _outside: ThreadPoolTaskRunner | None = None
@@ -45,8 +48,16 @@ def _run_task(
     call = TaskCall(task, args, kwargs, parent.runtime, parent, wait_for)
     if call.context.log_prints:
         capture.streams()
+    if task.isolation is not None:
+        _isolate(call)
     blocking.run(run_task(call))
     return call.final_state() if return_state else call.outcome()
+
+
+def _isolate(call: TaskCall) -> None:
+    from .runners import isolation
+
+    isolation.isolate(call)
 
 
 def call_flow(flow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -56,6 +67,17 @@ def call_flow(flow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _generator(flow.isasync, _make_flow_call, run_flow, (flow, args, kwargs, wait_for))
     run = _run_async if flow.isasync else _run_root
     return run(_make_flow_call, run_flow, (flow, args, kwargs, wait_for), return_state)
+
+
+def reenter_flow(flow: Any, args: tuple[Any, ...], kwargs: dict[str, Any], replay: Replay) -> Any:
+    """Calls a flow for a run that is in the record already; the state in which it ended. What a generator yields goes
+    to nobody."""
+    arguments = (flow, args, kwargs, replay)
+    if flow.isasync:
+        import asyncio
+
+        return asyncio.run(_run_async(_make_reentry, run_flow, arguments, True))
+    return _run_root(_make_reentry, run_flow, arguments, True)
 
 
 def submit_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -81,7 +103,10 @@ def _submit(
     if flow is not None:
         flow.outstanding.add(future)
         future.add_done_callback(flow.outstanding.discard)
-    _runner_of(flow).submit(call)
+    if call.state.is_final():  # in a flow run that was entered again: an earlier run stands for this one
+        blocking.run(run_task(call))
+    else:
+        _runner_of(flow).submit(call)
     return future
 
 
@@ -152,12 +177,21 @@ def _options(kwargs: dict[str, Any]) -> tuple[bool, Any]:
 
 def _make_task_call(task: Any, args: Any, kwargs: dict[str, Any], wait_for: Any) -> TaskCall:
     parent, runtime = _surroundings()
-    return TaskCall(task, args, kwargs, runtime, parent, wait_for)
+    call = TaskCall(task, args, kwargs, runtime, parent, wait_for)
+    if task.isolation is not None:
+        _isolate(call)
+    return call
 
 
 def _make_flow_call(flow: Any, args: Any, kwargs: dict[str, Any], wait_for: Any) -> FlowCall:
     parent, runtime = _surroundings()
     return FlowCall(flow, args, kwargs, runtime, parent, None, wait_for)
+
+
+def _make_reentry(flow: Any, args: Any, kwargs: dict[str, Any], replay: Replay) -> FlowCall:
+    call = FlowCall(flow, args, kwargs, connect.runtime(), None, None)
+    adopt(call, replay)
+    return call
 
 
 def _surroundings() -> tuple[RunContext[Any] | None, Runtime]:
@@ -167,15 +201,22 @@ def _surroundings() -> tuple[RunContext[Any] | None, Runtime]:
 
 @contextlib.contextmanager
 def _root(call: Any) -> Iterator[None]:
-    """What a run that has no parent sets up for all below it: signals, and what follows threads and streams."""
+    """What a run that has no parent sets up for all below it: signals, attendance, and what follows threads and
+    streams."""
 
-    def interrupted() -> None:
-        scope = call.context.scope
-        if scope is not None:
-            scope.wind_up(Stop("interrupt", "Interrupted by Ctrl-C."), call.runtime.settings.stop_grace_seconds)
+    def interrupted(again: bool) -> None:
+        if again:
+            ending.at_once(call)
+        else:
+            call.context.halt(Stop(INTERRUPT, "Interrupted by Ctrl-C.", "Ctrl-C"))
 
-    with capture.threads(), Signals(interrupted):
+    def terminated() -> None:
+        call.context.halt(Stop(SHUTDOWN, "Terminated by SIGTERM.", "SIGTERM"))
+
+    signals = Signals(interrupted, terminated)
+    with connect.attending(call.runtime), capture.threads(), signals:
         yield
+    ending.as_asked(signals, call.runtime)
 
 
 @contextlib.contextmanager
@@ -200,13 +241,29 @@ def _run_shielded(make: Any, script: Any, arguments: tuple[Any, ...], return_sta
 
 
 async def _run_async(make: Any, script: Any, arguments: tuple[Any, ...], return_state: bool) -> Any:
+    import asyncio
+
     from ..engine import asynchronous
 
     call = make(*arguments)
     with _surrounded(call):
-        await asynchronous.run(script(call))
+        if getattr(call, "remote", None) is None:
+            await asynchronous.run(script(call))
+        else:
+            from .runners import isolation
+
+            await isolation.run(call, script(call))
+    above = call.context.parent
+    if above is not None and above.scope is not None and above.scope.stop is not None:
+        # The task was cancelled once for both, and the one that ended here has taken that up.
+        raise asyncio.CancelledError
     try:
         return call.final_state() if return_state else call.outcome()
+    except KeyboardInterrupt:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from None  # from which `asyncio.run` makes a KeyboardInterrupt
+        raise
     except BaseException as error:
         raise without_ours(error)  # noqa: B904 - the same exception, with less of us in its traceback
 

@@ -17,6 +17,7 @@ from typing import Any
 from ..engine import console
 from ..engine.context import current
 from ..engine.runlog import write_text
+from . import children
 
 _lock = threading.Lock()
 _roots = 0
@@ -32,6 +33,9 @@ def threads() -> Iterator[None]:
         _roots += 1
         if _roots == 1:
             _follow_threads()
+            undo = children.follow()
+            if undo is not None:
+                _undo.append(undo)
     try:
         yield
     finally:

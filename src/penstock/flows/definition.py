@@ -12,6 +12,12 @@ RESERVED = {"return_state", "wait_for"}
 HOOKS = ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running")
 
 
+class Decorated:
+    """What a decorator made of a function: a flow or a task."""
+
+    fn: Callable[..., Any]
+
+
 def code_of(fn: Any) -> Any:
     """The code object behind a function, a method, a partial or a callable object; None for what is written in C."""
     while True:

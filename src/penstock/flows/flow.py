@@ -28,7 +28,7 @@ OPTIONS = (
 )  # fmt: skip
 
 
-class Flow(Generic[P, R_co]):
+class Flow(definition.Decorated, Generic[P, R_co]):
     """A function made into a flow by `@flow`; calling it runs it, recorded. Options: see `flow`."""
 
     def __init__(self, fn: Callable[P, R_co], **options: Any) -> None:

@@ -31,11 +31,11 @@ OPTIONS = (
     "name", "description", "tags", "version", "cache_policy", "cache_key_fn", "cache_expiration", "task_run_name",
     "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn", "persist_result", "result_storage",
     "result_serializer", "result_storage_key", "timeout_seconds", "log_prints", "refresh_cache", "on_completion",
-    "on_failure", "on_running", "cache_result_in_memory",
+    "on_failure", "on_running", "cache_result_in_memory", "isolation",
 )  # fmt: skip
 
 
-class Task(Generic[P, R_co]):
+class Task(definition.Decorated, Generic[P, R_co]):
     """A function made into a task by `@task`; calling it runs it, recorded. Options: see `task`."""
 
     def __init__(self, fn: Callable[P, R_co], **options: Any) -> None:
@@ -69,6 +69,7 @@ class Task(Generic[P, R_co]):
         self.cache_expiration: timedelta | None = _expiration(get("cache_expiration"), of)
         self.cache_key_fn: Callable[..., str | None] | None = get("cache_key_fn")
         self.cache_policy: CachePolicy | None = _policy(get("cache_policy"), self.cache_key_fn, of)
+        self.isolation = _isolation(get("isolation"), self.isgenerator, of)
         if self.retry_condition_fn is not None and not callable(self.retry_condition_fn):
             raise DefinitionError(f"retry_condition_fn of {of} must be a function; it is {self.retry_condition_fn!r}.")
         self.on_completion_hooks = definition.check_hooks(get("on_completion"), of, "on_completion")
@@ -198,6 +199,20 @@ class Task(Generic[P, R_co]):
         return f"<Task {self.name!r}>"
 
 
+def _isolation(value: Any, generator: bool, of: str) -> Literal["process"] | None:
+    """None for threads, which is the default."""
+    if value not in (None, "thread", "process"):
+        raise DefinitionError(f'isolation of {of} must be "process", "thread" or None (as "thread"); it is {value!r}.')
+    if value != "process":
+        return None
+    if generator:
+        raise DefinitionError(
+            f'isolation of {of} cannot be "process": the task is a generator, whose items cannot be handed on from '
+            "another process one by one. Return a list, or leave out isolation."
+        )
+    return "process"
+
+
 def _expiration(value: Any, of: str) -> Any:
     if value is None or hasattr(value, "total_seconds"):
         return value
@@ -274,6 +289,7 @@ def task(
     on_failure: list[Callable[..., Any]] | None = None,
     on_running: list[Callable[..., Any]] | None = None,
     cache_result_in_memory: bool = True,
+    isolation: Literal["process", "thread"] | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Any = None, /, **options: Any) -> Any:
     """Makes a function a task: `@task`, or `@task(retries=3, timeout_seconds=60)`.
@@ -284,6 +300,10 @@ def task(fn: Any = None, /, **options: Any) -> Any:
       between, one number, a list, or a function of `retries` to a list; `retry_jitter_factor` spreads them;
       `retry_condition_fn(task, task_run, state)` says whether this failure is worth another try.
     - `timeout_seconds`: how long one attempt may take; 0 or None: no limit.
+    - `isolation="process"`: the function is called in a worker process of its own, on its main thread, however the
+      task is called; so code that does not stop (in native code, or because it swallows exceptions) can be killed, and
+      a crash is the task's only. Arguments and results are pickled. Workers stay warm; as many work at the same time
+      as PENSTOCK_TASK_RUNNER_PROCESS_POOL_MAX_WORKERS says, or as there are processors. "thread" or None: here.
     - `log_prints`: whether what the task prints goes to its log; None: as the flow has it.
     - `cache_policy`, or `cache_key_fn(context, parameters)`: where a run with the same key completed before
       (within `cache_expiration`), its value is taken. Nothing is cached unless asked for. `refresh_cache` runs anyway.

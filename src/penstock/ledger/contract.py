@@ -18,10 +18,11 @@ import msgspec
 from ..domain.caching import CacheEntry
 from ..domain.logs import LogLine
 from ..domain.rules import Facts
-from ..domain.runs import FlowRun, ResultRef, TaskRun
+from ..domain.runs import Arguments, Entrypoint, FlowRun, Holder, ResultRef, TaskRun
 from ..domain.states import State
+from ..domain.stops import Signal, Stilled
 
-Fact = TaskRun | LogLine | CacheEntry
+Fact = TaskRun | LogLine | CacheEntry | Stilled
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
@@ -29,6 +30,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 
     run: FlowRun
     running: State[Any]
+    arguments: Arguments | None = None
 
 
 class Enter(msgspec.Struct, frozen=True, tag=True):
@@ -43,6 +45,22 @@ class Enter(msgspec.Struct, frozen=True, tag=True):
     lines_lost: int = 0
 
 
+class Recall(msgspec.Struct, frozen=True, tag=True):
+    """What is known of a flow run that is to be entered again? Answer: `Recalled`."""
+
+    run_id: UUID
+
+
+class Reopen(msgspec.Struct, frozen=True, tag=True):
+    """May this process enter a flow run again that has ended? Answer: `Reopened`, with what its attempts left."""
+
+    run_id: UUID
+    who: str
+    now: datetime
+    holder: Holder
+    entrypoint: Entrypoint | None = None
+
+
 class FindCached(msgspec.Struct, frozen=True, tag=True):
     """Is there a value for this key? Answer: `Cached` or None."""
 
@@ -54,7 +72,7 @@ class Flush(msgspec.Struct, frozen=True, tag=True):
     """Is everything reported so far recorded? Answer: None, when it is."""
 
 
-Question = Begin | Enter | FindCached | Flush
+Question = Begin | Enter | Recall | Reopen | FindCached | Flush
 
 
 class Cached(msgspec.Struct, frozen=True):
@@ -64,6 +82,7 @@ class Cached(msgspec.Struct, frozen=True):
     result: ResultRef
 
 
+Hear = Callable[[Signal], None]
 Reply = Callable[[Any, BaseException | None], None]
 
 
@@ -100,6 +119,13 @@ class Ledger(Protocol):
 
     def ask_then(self, question: Question, reply: Reply) -> None:
         """Asks, and has `reply(answer, error)` called, in another thread, when the answer is there."""
+
+    def attend(self) -> None:
+        """A run without a parent begins in this process: until `leave`, the process's lease is kept, and requests to
+        stop runs are heard (how, the ledger was told when it was made)."""
+
+    def leave(self) -> None:
+        """A run without a parent has ended."""
 
     def close(self) -> int:
         """Records what is left and gives the record back; how many facts could not be recorded."""

@@ -14,10 +14,11 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..domain.errors import RecordError, StoreUnavailableError
+from . import turns
 from .contract import Fact, Question, Reply, answer_to
 
 Record = Callable[[Sequence[Fact], Sequence[Question]], list[Any]]
@@ -26,9 +27,6 @@ LARGEST_BATCH = 2000
 # A fact is in the record within 0.1 s: who reports so many that they are not gets to wait, before there are too many.
 MANY = 500
 LATE_SECONDS = 0.04
-# Each statement of the record gives the interpreter's lock away, and a busy program gives it back only when its turn
-# of 5 ms (Python's default) is over. While there is something to record, turns are shorter; nothing else changes.
-TURN_SECONDS = 0.001
 RETRY_SECONDS = 0.25
 
 
@@ -159,7 +157,8 @@ class Journal:
             self._bell.clear()
             self._hurry.clear()
             self._rung = False
-            with _short_turns():
+            # Each statement of the record gives the interpreter's lock away, and must win it back.
+            with turns.short():
                 while self._entries:
                     if not self._commit(self._take()) and self._closing:
                         return
@@ -229,22 +228,6 @@ class Journal:
             except Exception as cause:
                 answer = cause
             entry.tell(answer)
-
-
-@contextlib.contextmanager
-def _short_turns() -> Iterator[None]:
-    """Threads take shorter turns; afterwards as before, unless the program has set something of its own meanwhile."""
-    before = sys.getswitchinterval()
-    if before <= TURN_SECONDS:
-        yield
-        return
-    sys.setswitchinterval(TURN_SECONDS)
-    ours = sys.getswitchinterval()
-    try:
-        yield
-    finally:
-        if sys.getswitchinterval() == ours:
-            sys.setswitchinterval(before)
 
 
 def _forget() -> None:

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from ..domain.errors import PenstockError
-from ..services import ingest, orchestrate
-from ..store import caches
+from ..domain.reopening import Reopened
+from ..domain.runs import Holder
+from ..domain.stops import Signal
+from ..services import ingest, orchestrate, reopening
+from ..store import caches, holders
 from ..store.contract import Tx
 from ..store.sqlite import SqliteStore
-from .contract import Begin, Cached, Enter, Fact, FindCached, Question, Reply
+from .attendance import Attendance
+from .contract import Begin, Cached, Enter, Fact, FindCached, Question, Recall, Reopen, Reply
 from .journal import Journal
 
 
 class LocalLedger:
-    """Facts and questions go to `store`, through a journal; see `contract.Ledger`."""
+    """Facts and questions go to `store`, through a journal; see `contract.Ledger`.
 
-    def __init__(self, store: SqliteStore, *, interval: float = 0.01, limit: int = 20_000) -> None:
+    `holder()` is this process, `now()` the moment, `hear(signal)` is told of requests to stop runs, in a thread of the
+    ledger's; `may_be_killed` says that this process may be ended when a run in it does not stop.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        *,
+        holder: Callable[[], Holder],
+        now: Callable[[], datetime],
+        hear: Callable[[Signal], None],
+        may_be_killed: bool = False,
+        interval: float = 0.01,
+        limit: int = 20_000,
+    ) -> None:
         self.store = store
+        self._holder = holder
+        self._attendance = Attendance(store, holder, now, hear, may_be_killed)
+        self._lease_wanted = False
         self._journal = Journal(self._record, interval=interval, limit=limit)
         self.write = self._journal.write
         self.ask = self._journal.ask
@@ -26,9 +49,20 @@ class LocalLedger:
     def ask_then(self, question: Question, reply: Reply) -> None:
         self._journal.ask_then(question, reply)
 
+    def attend(self) -> None:
+        if self._attendance.begin():
+            self._lease_wanted = True  # with the next batch, which is at the latest the one that begins the run
+
+    def leave(self) -> None:
+        self._attendance.end()
+
     def close(self) -> int:
         """How many facts could not be recorded."""
+        self._attendance.close()
         left = self._journal.close()
+        if self._attendance.leased:
+            with contextlib.suppress(PenstockError), self.store.write() as tx:
+                holders.delete(tx, self._holder())
         self.store.close()
         return left
 
@@ -38,8 +72,20 @@ class LocalLedger:
 
     def _record(self, facts: Sequence[Fact], questions: Sequence[Question]) -> list[Any]:
         with self.store.write() as tx:
+            if self._lease_wanted:
+                self._attendance.renew(tx)
+                self._lease_wanted = False
             ingest.apply(tx, facts)
-            return [_answer(tx, question) for question in questions]
+            answers = [_answer(tx, question) for question in questions]
+        return [self._told(answer) if isinstance(answer, Reopened) else answer for answer in answers]
+
+    def _told(self, reopened: Reopened) -> Any:
+        """With the run's history; reading it keeps no other process from writing."""
+        try:
+            with self.store.read() as tx:
+                return reopening.with_history(tx, reopened)
+        except PenstockError as error:
+            return error
 
 
 def _answer(tx: Tx, question: Question) -> Any:
@@ -47,7 +93,7 @@ def _answer(tx: Tx, question: Question) -> Any:
     changed nothing."""
     try:
         if isinstance(question, Begin):
-            return orchestrate.begin(tx, question.run, question.running)
+            return orchestrate.begin(tx, question.run, question.running, question.arguments)
         if isinstance(question, Enter):
             return orchestrate.enter(
                 tx,
@@ -59,9 +105,24 @@ def _answer(tx: Tx, question: Question) -> Any:
                 deadline=question.deadline,
                 lines_lost=question.lines_lost,
             )
+        if isinstance(question, Recall):
+            return reopening.recall(tx, question.run_id)
+        if isinstance(question, Reopen):
+            return _reopened(tx, question)
         if isinstance(question, FindCached):
             found = caches.get(tx, question.key, question.now)
             return None if found is None else Cached(*found)
         return None
     except PenstockError as error:
         return error
+
+
+def _reopened(tx: Tx, question: Reopen) -> Any:
+    return reopening.reopen(
+        tx,
+        question.run_id,
+        who=question.who,
+        now=question.now,
+        holder=question.holder,
+        entrypoint=question.entrypoint,
+    )

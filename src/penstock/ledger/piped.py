@@ -23,6 +23,7 @@ from ..domain.logs import LogLine
 from ..domain.rules import Facts
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
+from ..domain.stops import Stilled
 from ..domain.transition import Entered
 from .contract import Begin, Cached, Enter, Fact, Ledger, Question, Reply, answer_to
 
@@ -37,6 +38,10 @@ class _Said(msgspec.Struct, array_like=True, tag=True):
 
 class _Kept(msgspec.Struct, array_like=True, tag=True):
     entry: CacheEntry
+
+
+class _Still(msgspec.Struct, array_like=True, tag=True):
+    stilled: Stilled
 
 
 class CountRun(msgspec.Struct, frozen=True, tag=True):
@@ -61,7 +66,7 @@ class _Answered(msgspec.Struct, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
-_decode = msgspec.msgpack.Decoder(_Reported | _Said | _Kept | _Asked).decode
+_decode = msgspec.msgpack.Decoder(_Reported | _Said | _Kept | _Still | _Asked).decode
 _decode_answer = msgspec.msgpack.Decoder(_Answered).decode
 
 
@@ -90,6 +95,8 @@ class PipedLedger:
             message = _Said(fact)
         elif isinstance(fact, TaskRun):
             message = _Reported(fact)
+        elif isinstance(fact, Stilled):
+            message = _Still(fact)
         else:
             message = _Kept(fact)
         self._guard(self._put, _encode(message))
@@ -118,6 +125,12 @@ class PipedLedger:
             reply(answer.entered, None)
         else:
             reply(answer.cached if answer.cached is not None else answer.count, None)
+
+    def attend(self) -> None:
+        """The process at the other end attends to its runs and what is below them."""
+
+    def leave(self) -> None:
+        """As above."""
 
     def close(self) -> int:
         """How many facts could not be handed over; they all were."""
@@ -174,6 +187,8 @@ class Receiver:
             self._write(run)
         elif isinstance(message, _Kept):
             self._write(message.entry)
+        elif isinstance(message, _Still):
+            self._write(message.stilled)
         else:
             self._send(_encode(self._answer(message)))
 

@@ -10,14 +10,14 @@ import msgspec
 
 from ..domain.errors import ObjectNotFound, TransitionRefused
 from ..domain.rules import Facts, Refuse, Replace, Transition, Wait
-from ..domain.runs import FlowRun, ResultRef
+from ..domain.runs import Arguments, FlowRun, ResultRef
 from ..domain.states import State
 from ..domain.transition import Entered, decide
-from ..store import flow_runs
+from ..store import arguments, flow_runs, signals
 from ..store.contract import Tx
 
 
-def begin(tx: Tx, run: FlowRun, running: State[Any]) -> Entered:
+def begin(tx: Tx, run: FlowRun, running: State[Any], called_with: Arguments | None = None) -> Entered:
     """Records a new run in its first state, and lets it start, in one transaction.
 
     Raises `TransitionRefused` when a run of this id is there already.
@@ -25,6 +25,8 @@ def begin(tx: Tx, run: FlowRun, running: State[Any]) -> Entered:
     if flow_runs.get(tx, run.id) is not None:
         raise TransitionRefused(f"A flow run with the id {run.id} is recorded already.")
     flow_runs.put_flow(tx, run.flow_id, run.flow_name, run.created)
+    if called_with is not None:
+        arguments.put(tx, run.id, called_with)
     # A copy: the engine keeps its own record and takes over what it is answered, near as far away.
     fresh = msgspec.structs.replace(run)
     return _apply(tx, fresh, running, Facts(epoch=run.epoch, epoch_of_writer=run.epoch))
@@ -49,12 +51,10 @@ def enter(
     run.lines_lost = max(run.lines_lost, lines_lost)
     if run_count is not None:
         run.run_count = run_count
-    if result is not None:
-        run.result = result
-    return _apply(tx, run, state, msgspec.structs.replace(facts, epoch=run.epoch))
+    return _apply(tx, run, state, msgspec.structs.replace(facts, epoch=run.epoch), result)
 
 
-def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts) -> Entered:
+def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts, result: ResultRef | None = None) -> Entered:
     before = run.states[-1] if run.states else None
     decision = decide(Transition(before, state), facts)
     if isinstance(decision, Refuse):
@@ -63,7 +63,11 @@ def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts) -> Entered:
         return Entered("wait", before or state, decision.why, decision.seconds)
     entered = decision.state if isinstance(decision, Replace) else state
     run.enter(entered)
+    if result is not None and entered.is_completed():  # a run that was cancelled at its last line has no value
+        run.result = result
     flow_runs.put(tx, run)
+    if entered.is_final():
+        signals.delete(tx, run.id)
     if isinstance(decision, Replace):
         return Entered("replaced", entered, decision.rule)
     return Entered("accepted", entered)

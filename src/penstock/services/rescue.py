@@ -1,70 +1,109 @@
 """Closing runs whose process is gone: the record must not call running what is not.
 
-Only a process that is *known* to be gone is taken for dead; one that cannot be seen from here (another host) is left
-to whoever can.
+A process that can be seen from here is dead when it is seen to be gone, and never before, however late its lease is.
+One that cannot be seen (another host, another container) is taken for dead when its lease has ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from ..domain.logs import LogLine
+from ..domain.rules import Accept, Facts, Replace, Transition
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
-from ..store import flow_runs, logs, task_runs
+from ..domain.stops import GONE
+from ..domain.transition import decide
+from ..store import flow_runs, holders, logs, signals, task_runs
 from ..store.contract import Store, Tx
 
-IsGone = Callable[[Holder], bool]
+# Whether a process lives: None when it cannot be seen from here.
+Lives = Callable[[Holder], bool | None]
 
 
-def rescue(store: Store, is_gone: IsGone, now: Callable[[], datetime]) -> list[FlowRun | TaskRun]:
+def rescue(store: Store, lives: Lives, now: Callable[[], datetime]) -> list[FlowRun | TaskRun]:
     """Closes what the dead left open, flow runs with their task runs; gives what was closed.
 
     Reading comes first and is cheap: where nobody died, nothing is locked.
     """
     with store.read() as tx:
-        suspects = [run for run in _open_runs(tx) if run.holder is not None and is_gone(run.holder)]
+        moment = now()
+        suspects = [run for run in _open_runs(tx) if _is_lost(tx, run, lives, moment)]
     if not suspects:
         return []
     with store.write() as tx:
-        return [run for run in suspects if _close(tx, run, is_gone, now())]
+        return [run for run in suspects if _rescue(tx, run, lives, now())]
 
 
 def _open_runs(tx: Tx) -> list[FlowRun | TaskRun]:
     return [*flow_runs.unfinished_held(tx), *task_runs.unfinished_alone(tx)]
 
 
-def _close(tx: Tx, run: FlowRun | TaskRun, is_gone: IsGone, now: datetime) -> bool:
+def _is_lost(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool:
+    if run.holder is None:
+        return False
+    alive = lives(run.holder)
+    if alive is not None:
+        return not alive
+    lease = holders.lease_of(tx, run.holder)
+    return lease is None or lease < now  # a process that has gone in peace took its lease with it
+
+
+def _rescue(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool:
     """Looked at again inside the transaction: another process may have rescued it, or taken it over, meanwhile."""
     fresh: FlowRun | TaskRun | None
     fresh = flow_runs.get(tx, run.id) if isinstance(run, FlowRun) else task_runs.get(tx, run.id)
-    if fresh is None or fresh.state.is_final() or fresh.holder is None or not is_gone(fresh.holder):
+    if fresh is None or fresh.state.is_final() or not _is_lost(tx, fresh, lives, now):
         return False
-    state = _ending(fresh, now)
-    fresh.enter(state)
-    if isinstance(fresh, TaskRun):
-        task_runs.report(tx, [fresh])
-        return True
-    for task_run in task_runs.unfinished_of(tx, fresh.id):
-        task_run.enter(_ending_of_child(state, now))
-        task_runs.report(tx, [task_run])
-    fresh.epoch += 1  # whoever still thinks it holds the run may not write any more
-    fresh.lease_expires = None
-    flow_runs.put(tx, fresh)
-    logs.append(tx, [_line(tx, fresh, state)])
+    assert fresh.holder is not None
+    close(tx, fresh, ending(fresh, now, seen=lives(fresh.holder) is False))
     run.states = fresh.states
     return True
 
 
-def _ending(run: FlowRun | TaskRun, now: datetime) -> State[None]:
-    details = {"stopped": "gone", "confirmed": True, "holder": str(run.holder)}
+def close(tx: Tx, run: FlowRun | TaskRun, state: State[None], note: str = "found by another process") -> None:
+    """Ends a run on behalf of its process: with its task runs, its epoch raised so that the process, should it turn up
+    again, cannot write any more, and a line in its log. Nothing, where the run has ended."""
+    decision = decide(Transition(run.state, state), Facts(retry_wanted=False))
+    if isinstance(decision, Replace):  # somebody cancelled the run: that stands, whatever happened to it then
+        state = decision.state
+    elif not isinstance(decision, Accept):
+        return
+    run.enter(state)
+    signals.delete(tx, run.id)
+    if isinstance(run, TaskRun):
+        task_runs.report(tx, [run])
+        return
+    close_tasks(tx, run, state, state.timestamp)
+    run.epoch += 1
+    flow_runs.put(tx, run)
+    logs.append(tx, [_line(tx, run, state, note)])
+
+
+def close_tasks(tx: Tx, run: FlowRun, state: State[None], now: datetime) -> None:
+    """Task runs of a flow run that has ended are over."""
+    for task_run in task_runs.unfinished_of(tx, run.id):
+        task_run.enter(_ending_of_child(state, now))
+        task_runs.report(tx, [task_run])
+
+
+def ending(run: FlowRun | TaskRun, now: datetime, *, seen: bool = True, stopped: str = GONE) -> State[None]:
+    """How a run ends whose process is gone: as it was to end, where that was decided; else it crashed.
+
+    `seen` is False when that is only known from the lease.
+    """
+    details: dict[str, Any] = {"stopped": stopped, "confirmed": seen, "holder": str(run.holder)}
     if run.state.is_cancelling():
+        details = {**(run.state.details or {}), **details}
         return make("Cancelled", now, message="The run's process is gone.", details=details)
     if run.deadline is not None and run.deadline <= now and run.state.is_running():
         message = "The run's process ended without a word; its deadline has passed since."
         return make("TimedOut", now, message=message, details=details)
     message = f"The run's process ({run.holder}) ended before the run did."
+    if not seen:
+        message = f"Nothing was heard of the run's process ({run.holder}) until its lease ended."
     return make("Crashed", now, message=message, details=details)
 
 
@@ -73,12 +112,12 @@ def _ending_of_child(parent: State[None], now: datetime) -> State[None]:
     return make(name, now, message=f"Its flow run is {parent.name}: {parent.message}", details=parent.details)
 
 
-def _line(tx: Tx, run: FlowRun, state: State[None]) -> LogLine:
+def _line(tx: Tx, run: FlowRun, state: State[None], note: str) -> LogLine:
     return LogLine(
         flow_run_id=run.id,
         task_run_id=None,
-        seq=logs.next_seq(tx, run.id),
+        seq=logs.next_late_seq(tx, run.id),
         timestamp=state.timestamp,
         level=40,
-        message=f"Finished in state {state} (found by another process)",
+        message=f"Finished in state {state} ({note})",
     )

@@ -117,6 +117,21 @@ PENSTOCK_TASK_RUNNER_PROCESS_POOL_MAX_WORKERS = Setting(
 PENSTOCK_STOP_GRACE_SECONDS = Setting(
     "PENSTOCK_STOP_GRACE_SECONDS", SECONDS, 30.0, "How long code that was told to stop has before it is killed."
 )
+PENSTOCK_HOOKS_TIMEOUT_SECONDS = Setting(
+    "PENSTOCK_HOOKS_TIMEOUT_SECONDS", SECONDS, 60.0, "How long a hook may take before it is stopped; 0: any time."
+)
+PENSTOCK_STOP_WATCHDOG = Setting(
+    "PENSTOCK_STOP_WATCHDOG",
+    BOOLEAN,
+    True,
+    "Whether a small process beside a program that runs flows sees to limits that the program itself cannot keep.",
+)
+PENSTOCK_STOP_KILL = Setting(
+    "PENSTOCK_STOP_KILL",
+    optional(BOOLEAN),
+    None,
+    "Whether a program is killed when a run in it does not stop; none: a script is, a notebook or a server is not.",
+)
 PENSTOCK_RETENTION_RUNS_DAYS = Setting(
     "PENSTOCK_RETENTION_RUNS_DAYS", optional(DAYS), None, "Finished runs older than this may be pruned; none: never."
 )

@@ -44,6 +44,9 @@ class Settings:
     task_runner_thread_pool_max_workers: int | None
     task_runner_process_pool_max_workers: int | None
     stop_grace_seconds: float
+    hooks_timeout_seconds: float
+    stop_watchdog: bool
+    stop_kill: bool | None
     retention_runs_days: float | None
     retention_logs_days: float | None
     journal_interval_seconds: float

@@ -16,7 +16,7 @@ from .contract import Row, Tx, Value
 COLUMNS = (
     "id", "name", "flow_id", "flow_name", "flow_version", "flow_run_id", "parent_task_run_id", "root_flow_run_id",
     "deployment_id", "state_type", "state_name", "state_message", "state_at", "states", "version", "run_count",
-    "created", "expected_start", "started", "ended", "deadline", "epoch", "holder", "lease_expires", "entrypoint",
+    "created", "expected_start", "started", "ended", "deadline", "epoch", "holder", "entrypoint",
     "infrastructure_pid", "tags", "parameters", "upstream", "labels", "lines_lost", "keep", *codec.RESULT_COLUMNS,
 )  # fmt: skip
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM flow_run"
@@ -34,7 +34,7 @@ def _row(run: FlowRun) -> tuple[Value, ...]:
         state.type, state.name, state.message, codec.micros(state.timestamp), codec.states_text(run.states),
         run.version, run.run_count, codec.micros(run.created), codec.micros(run.expected_start_time),
         codec.micros(run.start_time), codec.micros(run.end_time), codec.micros(run.deadline), run.epoch,
-        codec.text(run.holder), codec.micros(run.lease_expires), codec.text(run.entrypoint), run.infrastructure_pid,
+        codec.text(run.holder), codec.text(run.entrypoint), run.infrastructure_pid,
         codec.text(run.tags), codec.text(run.parameters), codec.upstream_text(run.upstream), codec.text(run.labels),
         run.lines_lost, int(run.keep), *codec.result_row(run.result),
     )  # fmt: skip
@@ -60,7 +60,6 @@ def _from(row: Row) -> FlowRun:
         deadline=codec.moment(r["deadline"]),
         epoch=r["epoch"],
         holder=_decode_holder(r["holder"]) if r["holder"] else None,
-        lease_expires=codec.moment(r["lease_expires"]),
         entrypoint=_decode_entrypoint(r["entrypoint"]) if r["entrypoint"] else None,
         infrastructure_pid=r["infrastructure_pid"],
         tags=tuple(codec.untext(r["tags"], ())),
@@ -155,11 +154,22 @@ def outline(tx: Tx, parent_id: UUID) -> Iterator[Row]:
     )
 
 
+def epochs(tx: Tx, flow_run_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """The epochs of flow runs; of one that is not recorded, none."""
+    found = {}
+    for id in flow_run_ids:
+        row = tx.row("SELECT epoch FROM flow_run WHERE id = ?", (id.bytes,))
+        if row is not None:
+            found[id] = int(row[0])
+    return found
+
+
 def delete(tx: Tx, ids: list[UUID]) -> int:
     """Deletes runs with their task runs and logs; subflow runs are runs of their own. How many there were."""
     count = 0
     for id in ids:
         tx.run("DELETE FROM log WHERE run_id = ?", (id.bytes,))
         tx.run("DELETE FROM task_run WHERE flow_run_id = ?", (id.bytes,))
+        tx.run("DELETE FROM arguments WHERE run_id = ?", (id.bytes,))
         count += tx.run("DELETE FROM flow_run WHERE id = ?", (id.bytes,))
     return count

@@ -13,6 +13,10 @@ from .contract import Tx, Value
 COLUMNS = ("run_id", "seq", "task_run_id", "at", "level", "message", "logger", "file", "line", "function")
 # before every sequence number
 FIRST = -1
+# from here on: lines added by other processes
+LATE = 1 << 60
+# the lines of a run that was entered again begin at a multiple of this
+ATTEMPT = 1 << 20
 
 
 def _row(line: LogLine) -> tuple[Value, ...]:
@@ -28,6 +32,30 @@ def _row(line: LogLine) -> tuple[Value, ...]:
 def append(tx: Tx, lines: Iterable[LogLine]) -> None:
     """Records lines; one that is there already (by run and sequence) is left as it is."""
     tx.insert("log", COLUMNS, map(_row, lines), "ON CONFLICT DO NOTHING")
+
+
+def next_late_seq(tx: Tx, run_id: UUID) -> int:
+    """A number for a line that another process than the run's own adds: behind all that the run will ever write."""
+    row = tx.row("SELECT max(seq) FROM log WHERE run_id = ? AND seq >= ?", (run_id.bytes, LATE))
+    return LATE if row is None or row[0] is None else int(row[0]) + 1
+
+
+def begin_attempt(tx: Tx, run_id: UUID) -> int:
+    """The number of a run's next line when the run is entered again.
+
+    Lines that others added at the end of what was, come before it; and there is room for what its former process may
+    still have to say.
+    """
+    row = tx.row("SELECT max(seq) FROM log WHERE run_id = ? AND seq < ?", (run_id.bytes, LATE))
+    last = FIRST if row is None or row[0] is None else int(row[0])
+    late = [
+        int(seq)
+        for (seq,) in tx.rows("SELECT seq FROM log WHERE run_id = ? AND seq >= ? ORDER BY seq", (run_id.bytes, LATE))
+    ]
+    for place, seq in enumerate(late, last + 1):
+        tx.run("UPDATE log SET seq = ? WHERE run_id = ? AND seq = ?", (place, run_id.bytes, seq))
+    last += len(late)
+    return (last // ATTEMPT + 1) * ATTEMPT if last > FIRST else 0
 
 
 def read(
@@ -137,9 +165,3 @@ def _lines(rows: Iterator[tuple[Value, ...]]) -> Iterator[LogLine]:
             line=line,  # type: ignore[arg-type]
             function=function,  # type: ignore[arg-type]
         )
-
-
-def next_seq(tx: Tx, run_id: UUID) -> int:
-    """The first sequence number that is free."""
-    row = tx.row("SELECT max(seq) FROM log WHERE run_id = ?", (run_id.bytes,))
-    return 0 if row is None or row[0] is None else int(row[0]) + 1

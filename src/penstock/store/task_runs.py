@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from sys import intern
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from ..domain.runs import Holder, TaskRun
-from ..domain.states import FINAL
+from ..domain.states import FINAL, State, StateType
 from . import codec
 from .contract import Row, Tx, Value
 
@@ -79,6 +80,14 @@ def report(tx: Tx, runs: Iterable[TaskRun]) -> None:
     tx.insert("task_run", COLUMNS, map(_row, runs), _UPSERT)
 
 
+def put_states(tx: Tx, run: TaskRun) -> None:
+    """Writes the path of states of a run that has ended; the caller holds the transaction in which it was read."""
+    tx.run(
+        "UPDATE task_run SET states = ?, version = ? WHERE id = ?",
+        (codec.states_text(run.states), run.version, run.id.bytes),
+    )
+
+
 def get(tx: Tx, id: UUID) -> TaskRun | None:
     row = tx.row(f"{_SELECT} WHERE id = ?", (id.bytes,))
     return _from(row) if row else None
@@ -123,6 +132,42 @@ def outline(tx: Tx, flow_run_id: UUID) -> Iterator[Row]:
         "SELECT id, task_name, parent_task_run_id, state_type FROM task_run WHERE flow_run_id = ? ORDER BY id",
         (flow_run_id.bytes,),
     )
+
+
+_LEFT = (
+    "id", "name", "task_name", "task_key", "task_version", "dynamic_key", "parent_task_run_id", "state_type",
+    "state_name", "state_message", "state_at", "created", "parameters", "upstream", *codec.RESULT_COLUMNS,
+)  # fmt: skip
+
+
+def left_by(tx: Tx, flow_run_id: UUID) -> list[TaskRun]:
+    """All task runs of a flow run, in the order they were created, each with its last state only, and no more than it
+    takes to know what became of it: there may be very many."""
+    found = []
+    rows = tx.rows(f"SELECT {', '.join(_LEFT)} FROM task_run WHERE flow_run_id = ? ORDER BY id", (flow_run_id.bytes,))
+    for row in rows:
+        id, name, task, key, version, number, parent, type_, state, message, at, created, parameters, upstream = row[
+            :14
+        ]
+        moment: Any = codec.moment(at)
+        found.append(
+            TaskRun(
+                id=UUID(bytes=bytes(id)),
+                name=name,
+                task_name=intern(task),
+                task_key=intern(key),
+                task_version=version,
+                dynamic_key=number,
+                flow_run_id=flow_run_id,
+                parent_task_run_id=codec.unblob(parent),
+                states=(State(StateType(type_), intern(state), moment, message),),
+                created=codec.moment(created),  # type: ignore[arg-type]
+                parameters=codec.untext(parameters, {}),
+                upstream=codec.upstream_from(upstream) if upstream else {},
+                result=codec.result_from(tuple(row[14:])),
+            )
+        )
+    return found
 
 
 def names(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:

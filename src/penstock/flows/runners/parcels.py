@@ -20,17 +20,15 @@ import msgspec
 
 from ...domain.errors import SerializationError
 from ...domain.runs import FlowRun, TaskRun
-from ..flow import Flow
-from ..task import Task
+from ...engine.scopes import Where
+from ..definition import Decorated
 from .channel import Channel
-from .thread import ThreadPoolTaskRunner
 
 # Kinds of messages. A payload follows its job or answer where it is large, and is in it otherwise.
-LEDGER, READY, ANSWER, WHERE = b"L", b"R", b"A", b"W"  # from the worker
+LEDGER, READY, LOADED, ANSWER, WHERE = b"L", b"R", b"I", b"A", b"W"  # from the worker
 WELCOME, JOB, REPLY, STOP = b"H", b"J", b"L", b"S"  # to the worker
 PAYLOAD = b"P"
 LARGE = 1 << 16
-INSTEAD = "run it in threads (ThreadPoolTaskRunner), which share the memory of the flow"
 
 
 class Welcome(msgspec.Struct):
@@ -39,6 +37,14 @@ class Welcome(msgspec.Struct):
     path: list[str]
     argv: list[str]
     python_path: str | None
+
+
+class Surroundings(msgspec.Struct):
+    """What code sees of its process, and what may change while a worker lives: folder, `sys.path`, environment."""
+
+    folder: str | None
+    path: list[str]
+    environ: dict[bytes, bytes]
 
 
 class FlowFacts(msgspec.Struct):
@@ -77,6 +83,7 @@ class Job(msgspec.Struct):
     flow: FlowFacts | None
     in_flow: bool
     settings: dict[str, str] | None
+    surroundings: Surroundings | None
     modules: dict[str, str]
     forget: bool
     arguments: bytes | None
@@ -109,6 +116,7 @@ class StopOrder(msgspec.Struct):
 encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
 _decode_job = msgspec.msgpack.Decoder(Job).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode
+decode_where = msgspec.msgpack.Decoder(Where).decode
 
 
 def send_job(channel: Channel, job: Job) -> None:
@@ -147,11 +155,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, value: Any) -> Any:
         kind = type(value)
-        if isinstance(value, Task | Flow):
+        if isinstance(value, Decorated):
             self.modules.add(value.__module__)
             return (_find, place) if (place := _place_of(value)) else _copied(value)
-        if isinstance(value, ThreadPoolTaskRunner):
-            return kind, (value.max_workers,)
         if kind is FunctionType:
             self.modules.add(value.__module__ or "")
             if place := _place_of(value):
@@ -179,7 +185,7 @@ def _place_of(value: Any) -> tuple[str, str] | None:
     except (ImportError, AttributeError):
         return None
     if isinstance(value, FunctionType):
-        return (module, name) if isinstance(found, Task | Flow) and found.fn is value else None
+        return (module, name) if isinstance(found, Decorated) and found.fn is value else None
     return (module, name) if found is value else None
 
 
@@ -221,20 +227,22 @@ def loads(data: bytes) -> Any:
     return pickle.loads(data)
 
 
-def pack_task(task: Any) -> tuple[TaskFacts, dict[str, str]]:
-    """Raises `SerializationError` for a function that cannot be sent."""
+def pack_task(task: Any, instead: str) -> tuple[TaskFacts, dict[str, str]]:
+    """Raises `SerializationError` for a function that cannot be sent; `instead` is what else its author can do."""
     try:
         fn, modules = dumps(task.fn)
     except Exception as error:
         raise SerializationError(
             f"Task {task.name!r} cannot be sent to a worker process: something that its function uses cannot be "
-            f"pickled ({words(error)}). Put the task into a module of its own, which workers import, or {INSTEAD}."
+            f"pickled ({words(error)}). Put the task into a module of its own, which workers import, or {instead}."
         ) from error
     facts = TaskFacts(task.name, task.task_key, task.version, tuple(task.tags), task.retries, task.timeout_seconds, fn)
     return facts, modules
 
 
-def pack_arguments(task: Any, args: Any, kwargs: Any, parameters: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
+def pack_arguments(
+    task: Any, args: Any, kwargs: Any, parameters: dict[str, Any], instead: str
+) -> tuple[bytes, dict[str, str]]:
     """Raises `SerializationError` that names the parameter whose value cannot be sent."""
     try:
         return dumps((tuple(args), kwargs))
@@ -245,23 +253,23 @@ def pack_arguments(task: Any, args: Any, kwargs: Any, parameters: dict[str, Any]
             except Exception as cause:
                 raise SerializationError(
                     f"Parameter {name!r} of task {task.name!r} is a {type_name(value)} that cannot be sent to a "
-                    f"worker process ({words(cause)}). Make it inside the task, or {INSTEAD}."
+                    f"worker process ({words(cause)}). Make it inside the task, or {instead}."
                 ) from cause
         raise SerializationError(
             f"The arguments of task {task.name!r} cannot be sent to a worker process ({words(error)})."
         ) from error
 
 
-def refused_result(task: Any, answer: Answer) -> SerializationError:
+def refused_result(task: Any, answer: Answer, instead: str) -> SerializationError:
     """For an answer that is not `value`, though the code was."""
     if answer.kind == "unreadable":
         return SerializationError(
             f"The call of task {task.name!r} cannot be unpickled in a worker process ({answer.text}). Workers see the "
-            f"same sys.path; is something it needs made by this program only? Else {INSTEAD}."
+            f"same sys.path; is something it needs made by this program only? Else {instead}."
         )
     return SerializationError(
         f"Task {task.name!r} was run, but its result is a {answer.type_name} that cannot be sent back from the worker "
-        f"process ({answer.text}). Return something that can be pickled, or {INSTEAD}."
+        f"process ({answer.text}). Return something that can be pickled, or {instead}."
     )
 
 

@@ -11,6 +11,8 @@ from ...domain.errors import ConfigurationError
 from ...settings import current
 from .thread import ThreadPoolTaskRunner, quietly
 
+INSTEAD = "run it in threads (ThreadPoolTaskRunner), which share the memory of the flow"
+
 if TYPE_CHECKING:
     from ...engine.task_run import TaskCall
     from .pool import Pool
@@ -26,9 +28,9 @@ class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
     Only the call of a task's function is made in the worker; states, retries, caching and hooks stay with the flow.
     Arguments and results are pickled. A task of a module uses the module as the worker imports it; one of the program
     itself is sent with the globals it uses, as they are when it is submitted for the first time. A script needs no
-    `if __name__ == "__main__"`. Code that does not stop when it is told to (a timeout, a cancellation, Ctrl-C) is
-    killed with all processes it started; so is a worker whose flow's process is gone. A worker that dies makes its
-    task run Crashed (it is retried like a failed one), and another takes its place.
+    `if __name__ == "__main__"`. Code that does not stop when it is told to (a timeout, a cancellation, Ctrl-C) is,
+    after its grace, killed with all processes it started; so is a worker whose flow's process is gone. A worker that
+    dies makes its task run Crashed (it is retried like a failed one), and another takes its place.
 
     Example::
 
@@ -52,7 +54,7 @@ class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
 
     def _make_pool(self) -> Pool:
         from .pool import Pool
-        from .workers import Workers
+        from .workers import Workers, processors
 
         if os.name != "posix":
             raise ConfigurationError(
@@ -60,8 +62,8 @@ class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
             )
         with self._lock:
             if self._pool is None:
-                self._workers = Workers()
-                limit = self.max_workers or current().task_runner_process_pool_max_workers or _processors()
+                self._workers = Workers(INSTEAD)
+                limit = self.max_workers or current().task_runner_process_pool_max_workers or processors()
                 self._pool = Pool(limit, "penstock-task")
             return self._pool
 
@@ -71,11 +73,3 @@ class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
         super().close()
         if workers is not None:
             workers.close()
-
-
-def _processors() -> int:
-    """Those that this process may use, which in a container are fewer than the machine has."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING
 
-from .thread import ThreadPoolTaskRunner, quietly
+from .thread import ThreadPoolTaskRunner, is_isolated, quietly
 
 if TYPE_CHECKING:
     from ...engine.task_run import TaskCall
@@ -21,7 +21,12 @@ class SequentialTaskRunner(ThreadPoolTaskRunner):
         context = contextvars.copy_context()
         for future in call.upstream:
             future.wait()
-        if call.task.isasync:
+        isolated = is_isolated(call)
+        if isolated:
+            from . import isolation
+
+            isolation.isolate(call)
+        if call.task.isasync and not isolated:
             self._start_async(call, context)
             assert call.future is not None
             call.future.wait()

@@ -26,6 +26,7 @@ class ThreadPoolTaskRunner:
     def __init__(self, max_workers: int | None = None) -> None:
         self.max_workers = check_workers(max_workers, type(self).__name__)
         self._pool: Pool | None = None
+        self._isolated: Pool | None = None  # threads that wait for processes
         self._loop: LoopThreads | None = None
         self._lock = threading.Lock()
 
@@ -37,6 +38,9 @@ class ThreadPoolTaskRunner:
         after(call, lambda: self._start(call, context))
 
     def _start(self, call: TaskCall, context: contextvars.Context) -> None:
+        if is_isolated(call):
+            self._start_isolated(call, context)
+            return
         if call.task.isasync:
             self._start_async(call, context)
             return
@@ -44,6 +48,21 @@ class ThreadPoolTaskRunner:
         from ...engine.task_run import run_task
 
         pool = self._pool or self._make_pool()
+        pool.put(lambda: quietly(context, blocking.run, run_task(call)))
+
+    def _start_isolated(self, call: TaskCall, context: contextvars.Context) -> None:
+        from ...engine import blocking
+        from ...engine.task_run import run_task
+        from . import isolation
+
+        isolation.isolate(call)
+        with self._lock:
+            if self._isolated is None:
+                from .pool import Pool
+
+                limits = self.max_workers, current().task_runner_thread_pool_max_workers, isolation.how_many()
+                self._isolated = Pool(min(limit for limit in limits if limit), "penstock-isolated")
+            pool = self._isolated
         pool.put(lambda: quietly(context, blocking.run, run_task(call)))
 
     def _start_async(self, call: TaskCall, context: contextvars.Context) -> None:
@@ -71,9 +90,15 @@ class ThreadPoolTaskRunner:
         with self._lock:
             if self._pool is not None:
                 self._pool.close()
+            if self._isolated is not None:
+                self._isolated.close()
             if self._loop is not None:
                 self._loop.close()
-            self._pool = self._loop = None
+            self._pool = self._isolated = self._loop = None
+
+    def __reduce__(self) -> Any:
+        """What is pickled is the options: threads and processes do not travel."""
+        return type(self), (self.max_workers,)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.max_workers == self.max_workers
@@ -91,6 +116,12 @@ def check_workers(value: Any, of: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise DefinitionError(f"max_workers of {of} must be a whole number, 1 or more; it is {value!r}.")
     return value
+
+
+def is_isolated(call: TaskCall) -> bool:
+    """Whether the author wants the task's function in a process of its own."""
+    task: Any = call.task
+    return task.isolation is not None
 
 
 def after(call: TaskCall, start: Callable[[], None]) -> None:

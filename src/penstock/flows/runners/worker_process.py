@@ -24,13 +24,17 @@ from typing import Any
 import msgspec
 
 from ... import connect
+from ...domain.stops import INTERRUPT, Stop
 from ...engine import attempts, blocking, console
 from ...engine.context import FlowRunContext, TaskRunContext, current_tags
 from ...engine.effects import Call, Effect, Join
 from ...engine.parameters import bind
 from ...engine.runlog import finish_text
 from ...engine.runtime import Runtime
-from ...engine.stopping import Scope, Signals, Stop, StopDelivered, my_post
+from ...engine.scopes import GENTLE_SECONDS, Scope, Where
+from ...engine.signals import Signals
+from ...engine.stopping import StopDelivered, my_post
+from ...engine.timers import TIMERS
 from ...ledger.piped import CountRun, PipedLedger
 from ...settings import current, temporary_settings
 from .. import capture
@@ -38,7 +42,8 @@ from ..flow import Flow
 from ..task import Task
 from . import parcels
 from .channel import Channel
-from .parcels import Answer, FlowFacts, Job, StopOrder, TaskFacts, Welcome
+from .lifeline import Lifeline
+from .parcels import Answer, FlowFacts, Job, StopOrder, Surroundings, TaskFacts, Welcome
 
 # How long a worker that has nothing to do may take to end when the process it worked for is gone.
 PATIENCE = 1.0
@@ -85,8 +90,9 @@ def _package(name: str, folder: Path) -> ModuleSpec | None:
 class Process:
     """This process: its pipes, what it was told, and the job it is at."""
 
-    def __init__(self, line: Channel, jobs: Channel) -> None:
+    def __init__(self, line: Channel, jobs: Channel, lifeline: Lifeline) -> None:
         self._line = line
+        self._lifeline = lifeline
         self._jobs = jobs
         self._lock = threading.Lock()
         self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER, data), _unbroken)
@@ -111,7 +117,10 @@ class Process:
                     job = parcels.receive_job(self._jobs)
                 except (EOFError, OSError):
                     return
+                if not self._lifeline.arm():
+                    _end_all()
                 answer = self._do(job)
+                self._lifeline.disarm()
                 with self._lock:
                     parcels.send_answer(self._line, answer)
 
@@ -154,12 +163,14 @@ class Process:
         if scope is not None and self._number == order.number:
             scope.request(Stop(order.reason, order.message))
             if scope.where:
-                self._send(parcels.WHERE, scope.where.encode("utf-8", "replace"))
+                self._send(parcels.WHERE, parcels.encode(Where(scope.where, scope.stack)))
+            TIMERS.after(GENTLE_SECONDS / 2, scope.remind)
+            TIMERS.after(GENTLE_SECONDS, lambda: _leave_stuck(scope))
 
-    def _interrupted(self) -> None:
+    def _interrupted(self, again: bool) -> None:
         """Somebody sent SIGINT to this very process."""
         if self._scope is not None:
-            self._scope.request(Stop("interrupt", "Interrupted by SIGINT."))
+            self._scope.request(Stop(INTERRUPT, "Interrupted by SIGINT."))
 
     def _do(self, job: Job) -> Answer:
         self._scope, self._number = Scope(), job.number
@@ -188,6 +199,8 @@ class Process:
         except Exception as error:
             return Answer(job.number, "unreadable", parcels.words(error))
         flow = context.flow_context
+        if job.task is not None:
+            self._send(parcels.LOADED, b"")
         try:
             value = blocking.run(_run(task, args, kwargs, context))
         except BaseException as raised:
@@ -210,6 +223,8 @@ class Process:
 
     def _learn(self, job: Job) -> None:
         self._strangers.files.update(job.modules)
+        if job.surroundings is not None:
+            _surround(job.surroundings)
         if job.settings is not None:
             self._settings.close()
             self._settings.enter_context(temporary_settings(job.settings))
@@ -231,6 +246,12 @@ class Process:
         if job.log_prints:
             capture.streams()
         return context
+
+
+def _leave_stuck(scope: Scope) -> None:
+    """Runs that the code has begun in threads of this process need not wait for what a stop cannot reach there."""
+    for child in list(scope.children):
+        child.abandon(only_stuck=True)
 
 
 def _unbroken(fn: Callable[..., Any], *args: Any) -> Any:
@@ -258,6 +279,16 @@ def _handles_stop(error: BaseException | None) -> bool:
             return True
         error = error.__context__
     return False
+
+
+def _surround(now: Surroundings) -> None:
+    sys.path[:] = now.path
+    if now.folder is not None:
+        with contextlib.suppress(OSError):
+            os.chdir(now.folder)
+    for name in os.environb.keys() - now.environ.keys():
+        del os.environb[name]
+    os.environb.update(now.environ)
 
 
 def _task_of(facts: TaskFacts) -> Task[Any, Any]:
@@ -346,10 +377,10 @@ def _end_all() -> None:
 
 
 def main() -> None:
-    fds = [int(text) for text in sys.argv[1:3]]
+    fds = [int(text) for text in sys.argv[1:4]]
     for fd in fds:
         os.set_inheritable(fd, False)
-    process = Process(Channel(fds[0]), Channel(fds[1]))
+    process = Process(Channel(fds[0]), Channel(fds[1]), Lifeline(fds[2]))
     os.register_at_fork(after_in_child=process.forsake)
     process.serve()
     threading.Thread(target=_end_late, name="penstock-worker-end", daemon=True).start()

@@ -1,26 +1,33 @@
-"""All worker processes of one runner, and what they are told of a task's call."""
+"""Worker processes of one runner, or of all isolated tasks, and what they are told of a task's call."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 import weakref
+from collections import deque
+from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 from ...domain.errors import CrashedRun
 from ...domain.logs import LogLine
 from ...domain.states import State, make
+from ...domain.stops import IDLE
 from ...engine import identity
 from ...engine.context import FlowRunContext, current_tags
 from ...engine.results import keep_if_small
-from ...engine.stopping import shielded
+from ...engine.scopes import Scope
+from ...engine.stopping import StopDelivered, WaitFrame, my_post, release, shielded
+from ...engine.timers import TIMERS, Timer
 from ...ledger.piped import Receiver
-from . import parcels
+from . import parcels, undertaking
 from .parcels import FlowFacts, Job, TaskFacts
-from .worker import Worker
+from .worker import Worker, surroundings, unlimited
 
 if TYPE_CHECKING:
     from ...engine.task_run import TaskCall
@@ -37,18 +44,28 @@ _all: weakref.WeakSet[Workers] = weakref.WeakSet()
 
 
 class Workers:
-    """The worker processes of one runner: started when there is none to spare, kept for the next job."""
+    """Worker processes: started when there is none to spare, kept for the next job.
 
-    def __init__(self) -> None:
+    `limit()` is how many may be at work at the same time, `idle_seconds` how long one is kept that has nothing to do,
+    `instead` what the author of a task can do for whom something cannot be sent.
+    """
+
+    def __init__(self, instead: str, limit: Callable[[], int] | None = None, idle_seconds: float | None = None) -> None:
+        self._instead = instead
+        self._limit = limit
+        self._idle_seconds = idle_seconds
         self._closed = False
         self.forget()
         _all.add(self)
-        self._packed: weakref.WeakKeyDictionary[Any, tuple[int, TaskFacts, dict[str, str]]]
+        self._packed: weakref.WeakKeyDictionary[Any, _Packed]
         self._packed = weakref.WeakKeyDictionary()
 
     def forget(self) -> None:
         """In a forked child: the workers are the parent's."""
         self._idle: list[Worker] = []
+        self._sweeping: Timer | None = None
+        self._at_work = 0
+        self._waiting: deque[threading.Lock] = deque()  # released when it is the turn of the one who waits for it
         self._lock = threading.Lock()
 
     def perform(self, call: TaskCall, /, *args: Any, **kwargs: Any) -> Any:
@@ -57,37 +74,81 @@ class Workers:
         return shielded(self._perform, call, args, kwargs)
 
     def _perform(self, call: TaskCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        task = call.task
-        number, facts, modules = self._pack(task)
-        arguments, more = parcels.pack_arguments(task, args, kwargs, call.context.parameters)
-        worker = self._take()
+        task, flow = call.task, call.context.flow_context
+        packed = self._pack(task, None if flow is None else flow.run.id)
+        arguments, more = parcels.pack_arguments(task, args, kwargs, call.context.parameters, self._instead)
+        self._begin(call)
         try:
-            receiver = _RunReceiver(call, worker)
-            answer = worker.perform(
-                call, receiver, lambda: _job(call, worker, number, facts, arguments, {**modules, **more})
-            )
+            worker = self._take()
+            try:
+                answer = worker.perform(
+                    call, _RunReceiver(call, worker), lambda: _job(call, worker, packed, arguments, more)
+                )
+            finally:
+                if worker.left:
+                    undertaking.undertake(worker, call, self._give_back)
+                else:
+                    self._give_back(worker)
         finally:
-            self._give_back(worker)
+            self._end()
         if answer is None:
             doing = "ran" if worker.sent else "started, for"
             call.crash = CrashedRun(
                 f"The worker process (pid {worker.pid}) {worker.how_it_ended()} while it {doing} task {task.name!r}."
             )
             raise call.crash
-        flow = call.context.flow_context
         if flow is not None and answer.tally:
             flow.tally.update(answer.tally)
         if answer.kind == "value":
             return parcels.unpack_value(task, answer)
         if answer.kind == "error":
             raise parcels.unpack_error(answer)
-        raise parcels.refused_result(task, answer)
+        raise parcels.refused_result(task, answer, self._instead)
 
-    def _pack(self, task: Any) -> tuple[int, TaskFacts, dict[str, str]]:
+    def _pack(self, task: Any, flow_run: UUID | None) -> _Packed:
+        """What workers must know of a task. A function that is sent whole uses the globals as they are at its first
+        call in a flow run (outside of flows: at each call)."""
         packed = self._packed.get(task)
-        if packed is None:
-            packed = self._packed[task] = (next(_numbers), *parcels.pack_task(task))
+        if packed is None or flow_run is None or packed.flow_run != flow_run:
+            facts, modules = parcels.pack_task(task, self._instead)
+            number = packed.number if packed is not None and packed.facts == facts else next(_numbers)
+            packed = self._packed[task] = _Packed(number, facts, modules, flow_run)
         return packed
+
+    def _begin(self, call: TaskCall) -> None:
+        """Takes one of the limited number of places, when there is one. The wait does not count against the time that
+        the attempt may take. Raises `StopDelivered` when the run is stopped meanwhile."""
+        if self._limit is None:
+            return
+        limit = self._limit()
+        with self._lock:
+            if self._at_work < limit:
+                self._at_work += 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        try:
+            with unlimited(call):
+                _await(turn, call.context.scope)
+        except BaseException:
+            with self._lock:
+                waits = turn in self._waiting
+                if waits:
+                    self._waiting.remove(turn)
+            if not waits:  # its turn came in the same moment
+                self._end()
+            raise
+
+    def _end(self) -> None:
+        """Gives the place to the one who waited longest."""
+        if self._limit is None:
+            return
+        with self._lock:
+            if self._waiting:
+                release(self._waiting.popleft())
+            else:
+                self._at_work -= 1
 
     def _take(self) -> Worker:
         while True:
@@ -112,20 +173,76 @@ class Workers:
         else:
             with self._lock:
                 if not self._closed:
-                    self._idle.append(worker)
+                    self._keep(worker)
                     return
             worker.end()
         _see_off([worker])
+
+    def _keep(self, worker: Worker) -> None:
+        """For the next job. The lock is held."""
+        self._idle.append(worker)
+        if self._idle_seconds is not None:
+            worker.idle_since = time.monotonic()
+            if self._sweeping is None:
+                self._sweeping = TIMERS.after(self._idle_seconds, self._sweep)
+
+    def _sweep(self) -> None:
+        """Lets go of workers that have had nothing to do for long. (The last that worked is the first to be taken.)"""
+        assert self._idle_seconds is not None
+        with self._lock:
+            now = time.monotonic()
+            stale = [worker for worker in self._idle if now - worker.idle_since >= self._idle_seconds]
+            self._idle = self._idle[len(stale) :]
+            left = self._idle[0].idle_since + self._idle_seconds - now if self._idle else None
+            self._sweeping = None if left is None else TIMERS.after(left, self._sweep)
+        _dismiss(stale)
 
     def close(self) -> None:
         """Idle workers end now, others when they have answered."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.end()
-        if idle:
-            threading.Thread(target=_see_off, args=(idle,), name="penstock-process-end", daemon=True).start()
+            if self._sweeping is not None:
+                self._sweeping.cancel()
+        _dismiss(idle)
+
+
+def processors() -> int:
+    """Those that this process may use, which in a container are fewer than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+class _Packed(NamedTuple):
+    """A task as workers are told of it, under a number; for calls of this flow run."""
+
+    number: int
+    facts: TaskFacts
+    modules: dict[str, str]
+    flow_run: UUID | None
+
+
+def _await(turn: threading.Lock, scope: Scope | None) -> None:
+    """Waits in a way that a stop ends."""
+    assert scope is not None
+    post = my_post()
+    scope.frame = WaitFrame(scope, post)
+    try:
+        post.wait(turn, None, scope)
+    finally:
+        scope.frame = None
+    if scope.stop is not None:
+        scope.finish(IDLE)
+        raise StopDelivered
+
+
+def _dismiss(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.end()
+    if workers and not sys.is_finalizing():
+        threading.Thread(target=_see_off, args=(workers,), name="penstock-process-end", daemon=True).start()
 
 
 def _see_off(workers: list[Worker]) -> None:
@@ -165,37 +282,39 @@ class _RunReceiver(Receiver):
         return make("Crashed", now, message=f"The worker process that it was in {how}.", details={"stopped": "gone"})
 
 
-def _job(
-    call: TaskCall, worker: Worker, number: int, facts: TaskFacts, arguments: bytes, modules: dict[str, str]
-) -> Job:
+def _job(call: TaskCall, worker: Worker, packed: _Packed, arguments: bytes, modules: dict[str, str]) -> Job:
     """The job, without what the worker has been told before."""
     context = call.context
     forget = len(worker.known) >= MOST_KNOWN
     if forget:
         worker.known.clear()
-    told = number in worker.known
-    worker.known.add(number)
+    told = packed.number in worker.known
+    worker.known.add(packed.number)
     flow = context.flow_context
     flow_facts = None
-    if flow is not None and worker.flow_version != flow.run.version:
-        worker.flow_version = flow.run.version
+    if flow is not None and worker.flow != (flow.run.id, flow.run.version):
+        worker.flow = flow.run.id, flow.run.version
         flow_facts = _flow_facts(flow)
     settings: Any = call.runtime.settings
     environment = None
     if worker.settings is not settings:
         worker.settings = settings
         environment = settings.to_environment()
+    now = surroundings()
+    changed = now != worker.surroundings
+    worker.surroundings = now
     return Job(
         number=next(_numbers),
         run=context.run,
         log_prints=context.log_prints,
         tags=current_tags.get(),
-        task_number=number,
-        task=None if told else facts,
+        task_number=packed.number,
+        task=None if told else packed.facts,
         flow=flow_facts,
         in_flow=flow is not None,
         settings=environment,
-        modules=modules,
+        surroundings=now if changed else None,
+        modules={**packed.modules, **modules},
         forget=forget,
         arguments=arguments,
     )

@@ -1,0 +1,34 @@
+"""What kind of program this process is: one that exists for its runs, or one that has other things to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from functools import cache
+
+# Programs that run other people's code: what happens in them is not theirs to be ended for.
+HOSTS = frozenset({"IPython", "ipykernel", "celery", "gunicorn", "hypercorn", "pytest", "uvicorn", "uwsgi"})
+
+
+def is_script() -> bool:
+    """Whether the process is a script that was started for what it runs: `python flow.py`, `python -m my.flow`.
+
+    Not a notebook, a prompt, a server, a test run, or any installed program: these are never ended for a run in them.
+    """
+    return _is_a_users_file() and not (HOSTS & sys.modules.keys())
+
+
+@cache
+def _is_a_users_file() -> bool:
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if file is None or sys.flags.interactive or hasattr(sys, "ps1"):
+        return False
+    path = os.path.realpath(file)
+    spec = getattr(main, "__spec__", None)
+    installed = (sysconfig.get_path("scripts"), sysconfig.get_path("stdlib"))
+    if any(path.startswith(os.path.realpath(folder) + os.sep) for folder in installed if folder):
+        # `python -m my.flow` of an installed package is a script, `/usr/bin/gunicorn` is not.
+        return spec is not None and "site-packages" in path
+    return True

@@ -1,0 +1,1 @@
+"""What runs are executed on, and how it is ended: processes of this machine."""
