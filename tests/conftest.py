@@ -134,7 +134,9 @@ _SLOW = (
     "tests/docs/",
     "tests/flows/test_isolation.py",
     "tests/flows/test_process_runner.py",
+    "tests/flows/test_retry_from_failure.py",
     "tests/typing/",
+    "tests/watchdog/",
 )
 
 

@@ -21,7 +21,7 @@ Run = Callable[..., Ended]
 Script = Callable[[str], Any]
 
 HEAD = """
-import asyncio, json, subprocess, sys, threading, time
+import asyncio, json, os, subprocess, sys, threading, time
 from penstock import flow, task
 
 def sleep():
@@ -82,7 +82,7 @@ STOPS = [
     ("loop", "called", True),
     ("swallow", "called", True),
     ("sleep", "submitted", False),
-    ("child", "submitted", False),
+    ("child", "submitted", True),
     ("loop", "submitted", True),
     ("swallow", "submitted", True),
     ("swallow_all", "submitted", False),
@@ -153,6 +153,8 @@ def test_in_a_process_code_that_refuses_to_stop_is_killed(script: Script, tmp_pa
             warm.submit().wait()
             clock = time.monotonic()
             return limited.submit(return_state=True).name, time.monotonic() - clock
+
+        os.environ["PENSTOCK_STOP_GRACE_SECONDS"] = "0.5"
 
         @task
         def warm():

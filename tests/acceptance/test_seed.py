@@ -22,8 +22,8 @@ Run = Callable[..., Ended]
 
 
 def lines(ended: Ended, name: str) -> list[str]:
-    """The terminal's log lines without times, the run's random name replaced by RUN."""
-    return [line.replace(f"'{name}'", "'RUN'") for line in ended.lines()]
+    """The terminal's log lines without times, the run's random name replaced by RUN, and what a stop took by N."""
+    return [re.sub(r"after \d\.\d+ s ", "after N s ", line.replace(f"'{name}'", "'RUN'")) for line in ended.lines()]
 
 
 def run_name(record: Record) -> str:
@@ -43,10 +43,12 @@ def test_timeout_on_the_terminal(run: Run, record: Record) -> None:
     assert ended.out == ""  # what is captured is shown as log lines, which go to stderr
     assert "I will not run" not in ended.err
     limit = "Task run exceeded timeout of 1.0 second(s)"
+    where = f"{SEED}/timeout.py:8 in show_timeouts"
     assert lines(ended, run_name(record)) == [
         "INFO    | penstock.engine - Created flow run 'RUN' for flow 'main'",
         "INFO    | Flow run 'RUN' - Created task run 'show_timeouts-0' for task 'show_timeouts'",
         "INFO    | Task run 'show_timeouts-0' - I will run",
+        f"INFO    | Task run 'show_timeouts-0' - Stopped after N s (raised), was at {where}",
         f"ERROR   | Task run 'show_timeouts-0' - {limit}",
         f"ERROR   | Task run 'show_timeouts-0' - Finished in state TimedOut('{limit}')",
         f"ERROR   | Flow run 'RUN' - Flow run failed with exception: TaskRunTimeoutError('{limit}')",

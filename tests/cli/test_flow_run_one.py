@@ -129,7 +129,7 @@ def test_inspect_in_json_is_the_whole_run(run: Run, records: Records) -> None:
     made = rich_run(records)
     document = json.loads(run("flow-run", "inspect", str(made.id), "-o", "json").stdout)
     assert document["task_run_counts"] == {"Completed": 3, "Failed": 2}
-    assert document["holder"] == {"host": "box", "boot": "boot", "pid": 77, "started": "1"}
+    assert document["holder"] == {"host": "box", "boot": "boot", "pid": 77, "started": "1", "namespace": ""}
     assert document["entrypoint"]["argv"] == ["etl.py"]
     assert document["result"]["key"] == "key-1"
     assert document["state"]["message"] == "first line\nsecond line"

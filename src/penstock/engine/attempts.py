@@ -89,7 +89,11 @@ def stopped_state(context: RunContext[Any], scope: Scope, now: datetime) -> Stat
     if proof.stopped != IDLE:
         doubt = "" if proof.confirmed else ": its code goes on, and what it returns is discarded"
         where = f", was at {proof.where}" if proof.where else ""
-        say(context, WARNING, f"Stopped after {proof.seconds:.3f} s ({proof.stopped}){where}{doubt}")
+        say(
+            context,
+            INFO if proof.confirmed else WARNING,
+            f"Stopped after {proof.seconds:.3f} s ({proof.stopped}){where}{doubt}",
+        )
     name = {TIMEOUT: "TimedOut", SHUTDOWN: "Crashed"}.get(stop.reason, "Cancelled")
     return make(name, now, message=stop.message, details=details_of(stop, proof))
 

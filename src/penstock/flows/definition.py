@@ -13,9 +13,7 @@ HOOKS = ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_run
 
 
 class Decorated:
-    """What a decorator made of a function: a flow or a task."""
-
-    fn: Callable[..., Any]
+    """What a decorator made of a function, `fn`: a flow or a task."""
 
 
 def code_of(fn: Any) -> Any:

@@ -38,7 +38,7 @@ class Flow(definition.Decorated, Generic[P, R_co]):
         get = options.get
         called = definition.check_function(fn, "flow")
         functools.update_wrapper(self, fn)
-        self.fn = fn
+        self.fn: Callable[P, R_co] = fn
         self.options = options
         self.name: str = definition.check_text(get("name"), f"flow {called!r}", "name") or called.replace("_", "-")
         of = f"flow {self.name!r}"

@@ -45,7 +45,7 @@ class Task(definition.Decorated, Generic[P, R_co]):
         get = options.get
         called = definition.check_function(fn, "task")
         functools.update_wrapper(self, fn)
-        self.fn = fn
+        self.fn: Callable[P, R_co] = fn
         self.options = options
         self.name: str = definition.check_text(get("name"), f"task {called!r}", "name") or called
         of = f"task {self.name!r}"
