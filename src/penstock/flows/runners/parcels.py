@@ -185,7 +185,7 @@ def _place_of(value: Any) -> tuple[str, str] | None:
     except (ImportError, AttributeError):
         return None
     if isinstance(value, FunctionType):
-        return (module, name) if isinstance(found, Decorated) and found.fn is value else None
+        return (module, name) if isinstance(found, Decorated) and getattr(found, "fn", None) is value else None
     return (module, name) if found is value else None
 
 
