@@ -100,7 +100,9 @@ class _Beside:
         if self._watchdog is None:
             from .watchdog.beside import Watchdog
 
-            self._watchdog = Watchdog(may_be_killed=may_be_killed(), default_grace=current().stop_grace_seconds)
+            with _lock:
+                if self._watchdog is None:
+                    self._watchdog = Watchdog(may_be_killed=may_be_killed(), default_grace=current().stop_grace_seconds)
         return self._watchdog
 
     def guard(

@@ -21,7 +21,7 @@ from penstock.exceptions import CancelledRun, TaskRunTimeoutError, TransitionRef
 from penstock.services import cancelling
 from penstock.settings import temporary_settings
 
-from .kit import Gate, Record, names, taking_less_than, until
+from .kit import Gate, Programs, Record, names, taking_less_than, until
 
 PROMPT = 5.0  # the promise is 0.2 s; a busy machine gets more, and the code would take 20 s
 
@@ -476,3 +476,105 @@ def test_a_timed_out_task_is_an_error_of_its_own_kind(record: Record) -> None:
     with pytest.raises(TaskRunTimeoutError):
         slow()
     assert details(record.task_run())["stopped"] == "raised"
+
+
+# --- detached tasks --------------------------------------------------------------------------------------------------
+
+
+def test_a_detached_task_goes_on_when_its_flow_run_is_cancelled(record: Record, gate: Gate) -> None:
+    @task(detach=True)
+    def report() -> int:
+        gate.wait()
+        return 5
+
+    begun = threading.Event()
+    futures: list[Any] = []
+
+    @flow
+    def main() -> None:
+        futures.append(report.submit())
+        doze(begun)
+
+    thread, _ = in_a_thread(main)
+    assert begun.wait(PROMPT)
+    assert gate.arrived.wait(PROMPT)
+    cancel_flow(record.flow_run().id)
+    thread.join(PROMPT)
+    assert record.flow_run().state_name == "Cancelled"
+    assert record.task_run().state_name == "Running"
+    gate.open()
+    assert futures[0].result() == 5
+    assert record.task_run().state_name == "Completed"
+
+
+def test_a_detached_task_can_be_cancelled_by_itself_after_its_flow_run(record: Record) -> None:
+    begun = threading.Event()
+
+    @task(detach=True)
+    def report() -> None:
+        doze(begun)
+
+    futures: list[Any] = []
+
+    @flow
+    def main() -> None:
+        futures.append(report.submit())
+
+    main()
+    assert begun.wait(PROMPT)
+    cancel_task(record.task_run().id)
+    futures[0].wait(PROMPT)
+    assert record.task_run().state_name == "Cancelled"
+
+
+def test_the_program_ends_when_its_detached_tasks_have(record: Record, programs: Programs) -> None:
+    done = programs.run("""
+        import time
+        from penstock import flow, task
+
+        @task(detach=True, log_prints=True)
+        def report():
+            time.sleep(0.5)
+            print("reported")
+
+        @task
+        def outside():
+            time.sleep(0.5)
+
+        @flow
+        def main():
+            report.submit()
+
+        main()
+        outside.submit()
+    """)
+    assert done.code == 0, done.stderr
+    assert record.task_run("report").state_name == "Completed"
+    assert record.task_run("outside").state_name == "Completed"
+    assert "reported" in record.messages()
+
+
+def test_a_detached_task_of_a_dead_program_is_not_called_running(record: Record, programs: Programs) -> None:
+    process = programs.start("""
+        import os, time
+        from penstock import flow, task
+
+        @task(detach=True)
+        def report():
+            print("begun", flush=True)
+            time.sleep(30)
+
+        @flow
+        def main():
+            report.submit()
+
+        main()
+        time.sleep(30)
+    """)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    until(lambda: record.flow_run().state.is_final())
+    process.kill()
+    process.wait()
+    connect.open_store()
+    until(lambda: (connect.disconnect(), connect.open_store(), record.task_run().state.is_crashed())[-1])

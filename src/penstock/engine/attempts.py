@@ -51,7 +51,7 @@ class RunCall:
 
 def open_scope(context: RunContext[Any]) -> Scope:
     """A scope for what the run does next. A request to stop the run finds it, or has come before and is found here."""
-    parent = context.parent
+    parent = None if context.detached else context.parent
     scope = Scope(None if parent is None else parent.scope)
     context.scope = scope
     if context.halted is not None:

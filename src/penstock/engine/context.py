@@ -34,7 +34,7 @@ class RunContext(Generic[Run]):
     """What code inside a run can know of it."""
 
     __slots__ = (
-        "flow_context", "halted", "log_prints", "parameters", "parent", "partial", "run", "runtime", "scope", "source",
+        "detached", "flow_context", "halted", "log_prints", "parameters", "parent", "partial", "run", "runtime", "scope", "source",
         "start_time",
     )  # fmt: skip
     kind: ClassVar[str]
@@ -49,6 +49,8 @@ class RunContext(Generic[Run]):
         self.scope: Scope | None = None
         # somebody's request to stop the run: it holds for all that the run does from then on
         self.halted: Stop | None = None
+        # it goes on when its parent is stopped
+        self.detached = False
         self.start_time: datetime = run.created
         self.flow_context: FlowRunContext | None = None
         self.source = ""

@@ -38,6 +38,8 @@ class TaskDefinition(Definition, Protocol):
 
     task_key: str
     tags: frozenset[str]
+    # a submitted run of it is not stopped with its flow
+    detach: bool
     task_run_name: str | Callable[..., str] | None
     retry_jitter_factor: float | None
     retry_condition_fn: Callable[..., Any] | None

@@ -55,7 +55,7 @@ class Scope:
     """
 
     __slots__ = (
-        "_limit", "children", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late", "parent",
+        "_limit", "children", "closed", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late", "parent",
         "requested_at",
         "stack", "stop", "timer", "where",
     )  # fmt: skip
@@ -70,6 +70,7 @@ class Scope:
         self.guards: tuple[Guard, ...] = ()
         # code of it goes on that the program cannot go on without
         self.holds_program = False
+        self.closed = False
         self.ended: str | None = None
         self.late: Callable[[str, float], None] | None = None
         self.where: str | None = None
@@ -116,6 +117,9 @@ class Scope:
         """What is done here is guarded until it has ended."""
         if guard is not None:
             self.guards = (*self.guards, guard)
+            # Asked after the guard is known: an end that comes in between finds the one or is found by the other.
+            if self.closed and not self.holds_program:
+                self.release_guards()
 
     def release_guards(self) -> None:
         guards, self.guards = self.guards, ()
@@ -186,7 +190,8 @@ class Scope:
             self.timer.cancel()
             self.timer = None
             self.deadline = None
-        if self.guards and self.ended is not ABANDONED:
+        self.closed = True
+        if not self.holds_program:
             self.release_guards()
         if self.parent is not None:
             self.parent.children.discard(self)
@@ -286,6 +291,7 @@ class Frame:
         if self not in _abandoned:
             return
         _abandoned.discard(self)
+        scope.holds_program = False
         scope.release_guards()
         if scope.late is not None:
             scope.late(how, time.monotonic() - scope.requested_at)
@@ -303,10 +309,15 @@ class Frame:
         if child is not None:
             self._children.append(child)
 
+    def children(self) -> list[Process]:
+        """The programs that the code has started; asked for once."""
+        children, self._children = self._children, []
+        return children
+
     def unblock(self) -> None:
         """The code waits in a call that cannot be interrupted: programs that it started are ended, for it waits for
         one of them, or nobody is left who will."""
-        children, self._children = self._children, []
+        children = self.children()
         if children:
             threading.Thread(target=_end_all, args=(children,), name="penstock-end-children", daemon=True).start()
 
@@ -328,6 +339,7 @@ _abandoned: weakref.WeakSet[Frame] = weakref.WeakSet()
 
 
 def still_all(how: str) -> None:
-    """The program ends, and with it all code that would not stop."""
+    """The program ends, and with it all code that would not stop, and programs that this code has started."""
     for frame in list(_abandoned):
+        _end_all(frame.children())
         frame.stilled(how)

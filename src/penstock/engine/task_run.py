@@ -108,7 +108,7 @@ def _new_context(
         task_version=task.version,
         dynamic_key=dynamic,
         parent_task_run_id=parent.run.id if isinstance(parent, TaskRunContext) else None,
-        holder=runtime.holder if flow is None else None,
+        holder=runtime.holder if flow is None or task.detach else None,
         epoch=1 if flow is None else flow.run.epoch,
     )
     log_prints = task.log_prints
@@ -165,7 +165,7 @@ def _dropped(call: TaskCall) -> bool:
     if halted is not None:
         call.error = CancelledRun(f"{KIND} was cancelled: {halted.message}")
         _enter(call, make("Cancelled", now, message=halted.message, details=details_of(halted, Proof(IDLE, 0.0))))
-    elif flow is not None and flow.dropping:
+    elif flow is not None and flow.dropping and not call.context.detached:
         _enter(call, make("Cancelled", now, message="Its flow failed before it began."))
     return call.state.is_final()
 

@@ -23,7 +23,7 @@ from ..engine.runtime import Runtime
 from ..engine.signals import Signals
 from ..engine.stopping import shielded
 from ..engine.task_run import TaskCall, run_task
-from . import capture, ending
+from . import capture, ending, outliving
 from .runners.thread import ThreadPoolTaskRunner
 
 _outside: ThreadPoolTaskRunner | None = None
@@ -95,12 +95,15 @@ def _submit(
 ) -> PenstockFuture[Any]:
     runtime = parent.runtime if parent is not None else connect.runtime()
     call = TaskCall(task, args, kwargs, runtime, parent, wait_for)
+    call.context.detached = task.detach
     if call.context.log_prints:
         capture.streams()
     future: PenstockFuture[Any] = PenstockFuture(call.context.run)
     call.future = future
     flow = call.context.flow_context
-    if flow is not None:
+    if flow is None or call.task.detach:
+        outliving.begin(call)
+    else:
         flow.outstanding.add(future)
         future.add_done_callback(flow.outstanding.discard)
     if call.state.is_final():  # in a flow run that was entered again: an earlier run stands for this one

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from .. import connect
 from ..domain.errors import RecordError
 from ..domain.stops import KILLED
-from ..engine import console, scopes
+from ..engine import console, program, scopes
 from ..engine.runtime import Runtime
 from ..engine.signals import Signals
 from ..ledger.contract import Flush
@@ -52,4 +51,4 @@ def _end(call: Any) -> None:
     with contextlib.suppress(RecordError):
         call.runtime.ledger.ask(Flush())
     console.flush()
-    os._exit(INTERRUPTED)
+    program.end_at_once(INTERRUPTED)

@@ -31,7 +31,7 @@ OPTIONS = (
     "name", "description", "tags", "version", "cache_policy", "cache_key_fn", "cache_expiration", "task_run_name",
     "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn", "persist_result", "result_storage",
     "result_serializer", "result_storage_key", "timeout_seconds", "log_prints", "refresh_cache", "on_completion",
-    "on_failure", "on_running", "cache_result_in_memory", "isolation",
+    "on_failure", "on_running", "cache_result_in_memory", "isolation", "detach",
 )  # fmt: skip
 
 
@@ -69,6 +69,7 @@ class Task(definition.Decorated, Generic[P, R_co]):
         self.cache_expiration: timedelta | None = _expiration(get("cache_expiration"), of)
         self.cache_key_fn: Callable[..., str | None] | None = get("cache_key_fn")
         self.cache_policy: CachePolicy | None = _policy(get("cache_policy"), self.cache_key_fn, of)
+        self.detach = bool(definition.check_bool(get("detach"), of, "detach"))
         self.isolation = _isolation(get("isolation"), self.isgenerator, of)
         if self.retry_condition_fn is not None and not callable(self.retry_condition_fn):
             raise DefinitionError(f"retry_condition_fn of {of} must be a function; it is {self.retry_condition_fn!r}.")
@@ -290,6 +291,7 @@ def task(
     on_running: list[Callable[..., Any]] | None = None,
     cache_result_in_memory: bool = True,
     isolation: Literal["process", "thread"] | None = None,
+    detach: bool | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Any = None, /, **options: Any) -> Any:
     """Makes a function a task: `@task`, or `@task(retries=3, timeout_seconds=60)`.
@@ -304,6 +306,8 @@ def task(fn: Any = None, /, **options: Any) -> Any:
       task is called; so code that does not stop (in native code, or because it swallows exceptions) can be killed, and
       a crash is the task's only. Arguments and results are pickled. Workers stay warm; as many work at the same time
       as PENSTOCK_TASK_RUNNER_PROCESS_POOL_MAX_WORKERS says, or as there are processors. "thread" or None: here.
+    - `detach=True`: a run of it that was submitted is not stopped with its flow run, and not waited for by it; the
+      program ends when it has ended.
     - `log_prints`: whether what the task prints goes to its log; None: as the flow has it.
     - `cache_policy`, or `cache_key_fn(context, parameters)`: where a run with the same key completed before
       (within `cache_expiration`), its value is taken. Nothing is cached unless asked for. `refresh_cache` runs anyway.

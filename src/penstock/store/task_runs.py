@@ -109,10 +109,10 @@ def unfinished_of(tx: Tx, flow_run_id: UUID) -> list[TaskRun]:
 
 
 def unfinished_alone(tx: Tx) -> list[TaskRun]:
-    """Task runs outside flows that some process is executing, by the record."""
+    """Task runs that some process is executing by themselves, by the record: outside flows, or detached."""
     rows = tx.rows(
         f"""{_SELECT} WHERE state_type IN ('SCHEDULED','PENDING','RUNNING','PAUSED','CANCELLING')
-        AND flow_run_id IS NULL AND holder IS NOT NULL"""
+        AND holder IS NOT NULL"""
     )
     return [_from(row) for row in rows]
 
