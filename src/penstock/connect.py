@@ -56,7 +56,9 @@ def runtime() -> Runtime:
     if settings.api_url:
         warn_of_server(settings)
     ledger: Ledger = _given if _given is not None else local_ledger(settings)
-    return Runtime(ledger, settings, _clock, identity.me(), LEVELS[settings.logging_level], _beside)
+    # A run in another thread than the main one is a part of a program that does other things as well.
+    killable = threading.current_thread() is threading.main_thread() and may_be_killed()
+    return Runtime(ledger, settings, _clock, identity.me(), LEVELS[settings.logging_level], _beside, killable)
 
 
 @contextlib.contextmanager
@@ -115,7 +117,7 @@ class _Beside:
             path=_path_of(context.runtime.ledger),
             due_in=due_in,
             record_in=record_in,
-            kill_in=kill_in,
+            kill_in=kill_in if context.runtime.may_be_killed else None,
             stop=stop,
         )
 
@@ -157,7 +159,7 @@ def local_ledger(settings: Settings) -> LocalLedger:
                 holder=identity.me,
                 now=_clock.now,
                 hear=live.hear,
-                may_be_killed=may_be_killed(),
+                may_be_killed=threading.current_thread() is threading.main_thread() and may_be_killed(),
                 interval=settings.journal_interval_seconds,
                 limit=settings.journal_limit,
             )

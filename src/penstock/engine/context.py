@@ -34,8 +34,8 @@ class RunContext(Generic[Run]):
     """What code inside a run can know of it."""
 
     __slots__ = (
-        "detached", "flow_context", "halted", "log_prints", "parameters", "parent", "partial", "run", "runtime", "scope", "source",
-        "start_time",
+        "detached", "flow_context", "halted", "log_prints", "parameters", "parent", "partial", "run", "runtime",
+        "scope", "source", "start_time",
     )  # fmt: skip
     kind: ClassVar[str]
     run: Run

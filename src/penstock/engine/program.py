@@ -9,8 +9,14 @@ from functools import cache
 
 from ..infrastructure.process import descendants, kill_tree
 
-# Programs that run other people's code: what happens in them is not theirs to be ended for.
-HOSTS = frozenset({"IPython", "ipykernel", "celery", "gunicorn", "hypercorn", "pytest", "uvicorn", "uwsgi"})
+# Programs that have other things to do than one run: what happens in a run of theirs is nothing to be ended for.
+HOSTS = frozenset(
+    {
+        "IPython", "aiohttp.web", "airflow", "apscheduler", "arq", "celery", "dagster", "daphne", "django", "dramatiq",
+        "flask", "gradio", "gunicorn", "hypercorn", "ipykernel", "luigi", "pytest", "quart", "rq", "sanic", "starlette",
+        "streamlit", "temporalio", "tornado.web", "twisted.internet", "uvicorn", "uwsgi", "waitress",
+    }
+)  # fmt: skip
 
 
 def is_script() -> bool:
@@ -28,6 +34,8 @@ def _is_a_users_file() -> bool:
     if file is None or sys.flags.interactive or hasattr(sys, "ps1"):
         return False
     path = os.path.realpath(file)
+    if not os.path.isfile(path):  # typed in, or read from a pipe
+        return False
     spec = getattr(main, "__spec__", None)
     installed = (sysconfig.get_path("scripts"), sysconfig.get_path("stdlib"))
     if any(path.startswith(os.path.realpath(folder) + os.sep) for folder in installed if folder):

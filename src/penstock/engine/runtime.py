@@ -82,7 +82,7 @@ class NoWatchdog:
 class Runtime:
     """One engine's surroundings."""
 
-    __slots__ = ("clock", "holder", "ledger", "settings", "show_level", "watchdog")
+    __slots__ = ("clock", "holder", "ledger", "may_be_killed", "settings", "show_level", "watchdog")
 
     def __init__(
         self,
@@ -92,6 +92,7 @@ class Runtime:
         holder: Holder,
         show_level: int,
         watchdog: Watchdog | None = None,
+        may_be_killed: bool = False,
     ) -> None:
         self.ledger = ledger
         self.settings = settings
@@ -99,3 +100,4 @@ class Runtime:
         self.holder = holder
         self.show_level = show_level  # lines below it are neither shown nor stored
         self.watchdog: Watchdog = watchdog or NoWatchdog()
+        self.may_be_killed = may_be_killed  # the process, when a run in it does not stop

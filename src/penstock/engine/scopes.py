@@ -55,9 +55,8 @@ class Scope:
     """
 
     __slots__ = (
-        "_limit", "children", "closed", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late", "parent",
-        "requested_at",
-        "stack", "stop", "timer", "where",
+        "_limit", "children", "closed", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late",
+        "parent", "requested_at", "stack", "stop", "timer", "where",
     )  # fmt: skip
 
     def __init__(self, parent: Scope | None = None) -> None:
