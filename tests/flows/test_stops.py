@@ -578,3 +578,18 @@ def test_a_detached_task_of_a_dead_program_is_not_called_running(record: Record,
     process.wait()
     connect.open_store()
     until(lambda: (connect.disconnect(), connect.open_store(), record.task_run().state.is_crashed())[-1])
+
+
+def test_a_function_that_is_asked_about_a_run_can_be_stopped_like_its_code(record: Record) -> None:
+    @task(retries=2, retry_condition_fn=lambda *_: time.sleep(20) or True)
+    def fails() -> None:
+        raise ValueError("no")
+
+    @flow(timeout_seconds=0.3)
+    def main() -> None:
+        fails()
+
+    with taking_less_than(PROMPT):
+        main(return_state=True)
+    assert record.flow_run().state_name == "TimedOut"
+    assert record.task_run().state_name == "Cancelled"

@@ -24,6 +24,7 @@ from .context import FlowRunContext, RunContext, current_tags
 from .definitions import FlowDefinition
 from .effects import Ask, Call, Effect, Join, Script, Sleep
 from .futures import PenstockFuture
+from .generators import EMITTED, generate
 from .inputs import futures_in, needs_resolving, resolve
 from .live import RUNS
 from .outcome import outcome_state
@@ -33,7 +34,6 @@ from .runlog import ENGINE, finish_text, say
 from .runtime import Runtime
 from .scopes import Scope
 from .stopping import StopDelivered
-from .task_run import EMITTED, generate
 
 KIND = "Flow run"
 

@@ -24,8 +24,9 @@ from .attempts import ERROR, INFO
 from .caching import NoCache
 from .context import RunContext, TaskRunContext, current_tags
 from .definitions import TaskDefinition
-from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
+from .effects import Ask, Call, Effect, Join, Script, Sleep
 from .futures import PenstockFuture
+from .generators import EMITTED, generate
 from .inputs import futures_in, needs_resolving, resolve
 from .live import RUNS
 from .parameters import bind
@@ -36,8 +37,6 @@ from .scopes import Scope
 from .stopping import StopDelivered
 
 KIND = "Task run"
-# what `generator` of a call becomes when its consumer has the first item: from then on there is no trying again
-EMITTED = "emitted"
 
 
 class TaskCall(attempts.RunCall):
@@ -151,6 +150,9 @@ def run_task(call: TaskCall) -> Script[TaskCall]:
                 pass
     except RecordError:
         raise
+    except StopDelivered as stopped:  # while a function of the author's was asked about the run
+        if not call.state.is_final() and call.context.scope is not None:
+            _end_stopped(call, call.context.scope, stopped)
     except Exception as error:  # a name that cannot be made, a delay that cannot be told: the run must not stay open
         if not call.state.is_final():
             _fail(call, error)
@@ -202,7 +204,7 @@ def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     if policy is None or isinstance(policy, NoCache) or settings.tasks_disable_caching or call.generator:
         return False
     try:
-        call.cache_key = yield from Call(policy.compute_key, (context, context.parameters), context=context)
+        call.cache_key = yield from _asked(call, policy.compute_key, (context, context.parameters))
     except Exception as error:
         _fail(call, error)
         return True
@@ -277,33 +279,6 @@ def _user_code(call: TaskCall) -> Generator[Effect[Any], Any, Any]:
         return (yield Call(call.remote, call.args, call.kwargs, context, context.scope))
     generator = yield Call(task.fn, call.args, call.kwargs, context, context.scope)
     return (yield from generate(call, generator))
-
-
-def generate(call: Any, generator: Any) -> Generator[Effect[Any], Any, list[Any]]:
-    """Runs a generator of the user's: what it yields is handed on, or collected where nobody takes it as it comes."""
-    context = call.context
-    collected: list[Any] = []
-    asynchronous = hasattr(generator, "asend")
-    step: Any = generator.asend if asynchronous else generator.send
-    sent: Any = None
-    while True:
-        try:
-            item = yield Call(step, (sent,), None, context, context.scope, asynchronous)
-        except (StopIteration, StopAsyncIteration):
-            return collected
-        step = generator.asend if asynchronous else generator.send
-        if call.generator is None:
-            collected.append(item)
-            continue
-        call.generator = EMITTED
-        try:
-            sent = yield Emit(item)
-        except ConsumerLeft:
-            # The consumer has what it wanted. That is a good end, once the generator's own `finally` has run.
-            yield Call(generator.aclose if asynchronous else generator.close, (), None, context, None, asynchronous)
-            return collected
-        except BaseException as error:
-            step, sent = (generator.athrow if asynchronous else generator.throw), error
 
 
 def _start(call: TaskCall) -> None:
@@ -437,10 +412,19 @@ def _wants_retry(call: TaskCall, failed: State[Any]) -> Generator[Effect[Any], A
     state = msgspec.structs.replace(failed, data=call.error)
     arguments = (call.task, call.context.run, state)
     try:
-        return bool((yield from Call(condition, arguments, None, call.context, None, attempts.is_async(condition))))
+        return bool((yield from _asked(call, condition, arguments)))
     except Exception as error:
         say(call.context, ERROR, f"retry_condition_fn failed, so there is no retry: {attempts.describe(error)}")
         return False
+
+
+def _asked(call: TaskCall, fn: Any, arguments: tuple[Any, ...]) -> Generator[Effect[Any], Any, Any]:
+    """What a function of the author's says about the run. It can be stopped, like the task's own code."""
+    scope = attempts.open_scope(call.context)
+    try:
+        return (yield from Call(fn, arguments, None, call.context, scope, attempts.is_async(fn)))
+    finally:
+        scope.close()
 
 
 def _pause_before_retry(call: TaskCall, seconds: float) -> Generator[Effect[Any], Any, None]:

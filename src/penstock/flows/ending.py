@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
-import threading
 import time
 from typing import Any
 
@@ -33,9 +33,10 @@ def at_once(call: Any) -> None:
     """A second Ctrl-C: the run goes on to its end without the code that is still at work, and the process ends.
 
     In a thread of its own, for this is called in a signal's handler, where any lock may be held by the very code that
-    was interrupted. A program that must not be killed is not; its run ends all the same.
+    was interrupted (also those that `threading` takes to start one). A program that must not be killed is not; its run
+    ends all the same.
     """
-    threading.Thread(target=_end, args=(call,), name="penstock-second-interrupt", daemon=True).start()
+    _thread.start_new_thread(_end, (call,))
 
 
 def _end(call: Any) -> None:

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 SHORT_SECONDS = 0.001
 
 
-_lock = threading.Lock()
+# A lock that its own thread may take twice: a signal's handler may come in between.
+_lock = threading.RLock()
 _asked = 0
 _before = _ours = 0.0
 
@@ -25,7 +26,7 @@ _before = _ours = 0.0
 def _begin() -> None:
     """In a forked child: whoever asked is not in it."""
     global _lock, _asked, _before, _ours
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _asked, _before, _ours = 0, 0.0, 0.0
 
 
