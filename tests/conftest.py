@@ -132,6 +132,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 _SLOW = (
     "tests/acceptance/",
     "tests/docs/",
+    "tests/flows/test_ends_of_programs.py",
     "tests/flows/test_isolation.py",
     "tests/flows/test_process_runner.py",
     "tests/flows/test_retry_from_failure.py",

@@ -59,6 +59,10 @@ def plain(text: str) -> list[str]:
     text = re.sub(r"\b\d+(\.\d+)?(µs|ms|s)\b", "SPAN", text)
     text = re.sub(r"\b(just now|\d+ \w+ ago)\b", "AGO", text)
     text = re.sub(r"File \"[^\"]*\", line \d+", 'File "…"', text)
+    text = re.sub(r"(?:[^\s:]*/)?(\w+\.py):\d+ in\b", r"\1:LINE in", text)
+    text = re.sub(r"\b(Stopped|stopped|abandoned|raised|returned|killed) after \d+(\.\d+)? s\b", r"\1 after SPAN", text)
+    text = re.sub(r"\bits process \(\d+\)", "its process (PID)", text)
+    text = re.sub(r"\b[\w.-]+@[\w.-]+ via\b", "SOMEBODY via", text)
     return [" ".join(line.split()) for line in text.splitlines()]
 
 

@@ -8,6 +8,7 @@ import importlib.util
 import pkgutil
 import re
 import shlex
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,24 +25,28 @@ from .conftest import PAGES, ROOT, Block, Ended, blocks, plain
 Run = Callable[..., Ended]
 
 
+# What stands behind a block's three backticks -> how its program ends.
+RUNNABLE = {"python runnable": 0, "python runnable killed": -signal.SIGKILL}
+
+
 def runnable() -> Iterator[Any]:
     """Each block to be run, with the output that stands right behind it."""
     for page in PAGES:
         found = blocks(page)
         for block, following in zip(found, [*found[1:], None], strict=False):
-            if block.info == "python runnable":
+            if block.info in RUNNABLE:
                 output = following if following is not None and following.info == "text output" else None
                 yield pytest.param(block, output, id=block.id)
 
 
 @pytest.mark.parametrize(("block", "output"), list(runnable()))
 def test_code_runs_and_prints_what_is_shown(block: Block, output: Block | None, run: Run, folder: Path) -> None:
-    program = folder / "page.py"
+    program = folder / "etl.py"
     program.write_text(block.text, encoding="utf-8")
 
     ended = run(program)
 
-    assert ended.code == 0, ended.err
+    assert ended.code == RUNNABLE[block.info], ended.err
     if output is not None:
         seen = iter(ended.lines())
         missing = [line for line in plain(output.text) if line not in seen]
@@ -53,7 +58,7 @@ def test_python_that_is_not_run_is_python_at_least(page: Path) -> None:
     for block in blocks(page):
         if block.info.startswith("python"):
             compile(block.text, block.id, "exec")
-        assert block.info in {"python", "python runnable", "text", "text output", "sh", "mermaid", ""}, block.id
+        assert block.info in {"python", *RUNNABLE, "text", "text output", "sh", "mermaid", ""}, block.id
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

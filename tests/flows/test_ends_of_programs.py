@@ -1,0 +1,343 @@
+"""Programs that are told to end, that do not let themselves be told, and that are ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from .kit import Finished, Programs, Record, names, until
+
+START = """
+import asyncio, os, re, signal, subprocess, sys, threading, time
+from penstock import flow, task
+
+def ready():
+    sys.stdout.write("ready\\n")  # in one piece, whoever else writes
+    sys.stdout.flush()
+
+def swallow(seconds=30):
+    end, told = time.monotonic() + seconds, False
+    while time.monotonic() < end:
+        try:
+            if not told:
+                told = True
+                ready()
+            time.sleep(0.01)
+        except BaseException:
+            continue
+
+"""
+
+
+def begun(programs: Programs, text: str, ready: int = 1, **settings: str) -> subprocess.Popen[str]:
+    """A program that has said so often that it is ready."""
+    process: subprocess.Popen[str] = programs.start(START + text, **settings)
+    assert process.stdout is not None
+    for _ in range(ready):
+        assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def told(programs: Programs, number: int, text: str, ready: int = 1, **settings: str) -> Finished:
+    process = begun(programs, text, ready, **settings)
+    process.send_signal(number)
+    return programs.finish(process, timeout=20)
+
+
+# --- SIGTERM ---------------------------------------------------------------------------------------------------------
+
+
+def test_sigterm_stops_the_run_records_it_and_ends_the_program_as_it_would_without_us(
+    programs: Programs, record: Record
+) -> None:
+    done = told(
+        programs,
+        signal.SIGTERM,
+        """
+@task
+def beside():
+    ready()
+    while True:
+        time.sleep(0.01)
+
+@flow(on_crashed=[lambda flow, run, state: print("hooked", flush=True)])
+def main():
+    beside.submit()
+    try:
+        ready()
+        time.sleep(30)
+    finally:
+        print("cleaned up", flush=True)
+
+main()
+print("went on")
+""",
+        ready=2,
+    )
+    assert done.code == -signal.SIGTERM
+    assert done.stdout == "cleaned up\nhooked\n"
+    run = record.flow_run()
+    assert names(run) == ["Pending", "Running", "Crashed"]
+    assert run.state.message == "Terminated by SIGTERM."
+    assert run.state.details is not None
+    assert (run.state.details["reason"], run.state.details["stopped"]) == ("shutdown", "raised")
+    assert record.task_run().state_name == "Cancelled"
+
+
+def test_sigterm_reaches_a_coroutine(programs: Programs, record: Record) -> None:
+    done = told(
+        programs,
+        signal.SIGTERM,
+        """
+@flow
+async def main():
+    ready()
+    await asyncio.sleep(30)
+
+asyncio.run(main())
+""",
+    )
+    assert done.code == -signal.SIGTERM
+    assert record.flow_run().state.message == "Terminated by SIGTERM."
+
+
+def test_a_program_with_its_own_sigterm_keeps_its_way(programs: Programs, record: Record) -> None:
+    done = told(
+        programs,
+        signal.SIGTERM,
+        """
+done = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: done.set())
+
+@flow
+def main():
+    ready()
+    while not done.is_set():
+        time.sleep(0.01)
+
+main()
+assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+""",
+    )
+    assert done.code == 0, done.stderr
+    assert record.flow_run().state_name == "Completed"
+
+
+def test_after_a_flow_sigterm_is_the_programs_again(programs: Programs) -> None:
+    done = programs.run(
+        START
+        + """
+@flow
+def main(): ...
+
+before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGURG)
+main()
+assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGURG))
+"""
+    )
+    assert done.code == 0, done.stderr
+
+
+# --- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_in_asyncio_is_recorded_as_what_it_is(programs: Programs, record: Record) -> None:
+    done = told(
+        programs,
+        signal.SIGINT,
+        """
+@task
+async def waits():
+    ready()
+    await asyncio.sleep(30)
+
+@flow
+async def main():
+    await asyncio.gather(waits(), waits())
+
+asyncio.run(main())
+""",
+        ready=2,
+    )
+    assert done.code == -signal.SIGINT, done.stderr
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+    for run in (record.flow_run(), *record.task_runs()):
+        assert run.state_name == "Cancelled"
+        assert (run.state.details or {})["reason"] == "interrupt"
+
+
+def test_a_second_ctrl_c_ends_the_program_whatever_its_code_does(
+    programs: Programs, record: Record, tmp_path: Path
+) -> None:
+    process = begun(
+        programs,
+        f"""
+@task
+def stubborn():
+    child = subprocess.Popen(["sleep", "100"])
+    open({str(tmp_path / "child")!r}, "w").write(str(child.pid))
+    swallow()
+
+@flow
+def main():
+    stubborn()
+
+main()
+""",
+    )
+    process.send_signal(signal.SIGINT)
+    until(lambda: "Cancelled" not in record.flow_run().state_name)
+    time.sleep(0.1)  # two that come at once are one to the system
+    process.send_signal(signal.SIGINT)
+    done = programs.finish(process, timeout=15)
+    assert done.code == 130
+    for run in (record.flow_run(), record.task_run()):
+        assert run.state_name == "Cancelled"
+        assert (run.state.details or {})["confirmed"] is True
+        assert (run.state.details or {})["stopped"] == "killed"
+    child = int((tmp_path / "child").read_text())
+    until(lambda: not os.path.exists(f"/proc/{child}"))
+
+
+# --- code that keeps the interpreter to itself -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["direct", "flow"])
+def test_a_regular_expression_is_interrupted_at_its_deadline(how: str, programs: Programs, record: Record) -> None:
+    """It lets no other thread run; but it looks for signals, of which the watchdog sends one."""
+    began = time.monotonic()
+    done = programs.run(
+        START
+        + f"""
+@task(timeout_seconds=0.5)
+def work():
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+@flow(timeout_seconds=0.5 if {how == "flow"} else None)
+def main():
+    work() if {how == "direct"} else re.match(r"(a+)+$", "a" * 40 + "b")
+
+try:
+    main()
+except TimeoutError as error:
+    print(error)
+""",
+        timeout=30,
+    )
+    assert time.monotonic() - began < 15
+    assert "exceeded timeout" in done.stdout, done.stderr
+    run = record.task_run() if how == "direct" else record.flow_run()
+    assert run.state_name == "TimedOut"
+    assert (run.state.details or {})["stopped"] == "raised"
+    assert (run.state.details or {})["where"].split(" in ")[1] in ("work", "main")
+
+
+def test_native_code_that_never_looks_up_is_recorded_at_the_deadline_and_killed_after_the_grace(
+    programs: Programs, record: Record
+) -> None:
+    done = programs.run(
+        START
+        + """
+@task(timeout_seconds=0.5)
+def work():
+    sum(range(10**12))
+
+@flow
+def main():
+    work()
+
+main()
+""",
+        timeout=30,
+        PENSTOCK_STOP_GRACE_SECONDS="0.5",
+    )
+    assert done.code == -signal.SIGKILL
+    assert "did not stop within 0.5 s" in done.stderr
+    task, flow = record.task_run(), record.flow_run()
+    assert task.state_name == "TimedOut"
+    assert task.end_time is not None
+    assert task.start_time is not None
+    assert (task.end_time - task.start_time).total_seconds() < 5  # the promise is 0.6; the machine may be busy
+    assert (task.state.details or {})["stopped"] == "killed"
+    assert (task.state.details or {})["confirmed"] is True
+    assert flow.state_name == "Crashed"
+    assert "did not stop" in (flow.state.message or "")
+
+
+def test_code_that_swallows_everything_is_ended_with_its_program_after_the_grace(
+    programs: Programs, record: Record
+) -> None:
+    done = programs.run(
+        START
+        + """
+@flow(timeout_seconds=0.3)
+def main():
+    swallow()
+
+main()
+""",
+        timeout=30,
+        PENSTOCK_STOP_GRACE_SECONDS="0.5",
+    )
+    assert done.code == -signal.SIGKILL
+    run = record.flow_run()
+    assert names(run) == ["Pending", "Running", "TimedOut"]
+    assert (run.state.details or {})["stopped"] == "killed"
+
+
+def test_where_nothing_may_be_killed_nothing_is(programs: Programs, record: Record) -> None:
+    done = programs.run(
+        START
+        + """
+@flow(timeout_seconds=0.3)
+def main():
+    swallow(2.5)
+    return "late"
+
+try:
+    main()
+except TimeoutError:
+    print("went on")
+""",
+        timeout=30,
+        PENSTOCK_STOP_GRACE_SECONDS="0.3",
+        PENSTOCK_STOP_KILL="false",
+    )
+    assert done.code == 0, done.stderr
+    assert done.stdout.endswith("went on\n")
+    run = record.flow_run()
+    assert names(run) == ["Pending", "Running", "TimedOut"]
+    assert (run.state.details or {})["stopped"] == "returned"
+    assert (run.state.details or {})["confirmed"] is True  # said when the code had ended, which took long
+
+
+# --- death -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_program_that_is_killed_is_recorded_without_anybody_asking(programs: Programs, record: Record) -> None:
+    process = begun(
+        programs,
+        """
+@task(timeout_seconds=60)
+def work():
+    ready()
+    time.sleep(60)
+
+@flow
+def main():
+    work()
+
+main()
+""",
+    )
+    until(lambda: record.task_runs())
+    process.kill()
+    process.wait()
+    until(lambda: record.flow_run().state.is_final())  # nothing here closes runs: only the watchdog does
+    assert record.flow_run().state_name == "Crashed"
+    assert record.task_run().state_name == "Crashed"
