@@ -43,7 +43,7 @@ MEANINGS = {
 }
 # What the engine does not write yet.
 NOT_YET = {
-    "Scheduled", "Late", "AwaitingConcurrencySlot", "Resuming", "Cancelling", "Paused", "Suspended",
+    "Scheduled", "Late", "AwaitingConcurrencySlot", "Resuming", "Paused", "Suspended",
 }  # fmt: skip
 
 

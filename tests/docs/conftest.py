@@ -99,12 +99,13 @@ def run(penstock_home: Path, folder: Path) -> Callable[..., Ended]:
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", **environment},
+            # With the watchdog, which other tests are spared: pages are read by people who have it.
+            env={**os.environ, "PENSTOCK_STOP_WATCHDOG": "true", "PYTHONPATH": path, "PYTHONUTF8": "1", **environment},
             input=stdin,
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=40,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 

@@ -120,6 +120,27 @@ EXPECTED: dict[str, Expected] = {
         {"reading": "Completed"},
         {"pages-0": "Completed", "pages-1": "Completed"},
     ),
+    "cancelling.py": (
+        [
+            "TIME | INFO | Task run 'copy-0' - copying orders",
+            "TIME | INFO | Task run 'copy-0' - closing the connection",
+            "TIME | ERROR | Flow run 'nightly-load' - Finished in state Cancelled('Cancelled by SOMEBODY via Python.')",
+            "TIME | INFO | Flow run 'nightly-load' - nightly-load is Cancelled: its code has raised",
+        ],
+        ["never printed"],
+        {"load": "Cancelled"},
+        {"copy-0": "Cancelled"},
+    ),
+    "isolation.py": (
+        [
+            "TIME | ERROR | Task run 'largest-0' - Task run exceeded timeout of 0.5 second(s)",
+            "TIME | INFO | Flow run 'RUN1' - ten billion: TimedOut",
+            "TIME | INFO | Flow run 'RUN1' - ten: 9",
+        ],
+        [],
+        {"isolated": "Completed"},
+        {"largest-0": "TimedOut", "largest-1": "Completed"},
+    ),
     "results_and_states.py": (
         [
             "the task is Failed: ValueError('no luck')",

@@ -210,7 +210,6 @@ main()
 @pytest.mark.parametrize("how", ["direct", "flow"])
 def test_a_regular_expression_is_interrupted_at_its_deadline(how: str, programs: Programs, record: Record) -> None:
     """It lets no other thread run; but it looks for signals, of which the watchdog sends one."""
-    began = time.monotonic()
     done = programs.run(
         START
         + f"""
@@ -229,7 +228,6 @@ except TimeoutError as error:
 """,
         timeout=30,
     )
-    assert time.monotonic() - began < 15
     assert "exceeded timeout" in done.stdout, done.stderr
     run = record.task_run() if how == "direct" else record.flow_run()
     assert run.state_name == "TimedOut"
@@ -257,6 +255,7 @@ main()
         PENSTOCK_STOP_GRACE_SECONDS="0.5",
     )
     assert done.code == -signal.SIGKILL
+    until(lambda: record.flow_run().state.is_final())
     assert "did not stop within 0.5 s" in done.stderr
     task, flow = record.task_run(), record.flow_run()
     assert task.state_name == "TimedOut"
@@ -285,6 +284,7 @@ main()
         PENSTOCK_STOP_GRACE_SECONDS="0.5",
     )
     assert done.code == -signal.SIGKILL
+    until(lambda: (record.flow_run().state.details or {}).get("confirmed"))
     run = record.flow_run()
     assert names(run) == ["Pending", "Running", "TimedOut"]
     assert (run.state.details or {})["stopped"] == "killed"

@@ -89,9 +89,12 @@ class Signal(msgspec.Struct, frozen=True):
 
 class Stilled(msgspec.Struct, frozen=True):
     """A fact about a run that ended unconfirmed: its code is still now. `seconds` is from the request to that end;
+    `where` and `stack` are as in the proof, for a run that another process closed, which could not know;
     `attempt` is the run's `run_count` when the code was at work (a later attempt's code is not meant)."""
 
     run_id: UUID
     attempt: int
     stopped: str
     seconds: float
+    where: str | None = None
+    stack: tuple[str, ...] = ()

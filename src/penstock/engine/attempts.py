@@ -83,9 +83,12 @@ def stopped_state(context: RunContext[Any], scope: Scope, now: datetime) -> Stat
     """The final state of an attempt whose scope was stopped. How its code was stopped is said in the run's log, too."""
     stop, proof = scope.stop, scope.proof()
     assert stop is not None
+    run, ledger, attempt = context.run, context.runtime.ledger, context.run.run_count
     if not proof.confirmed:
-        run, ledger, attempt = context.run, context.runtime.ledger, context.run.run_count
         scope.late = lambda how, seconds: ledger.write(Stilled(run.id, attempt, how, seconds))
+    elif scope.guards:
+        # Should the watchdog have been faster with the record, it could not know how the code would end.
+        ledger.write(Stilled(run.id, attempt, proof.stopped, proof.seconds, proof.where, proof.stack))
     if proof.stopped != IDLE:
         doubt = "" if proof.confirmed else ": its code goes on, and what it returns is discarded"
         where = f", was at {proof.where}" if proof.where else ""

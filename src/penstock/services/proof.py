@@ -24,6 +24,10 @@ def confirm(tx: Tx, stilled: Stilled) -> bool:
     new = {
         **details, "stopped": stilled.stopped, "confirmed": True, "seconds_to_stop": round(stilled.seconds, 4)
     }  # fmt: skip
+    if stilled.where and "where" not in new:
+        new["where"] = stilled.where
+        if len(stilled.stack) > 1:
+            new["stack"] = list(stilled.stack)
     run.states = (*run.states[:-1], msgspec.structs.replace(run.state, details=new))
     run.version += 1
     if isinstance(run, FlowRun):

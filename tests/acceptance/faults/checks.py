@@ -165,7 +165,7 @@ class Checks:
             yield f"it does not say that it was Ctrl-C: {root.state}"
         if case.fault in KILLED and case.fault != "cancel-kill" and details.get("stopped") != "gone":
             yield f"it does not say that its process was gone: {_without_stack(details)}"
-        if case.fault in ("freeze-cancel", "freeze-timeout") and _end(root).timestamp() > case.at:
+        if case.fault in ("freeze-cancel", "freeze-timeout") and _end(root).timestamp() > case.frozen_at:
             if details.get("stopped") != "killed" or not details.get("confirmed"):
                 yield f"a frozen program's run does not say that it was killed: {_without_stack(details)}"
             if case.followed_up:

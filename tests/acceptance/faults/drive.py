@@ -60,9 +60,10 @@ class Case:
     name: str = ""
     length: float = LONG
     process: subprocess.Popen[bytes] | None = None
-    # when the fault came, whether the program lived then, and which run it was meant for
+    # when the fault came (a request: when it was made), whether the program lived then, and which run it was meant for
     at: float = 0.0
     was_alive: bool = True
+    frozen_at: float = 0.0
     target: UUID | None = None
     refused: bool = False
     # the program was killed after the fault, because it cannot hear a signal; what went wrong
@@ -72,19 +73,24 @@ class Case:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.name = f"case-{self.index:03}"
-        if self.fault in GOES_ON or self.chance.random() < 0.25:
+        # A thread of a greedy program cannot end it before its code lets it.
+        if self.fault in GOES_ON or (self.kind, self.fault) == ("greedy", "exit") or self.chance.random() < 0.25:
             self.length = self.chance.uniform(0.3, 1.5)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.kind} × {self.fault}, seed {self.seed}, {self.length:.2f} s)"
 
 
-def cases(count: int, seed: int) -> list[Case]:
-    """Every kind with every fault, as far as they reach, in random order."""
+def cases(count: int, seed: int, only: str = "") -> list[Case]:
+    """Every kind with every fault, as far as they reach, in random order; or `only` these, as `kind:fault,kind:`."""
     chance = random.Random(seed)
     pairs: list[tuple[str, str]] = []
     while len(pairs) < count:
-        every = list(itertools.product(KINDS, FAULTS))
+        every = [
+            (kind, fault)
+            for kind, fault in itertools.product(KINDS, FAULTS)
+            if not only or {f"{kind}:{fault}", f"{kind}:", f":{fault}"} & {*only.split(",")}
+        ]
         chance.shuffle(every)
         pairs += every
     return [Case(index, kind, fault, chance.randrange(10**6)) for index, (kind, fault) in enumerate(pairs[:count])]
@@ -132,7 +138,6 @@ class Faults:
             **os.environ,
             "PENSTOCK_STOP_WATCHDOG": "true",
             "PYTHONPATH": str(SOURCE),
-            "PENSTOCK_STOP_GRACE_SECONDS": str(GRACE),
             "FAULT_CASE": json.dumps(told),
             MARK: f"{self._mark}:{case.name}",
         }
@@ -166,7 +171,8 @@ class Faults:
     def strike(self, case: Case, *numbers: signal.Signals) -> None:
         """Sends signals to the program; notes when, and whether it was alive."""
         assert case.process is not None
-        case.at, case.was_alive = time.time(), case.process.poll() is None
+        case.at = case.frozen_at = time.time()
+        case.was_alive = case.process.poll() is None
         for number in numbers:
             case.process.send_signal(number)
 
@@ -213,16 +219,16 @@ class Faults:
             case.was_alive = False
             return
         is_flow = which in ("flow", "subflow")
-        case.at = time.time()
         if case.chance.random() < 0.25:
             asked = ["flow-run" if is_flow else "task-run", "cancel", str(case.target)]
             asked += [] if grace is None else ["--grace", str(grace)]
             case.refused = self.command(*asked).returncode != 0
-            return
-        try:
-            (cancel_flow_run if is_flow else cancel_task_run)(case.target, grace=grace)
-        except TransitionRefused:
-            case.refused = True
+        else:
+            try:
+                (cancel_flow_run if is_flow else cancel_task_run)(case.target, grace=grace)
+            except TransitionRefused:
+                case.refused = True
+        case.at = time.time()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -246,12 +252,21 @@ class Faults:
                 environment = Path(f"/proc/{pid}/environ").read_bytes()
                 if mark in environment:
                     line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    line += f"({_state(pid)})"
                     yield pid, environment.partition(mark)[2].partition(b"\0")[0].decode(), line
             except OSError:  # it has gone meanwhile
                 continue
 
     def watchdogs_of(self, case: Case) -> list[int]:
         return [pid for pid, (whose, line) in self.processes().items() if whose == case.name and "watchdog" in line]
+
+    def await_watchdogs(self, case: Case) -> list[int]:
+        """A program without limits has one when it has run for two seconds; one that ends before has none."""
+        assert case.process is not None
+        deadline = time.monotonic() + 3.0
+        while not (found := self.watchdogs_of(case)) and case.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return found
 
     def end_all(self) -> None:
         """Whatever is left, whatever it is."""
@@ -265,6 +280,11 @@ class Faults:
                 except OSError:
                     pass
             time.sleep(0.02)
+
+
+def _state(pid: int) -> str:
+    """R, S, T (stopped), … of a process, and the parent's pid."""
+    return " ".join(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2])
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
@@ -315,10 +335,7 @@ def _kill_both(faults: Faults, case: Case) -> None:
 def _kill_watchdog(faults: Faults, case: Case) -> None:
     """Its program goes on, and can be cancelled all the same."""
     _in_flow(faults, case)
-    deadline = time.monotonic() + 3.0  # a program without limits has one when it has run for two seconds
-    while not (found := faults.watchdogs_of(case)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    for pid in found:
+    for pid in faults.await_watchdogs(case):
         os.kill(pid, signal.SIGKILL)
     faults.cancel(case)
 
@@ -340,8 +357,9 @@ def _freeze_and_cancel(faults: Faults, case: Case) -> None:
 
 
 def _freeze_past_the_limit(faults: Faults, case: Case) -> None:
-    """Nobody but the watchdog can see to the time limit."""
+    """Nobody but the watchdog can see to the time limit. (Before it is there, nobody can.)"""
     case.target = faults.await_run(case, "lone" if case.kind == "lone" else "flow")
+    faults.await_watchdogs(case)
     faults.strike(case, signal.SIGSTOP)
     if case.process is not None and case.target is not None:
         try:

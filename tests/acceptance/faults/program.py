@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -110,10 +111,13 @@ def child(seconds: float) -> int:
 
 @task(**OF_TASK)
 def tree(seconds: float) -> int:
-    """A child that has a child, which nobody waits for."""
+    """Children of a child, which decent code ends when it is stopped."""
     beat()
-    started = subprocess.Popen(["sh", "-c", f"sleep {seconds} & sleep {seconds}; wait"])
-    work(seconds)
+    started = subprocess.Popen(["sh", "-c", f"sleep {seconds} & sleep {seconds}; wait"], start_new_session=True)
+    try:
+        work(seconds)
+    finally:
+        os.killpg(started.pid, signal.SIGKILL)
     return started.wait()
 
 
@@ -243,14 +247,14 @@ def retried() -> str:
 @flow(name=NAME, **OF_FLOW)
 def generating() -> Iterator[float]:
     while not over():
-        work(STEP / 2)
+        work(0.05)
         yield step(STEP / 2)
 
 
 @flow(name=NAME, **OF_FLOW)
 async def agenerating() -> AsyncIterator[float]:
     while not over():
-        await asyncio.sleep(STEP / 2)
+        await asyncio.sleep(0.05)
         yield await awaited(STEP / 2)
 
 
