@@ -1,9 +1,9 @@
 """Programs of many kinds, each killed, cancelled, timed out or frozen at a random moment. Afterwards no process is
 left, no run is open, and every record matches what happened.
 
-PENSTOCK_TEST_FAULTS=300 runs so many (60 by default), PENSTOCK_TEST_FAULTS_SEED=7 the same faults again (moments are
-the machine's own, so that a failure may need several runs to be seen again), PENSTOCK_TEST_FAULTS_ONLY=nested:cancel,pool:
-these kinds and faults.
+PENSTOCK_TEST_FAULTS=300 runs so many (60 by default), PENSTOCK_TEST_FAULTS_SEED=7 the same faults again, and
+PENSTOCK_TEST_FAULTS_ONLY=nested:cancel,pool:,:int these kinds and faults only. Moments are the machine's own, so that a
+failure may need several runs to be seen again.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ EXPECTED: dict[str, Expected] = {
         [
             "TIME | INFO | Task run 'copy-0' - copying orders",
             "TIME | INFO | Task run 'copy-0' - closing the connection",
-            "TIME | ERROR | Flow run 'nightly-load' - Finished in state Cancelled('Cancelled by SOMEBODY via Python.')",
-            "TIME | INFO | Flow run 'nightly-load' - nightly-load is Cancelled: its code has raised",
+            "TIME | ERROR | Flow run 'nightly' - Finished in state Cancelled('Cancelled by SOMEBODY via Python.')",
+            "TIME | INFO | Flow run 'nightly' - nightly is Cancelled: its code has raised",
         ],
         ["never printed"],
         {"load": "Cancelled"},

@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -23,7 +22,8 @@ from typing import Any
 from uuid import UUID
 
 from penstock import cancel_flow_run, cancel_task_run
-from penstock.domain.errors import TransitionRefused
+from penstock.domain.errors import RecordError, TransitionRefused
+from penstock.store.sqlite import SqliteStore
 
 from ..conftest import SOURCE
 
@@ -177,17 +177,21 @@ class Faults:
             case.process.send_signal(number)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """From the record, whatever state it is in."""
-        try:
-            connection = sqlite3.connect(f"file:{self._home / 'penstock.db'}?mode=ro", uri=True, timeout=5)
-        except sqlite3.OperationalError:
+        """From the record, in whatever state it is.
+
+        Never by the standard library's sqlite3: a second SQLite in the process would give up the locks of ours, which
+        cancels runs at the same time, and what others write meanwhile would be lost.
+        """
+        if not (path := self._home / "penstock.db").exists():
             return []
+        store = SqliteStore(path)
         try:
-            return connection.execute(sql, values).fetchall()
-        except sqlite3.OperationalError:  # its tables are being made at this moment
+            with store.read() as tx:
+                return list(tx.rows(sql, values))
+        except RecordError:  # its tables are being made at this moment
             return []
         finally:
-            connection.close()
+            store.close()
 
     def await_run(self, case: Case, which: str = "flow") -> UUID | None:
         """A run of the program: its flow's, a subflow's or a task's; None when it ended before there was one."""
@@ -204,7 +208,7 @@ class Faults:
             ended = case.process.poll() is not None
             found = self.rows(sql, case.name)
             if found:
-                return UUID(bytes=case.chance.choice(found)[0])
+                return UUID(bytes=bytes(case.chance.choice(found)[0]))
             if ended:
                 return None
             time.sleep(0.03)

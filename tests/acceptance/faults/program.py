@@ -220,7 +220,7 @@ def children() -> str:
 def refusing() -> str:
     while not over():
         try:
-            step(STEP) if CHANCE.random() < 0.5 else work(STEP)
+            step(STEP) if CHANCE.random() < 0.5 else work(0.15)
         except BaseException:
             pass
     return "done"
