@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock import cancel_flow_run
+
 from .kit import Finished, Programs, Record, names, until
 
 START = """
@@ -341,3 +343,81 @@ main()
     until(lambda: record.flow_run().state.is_final())  # nothing here closes runs: only the watchdog does
     assert record.flow_run().state_name == "Crashed"
     assert record.task_run().state_name == "Crashed"
+
+
+def test_code_that_cleans_up_is_not_told_to_stop_a_second_time(programs: Programs, record: Record) -> None:
+    done = programs.run(
+        START
+        + """
+@task(timeout_seconds=0.3)
+def work():
+    try:
+        time.sleep(30)
+    finally:
+        began = time.monotonic()
+        while time.monotonic() < began + 0.5:
+            time.sleep(0.01)
+        print("cleaned up", flush=True)
+
+@flow
+def main():
+    work(return_state=True)
+
+main()
+"""
+    )
+    assert done.stdout == "cleaned up\n", done.stderr
+    until(lambda: (record.task_run().state.details or {}).get("confirmed"))
+    assert (record.task_run().state.details or {})["stopped"] in ("raised", "returned")
+
+
+def test_code_that_a_terminated_program_left_behind_is_confirmed_to_be_gone(programs: Programs, record: Record) -> None:
+    done = told(
+        programs,
+        signal.SIGTERM,
+        """
+@task
+def stuck():
+    ready()
+    time.sleep(30)
+
+@flow
+def main():
+    stuck.submit()
+    ready()
+    time.sleep(30)
+
+main()
+""",
+        ready=2,
+    )
+    assert done.code == -signal.SIGTERM
+    details = record.task_run().state.details or {}
+    assert (details["stopped"], details["confirmed"]) == ("gone", True)
+
+
+def test_hooks_of_a_cancelled_flow_that_used_up_its_grace_are_run_to_their_end(
+    programs: Programs, record: Record
+) -> None:
+    process = begun(
+        programs,
+        """
+def hook(flow, run, state):
+    time.sleep(0.5)
+    print("hooked", flush=True)
+
+@flow(on_cancellation=[hook])
+def main():
+    swallow()
+
+main()
+""",
+        PENSTOCK_STOP_GRACE_SECONDS="1",
+    )
+    run = until(lambda: record.flow_runs())[0]
+    cancel_flow_run(run.id, grace=1.0)
+    done = programs.finish(process, timeout=20)
+    assert done.code == -signal.SIGKILL
+    assert done.stdout == "hooked\n"
+    until(lambda: (record.flow_run().state.details or {}).get("confirmed"))
+    assert record.flow_run().state_name == "Cancelled"

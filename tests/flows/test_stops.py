@@ -593,3 +593,25 @@ def test_a_function_that_is_asked_about_a_run_can_be_stopped_like_its_code(recor
         main(return_state=True)
     assert record.flow_run().state_name == "TimedOut"
     assert record.task_run().state_name == "Cancelled"
+
+
+def test_a_longer_grace_that_is_asked_for_later_is_given(record: Record) -> None:
+    begun, cleaning = threading.Event(), threading.Event()
+
+    @flow
+    def main() -> None:
+        try:
+            doze(begun)
+        finally:
+            cleaning.set()
+            time.sleep(0.8)
+
+    thread, _ = in_a_thread(main)
+    assert begun.wait(PROMPT)
+    id = record.flow_run().id
+    cancel_flow(id, grace=0.5)
+    assert cleaning.wait(PROMPT)
+    cancel_flow(id, grace=60.0)
+    thread.join(PROMPT)
+    assert details(record.flow_run())["stopped"] == "raised"
+    assert details(record.flow_run())["confirmed"] is True

@@ -427,6 +427,7 @@ def test_a_thread_that_will_not_stop_takes_no_place_in_the_pool(record: Record, 
     def submits() -> str:
         blocked = blocks.submit()
         after = quick.submit().result(timeout=10)
+        blocked.wait()
         assert blocked.state.name == "TimedOut"
         return after
 

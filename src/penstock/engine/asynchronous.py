@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 # how coroutines, generators and asynchronous generators name their frame, and what they wait for
 _FRAMES = ("cr_frame", "gi_frame", "ag_frame")
+_RUNNING = ("cr_running", "gi_running", "ag_running")
 _AWAITED = ("cr_await", "gi_yieldfrom", "ag_await")
 
 
@@ -72,13 +73,15 @@ class TaskFrame(Frame):
         """The lines of the user's on the chain of awaits, down to the one that waits."""
         awaited: Any = self._task.get_coro()
         lines: list[str] = []
+        runs = False
         while awaited is not None:
             frame = next((f for name in _FRAMES if (f := getattr(awaited, name, None)) is not None), None)
             line = None if frame is None else line_of(frame)
             if line is not None:
                 lines.append(line)
+            runs = any(getattr(awaited, name, False) for name in _RUNNING)
             awaited = next((a for name in _AWAITED if (a := getattr(awaited, name, None)) is not None), None)
-        if not lines:  # the coroutine blocks its loop: it awaits nothing, it runs
+        if not lines or runs:  # the coroutine blocks its loop: it awaits nothing, it runs
             return place_of(self._ident)
         return Where(lines[-1], tuple(lines[-MOST_LINES:]))
 

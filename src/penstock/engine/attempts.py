@@ -15,7 +15,7 @@ import msgspec
 from ..domain.errors import CancelledRun, FlowRunTimeoutError, TaskRunTimeoutError
 from ..domain.states import State, make
 from ..domain.stops import CANCEL, IDLE, INTERRUPT, SHUTDOWN, TIMEOUT, Stilled, Stop, details_of, time_limit
-from .context import RunContext
+from .context import KILL_SECONDS, RunContext
 from .definitions import Definition, Hook
 from .effects import Call, Effect
 from .runlog import say
@@ -218,6 +218,7 @@ def call_hooks(
 ) -> Generator[Effect[Any], Any, None]:
     """Calls the author's functions for a state, in their order. One that raises, or takes too long, is reported in the
     run's log, and changes nothing."""
+    attempt = context.scope
     for hook in hooks:
         name = getattr(hook, "__name__", type(hook).__name__)
         say(context, INFO, f"Running hook {name!r} in response to entering state {state.name!r}")
@@ -233,6 +234,13 @@ def call_hooks(
             say(context, INFO, f"Hook {name!r} finished running successfully")
         finally:
             scope.close()
+    end_if_held(context, attempt)
+
+
+def end_if_held(context: RunContext[Any], attempt: Scope | None) -> None:
+    """All is done that was to be done for a run: the program need not wait for code of it that goes on."""
+    if attempt is not None and attempt.holds_program and attempt.stop is not None and attempt.stop.reason != TIMEOUT:
+        attempt.guarded_by(context.runtime.watchdog.guard(context, attempt.stop, 0.0, None, KILL_SECONDS))
 
 
 def _hook_scope(context: RunContext[Any], stopped: bool) -> Scope:

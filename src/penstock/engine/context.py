@@ -15,7 +15,7 @@ from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
 from ..domain.stops import Stop
 from .links import Links
-from .scopes import Scope
+from .scopes import Guard, Scope
 
 if TYPE_CHECKING:
     from .definitions import FlowDefinition, TaskDefinition
@@ -34,8 +34,8 @@ class RunContext(Generic[Run]):
     """What code inside a run can know of it."""
 
     __slots__ = (
-        "detached", "flow_context", "halted", "log_prints", "parameters", "parent", "partial", "run", "runtime",
-        "scope", "source", "start_time",
+        "_halt_guard", "detached", "flow_context", "halted", "log_prints", "parameters", "parent", "partial", "run",
+        "runtime", "scope", "source", "start_time",
     )  # fmt: skip
     kind: ClassVar[str]
     run: Run
@@ -49,6 +49,7 @@ class RunContext(Generic[Run]):
         self.scope: Scope | None = None
         # somebody's request to stop the run: it holds for all that the run does from then on
         self.halted: Stop | None = None
+        self._halt_guard: Guard | None = None
         # it goes on when its parent is stopped
         self.detached = False
         self.start_time: datetime = run.created
@@ -58,13 +59,24 @@ class RunContext(Generic[Run]):
         self.partial: dict[tuple[int, str], list[str]] | None = None
 
     def halt(self, stop: Stop) -> None:
-        """Stops the run, whatever it does at the moment. Asked again, it may shorten the grace."""
+        """Stops the run, whatever it does at the moment. Asked again, the new grace counts, from then on."""
         self.halted = stop
         scope = self.scope
-        if scope is not None:
-            grace = self.runtime.settings.stop_grace_seconds if stop.grace is None else stop.grace
-            scope.guarded_by(self.runtime.watchdog.guard(self, stop, 0.0, None, grace + KILL_SECONDS))
-            scope.wind_up(stop, grace)
+        if scope is None:
+            return
+        grace = self.runtime.settings.stop_grace_seconds if stop.grace is None else stop.grace
+        kill_in = self._kill_in(grace)
+        before, self._halt_guard = self._halt_guard, None
+        if before is not None:
+            scope.unguard(before)
+        if kill_in is not None:
+            self._halt_guard = guard = self.runtime.watchdog.guard(self, stop, 0.0, None, kill_in)
+            scope.guarded_by(guard)
+        scope.wind_up(stop, grace)
+
+    def _kill_in(self, grace: float) -> float | None:
+        """In how many seconds the program is ended, should the run's code go on until then; None for never."""
+        raise NotImplementedError
 
     def next_seq(self) -> int:
         """The number of the run's next log line."""
@@ -114,6 +126,10 @@ class FlowRunContext(RunContext[FlowRun]):
         """For a run that was entered again: the numbers of its lines, and of its tasks' runs, go on."""
         self._seq, self.names = count(seq), names
 
+    def _kill_in(self, grace: float) -> float | None:
+        # Hooks come after the record, which is closed when the grace is over; they have as long again.
+        return grace + KILL_SECONDS + (grace if self.flow.on_cancellation_hooks or self.flow.on_crashed_hooks else 0.0)
+
     @property
     def flow_run(self) -> FlowRun:
         return self.run
@@ -157,6 +173,10 @@ class TaskRunContext(RunContext[TaskRun]):
         self.source = f"Task run {run.name!r}"
         self.flow_context = parent.flow_context if parent is not None else None
         self._seq = count() if self.flow_context is None else None
+
+    def _kill_in(self, grace: float) -> float | None:
+        # A task run of a flow is no reason to end the program: its flow is to go on.
+        return grace + KILL_SECONDS if self.flow_context is None else None
 
     @property
     def task_run(self) -> TaskRun:

@@ -56,7 +56,7 @@ class Scope:
 
     __slots__ = (
         "_limit", "children", "closed", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late",
-        "parent", "requested_at", "stack", "stop", "timer", "where",
+        "parent", "patience", "requested_at", "stack", "stop", "timer", "where",
     )  # fmt: skip
 
     def __init__(self, parent: Scope | None = None) -> None:
@@ -65,6 +65,7 @@ class Scope:
         self.stop: Stop | None = None
         self.frame: Frame | None = None
         self.timer: Timer | None = None
+        self.patience: Timer | None = None
         self.deadline: float | None = None
         self.guards: tuple[Guard, ...] = ()
         # code of it goes on that the program cannot go on without
@@ -120,13 +121,21 @@ class Scope:
             if self.closed and not self.holds_program:
                 self.release_guards()
 
+    def unguard(self, guard: Guard) -> None:
+        """One guard is not needed any more."""
+        self.guards = tuple(each for each in self.guards if each is not guard)
+        guard.release()
+
     def release_guards(self) -> None:
         guards, self.guards = self.guards, ()
         for guard in guards:
             guard.release()
 
     def _passed(self) -> None:
+        deadline = self.deadline
         if self.request(self._limit):
+            if deadline is not None:  # that is when the code was to end, whenever somebody came to say so
+                self.requested_at = min(deadline, self.requested_at)
             _hurry()
             TIMERS.after(GENTLE_SECONDS / 2, self.remind)
             TIMERS.after(GENTLE_SECONDS, self.abandon)
@@ -144,13 +153,15 @@ class Scope:
         """Requests `stop`; code that it reaches has `grace` seconds to clean up, code that it cannot reach has none.
         (On the main thread it has: the program could not go on without it.)
 
-        Asked again, it may shorten the grace.
+        Asked again, the new grace counts, from then on.
         """
         if self.request(stop):
             _hurry()
             TIMERS.after(GENTLE_SECONDS / 2, self.remind)
             TIMERS.after(GENTLE_SECONDS, lambda: self.abandon(only_stuck=True))
-        TIMERS.after(grace, self.abandon)
+        if self.patience is not None:
+            self.patience.cancel()
+        self.patience = TIMERS.after(grace, self.abandon)
 
     def remind(self) -> None:
         """Sends the stop again where it has not arrived: both ways of sending can miss (see `stopping.Post`)."""

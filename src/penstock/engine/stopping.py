@@ -9,6 +9,7 @@ which does not; coroutines (`asynchronous`) by cancelling their task.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,9 @@ from typing import Any, Protocol, TypeVar
 
 from ..domain.stops import INTERRUPT, Stop
 from .scopes import NOWHERE, Frame, Scope, Where
+
+# Where our own code is: a worker's has another name.
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 SLICE_SECONDS = 0.25
 
@@ -260,7 +264,8 @@ def place_of(ident: int) -> Where:
 def line_of(frame: Any) -> str | None:
     """`etl.py:42 in extract`, for a frame of code that is neither ours nor the standard library's; else None."""
     name = frame.f_globals.get("__name__", "")
-    if name.startswith("penstock.") or name.partition(".")[0] in sys.stdlib_module_names:
+    file = frame.f_code.co_filename
+    if name.startswith("penstock.") or file.startswith(OURS) or name.partition(".")[0] in sys.stdlib_module_names:
         return None
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
@@ -273,12 +278,13 @@ def _delivery(stop: Stop) -> BaseException:
 
 def on_stop_signal(number: int, frame: Any) -> None:
     """The handler of our own signal. It comes from this process, or from the watchdog when code lets no other thread
-    run: then nobody has said yet that a limit has passed."""
+    run: then nobody has said yet that a limit has passed. A stop is raised once: code that cleans up is left alone."""
     post = my_post()
     if post.armed and post.frames:
         scope = post.frames[-1].scope
+        stopped = scope.stop is not None
         undisturbed(scope.check_limits)
-        if scope.stop is not None:
+        if scope.stop is not None and (post.unheard or not stopped):
             raise _delivery(scope.stop)
 
 

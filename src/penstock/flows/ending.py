@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import connect
 from ..domain.errors import RecordError
-from ..domain.stops import KILLED
+from ..domain.stops import GONE, KILLED
 from ..engine import console, program, scopes
 from ..engine.runtime import Runtime
 from ..engine.signals import Signals
@@ -24,6 +24,7 @@ def as_asked(signals: Signals, runtime: Runtime) -> None:
     """After SIGTERM: everything is recorded and shown, and then the process ends by that signal."""
     with contextlib.suppress(RecordError):
         if signals.was_terminated:
+            scopes.still_all(GONE)
             runtime.ledger.ask(Flush())
             console.flush()
     signals.end_if_terminated()

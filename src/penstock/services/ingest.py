@@ -50,3 +50,6 @@ def _report(tx: Tx, runs: dict[UUID, TaskRun]) -> None:
         if run.flow_run_id is None and run.state.is_final():
             signals.delete(tx, run.id)
     task_runs.report(tx, ours)
+    for run in ours:
+        if proof.is_unconfirmed(run):
+            proof.note(tx, run)

@@ -16,8 +16,9 @@ from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
 from ..domain.stops import GONE
 from ..domain.transition import decide
-from ..store import flow_runs, holders, logs, signals, task_runs
+from ..store import flow_runs, holders, logs, signals, task_runs, unconfirmed
 from ..store.contract import Store, Tx
+from . import proof
 
 # Whether a process lives: None when it cannot be seen from here.
 Lives = Callable[[Holder], bool | None]
@@ -30,24 +31,30 @@ def rescue(store: Store, lives: Lives, now: Callable[[], datetime]) -> list[Flow
     """
     with store.read() as tx:
         moment = now()
-        suspects = [run for run in _open_runs(tx) if _is_lost(tx, run, lives, moment)]
-    if not suspects:
+        suspects = [run for run in _open_runs(tx) if _is_lost(tx, run.holder, lives, moment)]
+        gone = [holder for holder in unconfirmed.holders(tx) if _is_lost(tx, holder, lives, moment)]
+    if not suspects and not gone:
         return []
     with store.write() as tx:
-        return [run for run in suspects if _rescue(tx, run, lives, now())]
+        closed = [run for run in suspects if _rescue(tx, run, lives, now())]
+        for holder in gone:
+            proof.confirm_gone(tx, holder, GONE, now())
+        for holder in {*gone, *(run.holder for run in closed if run.holder is not None)}:
+            holders.delete(tx, holder)
+        return closed
 
 
 def _open_runs(tx: Tx) -> list[FlowRun | TaskRun]:
     return [*flow_runs.unfinished_held(tx), *task_runs.unfinished_alone(tx)]
 
 
-def _is_lost(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool:
-    if run.holder is None:
+def _is_lost(tx: Tx, holder: Holder | None, lives: Lives, now: datetime) -> bool:
+    if holder is None:
         return False
-    alive = lives(run.holder)
+    alive = lives(holder)
     if alive is not None:
         return not alive
-    lease = holders.lease_of(tx, run.holder)
+    lease = holders.lease_of(tx, holder)
     return lease is None or lease < now  # a process that has gone in peace took its lease with it
 
 
@@ -55,7 +62,7 @@ def _rescue(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool
     """Looked at again inside the transaction: another process may have rescued it, or taken it over, meanwhile."""
     fresh: FlowRun | TaskRun | None
     fresh = flow_runs.get(tx, run.id) if isinstance(run, FlowRun) else task_runs.get(tx, run.id)
-    if fresh is None or fresh.state.is_final() or not _is_lost(tx, fresh, lives, now):
+    if fresh is None or fresh.state.is_final() or not _is_lost(tx, fresh.holder, lives, now):
         return False
     assert fresh.holder is not None
     close(tx, fresh, ending(fresh, now, seen=lives(fresh.holder) is False))
@@ -75,10 +82,12 @@ def close(tx: Tx, run: FlowRun | TaskRun, state: State[None], note: str = "found
     signals.delete(tx, run.id)
     if isinstance(run, TaskRun):
         task_runs.report(tx, [run])
+        proof.note(tx, run)
         return
     close_tasks(tx, run, state, state.timestamp)
     run.epoch += 1
     flow_runs.put(tx, run)
+    proof.note(tx, run)
     logs.append(tx, [_line(tx, run, state, note)])
 
 

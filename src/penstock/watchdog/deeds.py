@@ -19,12 +19,12 @@ from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.stops import ABANDONED, GONE, KILLED, Proof, Signal, Stilled, Stop
 from ..engine import identity
 from ..infrastructure.process import Process
-from ..services.proof import confirm
+from ..services import proof
 from ..services.rescue import rescue
 from ..store import flow_runs, holders, signals
 from ..store.contract import Tx
 from ..store.sqlite import SqliteStore
-from .ending import close_rest, close_stopped, end_process, find, is_abandoned, sentence
+from .ending import close_rest, close_stopped, end_process, find, sentence
 from .enforcement import due, enforce
 from .table import OPEN, Entry, View
 
@@ -136,12 +136,8 @@ class Record:
             if store is None:
                 continue
             rescue(store, identity.lives, _now)
-            mine = [entry for entry in entries if self._path(entry) == path]
             with store.write() as tx:
-                for entry in mine:
-                    run = find(tx, UUID(bytes=entry.run_id), entry.is_flow)
-                    if run is not None and is_abandoned(run):
-                        confirm(tx, _stilled(run, GONE, _since(entry)))
+                proof.confirm_gone(tx, self._holder, GONE, _now())
                 holders.delete(tx, self._holder)
 
     # --- requests and the lease --------------------------------------------------------------------------------------
@@ -213,7 +209,7 @@ def _close_killed(tx: Tx, entry: Entry) -> None:
     if run is None:
         return
     if run.state.is_final():
-        confirm(tx, _stilled(run, KILLED, _since(entry)))
+        proof.confirm(tx, _stilled(run, KILLED, _since(entry)))
     elif entry.state == OPEN:  # else it was recorded and goes on since, in another attempt: that one lost its process
         close_stopped(tx, run, _stop(entry.stop), Proof(KILLED, _since(entry)), _now())
 

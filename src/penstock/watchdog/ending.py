@@ -10,9 +10,9 @@ import msgspec
 
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
-from ..domain.stops import ABANDONED, KILLED, PARENT, TIMEOUT, Proof, Stop, details_of
+from ..domain.stops import KILLED, PARENT, TIMEOUT, Proof, Stop, details_of
 from ..infrastructure.process import Process, kill_tree
-from ..services import rescue
+from ..services import proof, rescue
 from ..store import flow_runs, holders, task_runs
 from ..store.contract import Tx
 
@@ -91,6 +91,7 @@ def close_rest(tx: Tx, holder: Holder, stopped: FlowRun | TaskRun, now: datetime
             state = msgspec.structs.replace(state, message=message)
         rescue.close(tx, run, state, "recorded by the watchdog: its process was ended")
         closed.append(run)
+    proof.confirm_gone(tx, holder, KILLED, now)
     holders.delete(tx, holder)
     return closed
 
@@ -103,12 +104,6 @@ def held_by(tx: Tx, holder: Holder) -> list[FlowRun | TaskRun]:
 
 def find(tx: Tx, run_id: UUID, is_flow: bool) -> FlowRun | TaskRun | None:
     return flow_runs.get(tx, run_id) if is_flow else task_runs.get(tx, run_id)
-
-
-def is_abandoned(run: FlowRun | TaskRun) -> bool:
-    """Whether a run has ended and its code, as far as is known, has not."""
-    details = run.state.details or {}
-    return run.state.is_final() and details.get("stopped") == ABANDONED and details.get("confirmed") is False
 
 
 def _is_below(tx: Tx, run: FlowRun | TaskRun, above: UUID) -> bool:

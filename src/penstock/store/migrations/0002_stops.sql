@@ -14,4 +14,10 @@ CREATE TABLE holder (
     may_be_killed BIGINT NOT NULL   -- 1 for a script's process, 0 for a notebook's or an application's
 );
 
+-- Runs that ended while their code went on, until that has ended; the process that it is in.
+CREATE TABLE unconfirmed (
+    run_id BYTEA PRIMARY KEY,
+    holder TEXT NOT NULL
+);
+
 ALTER TABLE flow_run DROP COLUMN lease_expires;
