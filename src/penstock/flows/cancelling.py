@@ -27,6 +27,7 @@ from ..engine.futures import check_patience
 from ..engine.stopping import shielded
 from ..ledger.contract import Flush
 from ..services import cancelling, reading
+from ..services.proof import is_unconfirmed
 from ..services.rescue import rescue
 from ..settings import current
 from ..settings.kinds import SECONDS
@@ -37,6 +38,8 @@ Get = Callable[[SqliteStore, UUID], Run]
 
 LOOK_SECONDS = 0.02
 RESCUE_SECONDS = 1.0
+# How long to wait, after the end of a run, for the end of code that it went on without.
+CONFIRM_SECONDS = 1.0
 # A process that hears the request within this time sees to its own end; any other is seen to from outside.
 ANSWER_SECONDS = 0.4
 
@@ -231,22 +234,29 @@ def await_end(
     deadline: float | None = None,
     given_up: threading.Event | None = None,
 ) -> Run:
-    """The run as it ended. A run whose process dies is closed meanwhile: nobody waits for the dead.
+    """The run as it ended, with the proof that its code did, if that comes soon. A run whose process dies is closed
+    meanwhile: nobody waits for the dead.
 
     Raises `TimeoutError` when it has not ended at the moment `deadline` of the monotonic clock.
     """
     given_up = given_up or threading.Event()
     began = rescued = time.monotonic()
+    ended = 0.0
     changes = -1
     while True:
         seen = shielded(store.changes)
         if seen != changes:
             changes = seen  # noted before it is read: what changes in between is read twice, not missed
             run = shielded(get, store, run.id)
-        if run.state.is_final() or given_up.is_set():
-            return run
         now = time.monotonic()
-        if deadline is not None and now >= deadline:
+        if given_up.is_set():
+            return run
+        if run.state.is_final():
+            # The code may be ended, or its process, in a moment; who waits wants to know.
+            ended = ended or now
+            if not is_unconfirmed(run) or now - ended > CONFIRM_SECONDS or (deadline is not None and now >= deadline):
+                return run
+        elif deadline is not None and now >= deadline:
             raise TimeoutError(
                 f"{kind_of(run)} '{run.id}' did not end within {now - began:.2g} s: it is {run.state_name}. "
                 "The request stands."
