@@ -153,6 +153,7 @@ def cancel_task_runs(store: SqliteStore, chosen: list[Chosen[TaskRun]], grace: f
         with store.read() as tx:
             again = signals.get(tx, run.id) is not None
         now = cancelling.ask_task_run(store, run.id, who, grace)
+        cancelling.urge_task(store, now)
         return Asked(str(run.id), AGAIN if again else SCHEDULED, _on_its_way("Task run", run.id, again, grace), now)
 
     return [_asked("Task run", each, ask) for each in chosen]

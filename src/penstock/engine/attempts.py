@@ -86,9 +86,6 @@ def stopped_state(context: RunContext[Any], scope: Scope, now: datetime) -> Stat
     run, ledger, attempt = context.run, context.runtime.ledger, context.run.run_count
     if not proof.confirmed:
         scope.late = lambda how, seconds: ledger.write(Stilled(run.id, attempt, how, seconds))
-    elif scope.guards:
-        # Should the watchdog have been faster with the record, it could not know how the code would end.
-        ledger.write(Stilled(run.id, attempt, proof.stopped, proof.seconds, proof.where, proof.stack))
     if proof.stopped != IDLE:
         doubt = "" if proof.confirmed else ": its code goes on, and what it returns is discarded"
         where = f", was at {proof.where}" if proof.where else ""
@@ -99,6 +96,18 @@ def stopped_state(context: RunContext[Any], scope: Scope, now: datetime) -> Stat
         )
     name = {TIMEOUT: "TimedOut", SHUTDOWN: "Crashed"}.get(stop.reason, "Cancelled")
     return make(name, now, message=stop.message, details=details_of(stop, proof))
+
+
+def confirm_late(context: RunContext[Any], state: State[Any]) -> None:
+    """To be called after a run's end was reported: the watchdog may have closed the record while the code was on its
+    way to its end, of which it could not know."""
+    details = state.details
+    if details and details.get("confirmed") and details.get("reason") == TIMEOUT:
+        run, stack = context.run, tuple(details.get("stack", ()))
+        stilled = Stilled(
+            run.id, run.run_count, details["stopped"], details["seconds_to_stop"], details.get("where"), stack
+        )
+        context.runtime.ledger.write(stilled)
 
 
 def stopped_error(scope: Scope, kind: str) -> BaseException | None:

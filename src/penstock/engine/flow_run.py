@@ -10,6 +10,8 @@ from collections.abc import Generator, Sequence
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from ..domain.errors import CancelledRun, FlowRunTimeoutError, RecordError, TransitionRefused
 from ..domain.ids import flow_id
 from ..domain.rules import Facts
@@ -36,6 +38,9 @@ from .scopes import Scope
 from .stopping import StopDelivered
 
 KIND = "Flow run"
+# How often to look whether calls of other coroutines and threads have ended; how long after their grace at most.
+POLL_SECONDS = 0.002
+LAST_SECONDS = 1.0
 
 
 class FlowCall(attempts.RunCall):
@@ -218,6 +223,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
     try:
         call.value = yield from _user_code(call)
         yield from _outstanding(call, scope)
+        yield from _stragglers(call, scope, None)
         return outcome_state(call, clock.now())
     except StopDelivered as stopped:
         call.error = attempts.stopped_error(scope, KIND) or stopped
@@ -230,14 +236,18 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
         state = attempts.failed_state(KIND, error, clock.now())
     except BaseException as error:
         call.error = error
-        state = attempts.aborted_state(error, clock.now())
+        if scope.stop is not None:
+            state = attempts.stopped_state(call.context, scope, clock.now())
+        else:
+            state = attempts.aborted_state(error, clock.now())
         scope.wind_up(Stop(PARENT, state.message or state.name), call.runtime.settings.stop_grace_seconds)
     call.context.dropping = True
     try:
         yield from _outstanding(call, None)
+        yield from _stragglers(call, scope, state)
     except BaseException as error:  # a second Ctrl-C while tasks wind up
         call.error = error
-    return state
+    return msgspec.structs.replace(state, timestamp=clock.now())
 
 
 def _user_code(call: FlowCall) -> Generator[Effect[Any], Any, Any]:
@@ -254,6 +264,29 @@ def _outstanding(call: FlowCall, scope: Scope | None) -> Generator[Effect[Any], 
     waiting: set[PenstockFuture[Any]] = call.context.outstanding
     while waiting:
         yield from Join(list(waiting), scope)
+
+
+def _stragglers(call: FlowCall, scope: Scope, ended: State[Any] | None) -> Generator[Effect[Any], Any, None]:
+    """Tasks and subflows called by other coroutines or threads of the flow, which go on when its own code has ended.
+
+    They come to their end first. Where the flow `ended` badly, or nobody awaits them, they are stopped. (A generator
+    that somebody holds is not at work.)
+    """
+    waiting = [child for child in scope.children if not child.suspended]
+    if not waiting:
+        return
+    stopped = ended is not None or call.flow.isasync
+    grace = call.runtime.settings.stop_grace_seconds
+    if stopped:
+        why = "it has ended" if ended is None else (ended.message or ended.name).rstrip(".")
+        for child in waiting:
+            child.wind_up(Stop(PARENT, f"Stopped with its parent: {why}."), grace)
+    monotonic = call.runtime.clock.monotonic
+    deadline = monotonic() + grace + LAST_SECONDS
+    while any(not child.closed and not child.suspended for child in waiting):
+        if stopped and monotonic() > deadline:
+            return
+        yield from Sleep(POLL_SECONDS, None if ended is not None else scope)
 
 
 def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], Any, bool]:
@@ -276,6 +309,7 @@ def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], An
     answer: Entered = yield from _enter(call, proposed, facts)
     if answer.state.is_final():
         if answer.status != "accepted":
+            attempts.confirm_late(call.context, proposed)
             call.error = _overruled(call, answer)
         yield from _end(call, answer.state)
         return True

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 from .effects import Call, ConsumerLeft, Effect, Emit
+from .stopping import StopDelivered
 
 # what `generator` of a call becomes when its consumer has the first item: from then on there is no trying again
 EMITTED = "emitted"
@@ -28,11 +29,17 @@ def generate(call: Any, generator: Any) -> Generator[Effect[Any], Any, list[Any]
             collected.append(item)
             continue
         call.generator = EMITTED
+        scope = context.scope
+        scope.suspended = True
         try:
             sent = yield Emit(item)
         except ConsumerLeft:
             # The consumer has what it wanted. That is a good end, once the generator's own `finally` has run.
             yield Call(generator.aclose if asynchronous else generator.close, (), None, context, None, asynchronous)
+            if scope.stop is not None:  # it left because it was stopped, and so was this run
+                raise StopDelivered from None
             return collected
         except BaseException as error:
             step, sent = (generator.athrow if asynchronous else generator.throw), error
+        finally:
+            scope.suspended = False

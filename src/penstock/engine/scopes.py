@@ -56,7 +56,7 @@ class Scope:
 
     __slots__ = (
         "_limit", "children", "closed", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late",
-        "parent", "patience", "requested_at", "stack", "stop", "timer", "where",
+        "parent", "patience", "requested_at", "stack", "stop", "suspended", "timer", "where",
     )  # fmt: skip
 
     def __init__(self, parent: Scope | None = None) -> None:
@@ -71,6 +71,8 @@ class Scope:
         # code of it goes on that the program cannot go on without
         self.holds_program = False
         self.closed = False
+        # a generator between two items, whose consumer has the floor
+        self.suspended = False
         self.ended: str | None = None
         self.late: Callable[[str, float], None] | None = None
         self.where: str | None = None
@@ -178,6 +180,9 @@ class Scope:
         `only_stuck`: only where the stop has not arrived, because the code is in a call that cannot be interrupted,
         and where the program can go on without that code.
         """
+        above = self.parent.stop if self.parent is not None else None
+        if above is not None:  # who stops them from above may be on its way to this one
+            self.request(_below(above))
         for child in list(self.children):
             child.abandon(only_stuck)
         frame = self.frame
@@ -329,7 +334,9 @@ class Frame:
         one of them, or nobody is left who will."""
         children = self.children()
         if children:
-            threading.Thread(target=_end_all, args=(children,), name="penstock-end-children", daemon=True).start()
+            thread = threading.Thread(target=_end_all, args=(children,), name="penstock-end-children", daemon=True)
+            _ending.add(thread)
+            thread.start()
 
     def where(self) -> Where:
         raise NotImplementedError
@@ -337,6 +344,15 @@ class Frame:
     def ends_with_program(self) -> bool:
         """Whether the program cannot go on while this code does: it is on the main thread."""
         return False
+
+
+_ending: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+def finish_children() -> None:
+    """Programs that are being ended are gone. Who ends first would leave them stopped for ever."""
+    for thread in list(_ending):
+        thread.join(5.0)
 
 
 def _end_all(children: list[Process]) -> None:

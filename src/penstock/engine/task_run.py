@@ -260,7 +260,10 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
             raise
         except BaseException as error:
             call.error = error
-            _enter(call, attempts.aborted_state(error, call.runtime.clock.now()))
+            if scope.stop is not None:
+                _end_stopped(call, scope, error)
+            else:
+                _enter(call, attempts.aborted_state(error, call.runtime.clock.now()))
     finally:
         scope.close()
     state = call.state
@@ -454,6 +457,7 @@ def _enter(call: TaskCall, state: State[Any]) -> None:
     call.state = state
     call.runtime.ledger.write(run)
     if state.is_final():
+        attempts.confirm_late(call.context, state)
         level = INFO if state.is_completed() else ERROR
         moment = state.timestamp if state.is_completed() else None  # a failure was spelled out since
         say(call.context, level, f"Finished in state {state}", moment=moment)

@@ -208,10 +208,9 @@ def _root(call: Any) -> Iterator[None]:
     streams."""
 
     def interrupted(again: bool) -> None:
+        call.context.halt(Stop(INTERRUPT, "Interrupted by Ctrl-C.", "Ctrl-C"))
         if again:
             ending.at_once(call)
-        else:
-            call.context.halt(Stop(INTERRUPT, "Interrupted by Ctrl-C.", "Ctrl-C"))
 
     def terminated() -> None:
         call.context.halt(Stop(SHUTDOWN, "Terminated by SIGTERM.", "SIGTERM"))

@@ -119,6 +119,7 @@ def _cancel_task_run(
     run_id, seconds, deadline = parse_id(id), check_grace(grace), _deadline(timeout)
     with _record() as store:
         run = shielded(ask_task_run, store, run_id, asker("Python"), seconds)
+        urge_task(store, run)
         return await_end(store, get_task_run, run, deadline, given_up) if wait else run
 
 
@@ -208,6 +209,18 @@ def urge(
     return list(latest.values())
 
 
+def urge_task(store: SqliteStore, run: TaskRun) -> None:
+    """`urge` for a task run outside flows, which has a process of its own."""
+    if run.flow_run_id is not None or run.holder in (None, identity.me()):
+        return
+    last = time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < last:
+        if shielded(get_task_run, store, run.id).state.is_final():
+            return
+        time.sleep(LOOK_SECONDS)
+    shielded(_enforce, store, run)
+
+
 def _is_silent(run: FlowRun) -> bool:
     """Whether the run is being cancelled, and another process of this host executes it. (This one hears: it asks.)"""
     return (
@@ -218,7 +231,7 @@ def _is_silent(run: FlowRun) -> bool:
     )
 
 
-def _enforce(store: SqliteStore, run: FlowRun) -> None:
+def _enforce(store: SqliteStore, run: FlowRun | TaskRun) -> None:
     from ..watchdog import detached, enforcement
 
     try:

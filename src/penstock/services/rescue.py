@@ -14,7 +14,7 @@ from ..domain.logs import LogLine
 from ..domain.rules import Accept, Facts, Replace, Transition
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
-from ..domain.stops import GONE
+from ..domain.stops import CANCEL, GONE
 from ..domain.transition import decide
 from ..store import flow_runs, holders, logs, signals, task_runs, unconfirmed
 from ..store.contract import Store, Tx
@@ -36,9 +36,10 @@ def rescue(store: Store, lives: Lives, now: Callable[[], datetime]) -> list[Flow
     if not suspects and not gone:
         return []
     with store.write() as tx:
-        closed = [run for run in suspects if _rescue(tx, run, lives, now())]
+        moment = now()  # one for all: what a run called ends no later than it
+        closed = [run for run in suspects if _rescue(tx, run, lives, moment)]
         for holder in gone:
-            proof.confirm_gone(tx, holder, GONE, now())
+            proof.confirm_gone(tx, holder, GONE, moment)
         for holder in {*gone, *(run.holder for run in closed if run.holder is not None)}:
             holders.delete(tx, holder)
         return closed
@@ -65,9 +66,18 @@ def _rescue(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool
     if fresh is None or fresh.state.is_final() or not _is_lost(tx, fresh.holder, lives, now):
         return False
     assert fresh.holder is not None
-    close(tx, fresh, ending(fresh, now, seen=lives(fresh.holder) is False))
+    close(tx, fresh, _asked_ending(tx, fresh, now) or ending(fresh, now, seen=lives(fresh.holder) is False))
     run.states = fresh.states
     return True
+
+
+def _asked_ending(tx: Tx, run: FlowRun | TaskRun, now: datetime) -> State[None] | None:
+    """A task run by itself is never Cancelling: that its end was asked for, only the request says."""
+    asked = signals.get(tx, run.id) if isinstance(run, TaskRun) else None
+    if asked is None:
+        return None
+    details = {"reason": CANCEL, "who": asked.who, "stopped": GONE, "confirmed": True, "holder": str(run.holder)}
+    return make("Cancelled", now, message="The run's process is gone.", details=details)
 
 
 def close(tx: Tx, run: FlowRun | TaskRun, state: State[None], note: str = "found by another process") -> None:
@@ -85,6 +95,9 @@ def close(tx: Tx, run: FlowRun | TaskRun, state: State[None], note: str = "found
         proof.note(tx, run)
         return
     close_tasks(tx, run, state, state.timestamp)
+    for below in flow_runs.unfinished_held(tx):
+        if below.flow_run_id == run.id:
+            close(tx, below, _ending_of_child(state, state.timestamp), note)
     run.epoch += 1
     flow_runs.put(tx, run)
     proof.note(tx, run)
@@ -96,6 +109,7 @@ def close_tasks(tx: Tx, run: FlowRun, state: State[None], now: datetime) -> None
     for task_run in task_runs.unfinished_of(tx, run.id):
         task_run.enter(_ending_of_child(state, now))
         task_runs.report(tx, [task_run])
+        proof.note(tx, task_run)
 
 
 def ending(run: FlowRun | TaskRun, now: datetime, *, seen: bool = True, stopped: str = GONE) -> State[None]:

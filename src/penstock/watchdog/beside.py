@@ -135,7 +135,11 @@ class Watchdog:
             slot = table.add(run.id.bytes, is_flow, index, record_at, kill_at, due_at, packed(stop), task_run)
             if slot is None:
                 return _NOTHING
-            self._call(table, min(record_at, kill_at), now)
+            if due_in:
+                self._call(table, min(record_at, kill_at), now)
+            else:  # a stop that is under way: it must not be found only later that nobody watches any more
+                self._call(table, NEVER, now)
+                self._wake(table)
             return Guard(table, slot)
         except Exception as error:  # no limit is worth the run itself
             self._warn(error)

@@ -10,7 +10,7 @@ import msgspec
 
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
-from ..domain.stops import KILLED, PARENT, TIMEOUT, Proof, Stop, details_of
+from ..domain.stops import KILLED, PARENT, TIMEOUT, Proof, Signal, Stop, details_of
 from ..infrastructure.process import Process, kill_tree
 from ..services import proof, rescue
 from ..store import flow_runs, holders, task_runs
@@ -94,6 +94,18 @@ def close_rest(tx: Tx, holder: Holder, stopped: FlowRun | TaskRun, now: datetime
     proof.confirm_gone(tx, holder, KILLED, now)
     holders.delete(tx, holder)
     return closed
+
+
+def note_killed(tx: Tx, run: FlowRun | TaskRun, signal: Signal, seconds: float) -> None:
+    """A run that another process found without its process: it was us who ended it."""
+    details = {**(run.state.details or {}), "stopped": KILLED, "seconds_to_stop": round(seconds, 4)}
+    state = msgspec.structs.replace(run.state, message=signal.stop.message, details=details)
+    run.states = (*run.states[:-1], state)
+    run.version += 1
+    if isinstance(run, FlowRun):
+        flow_runs.put(tx, run)
+    else:
+        task_runs.put_states(tx, run)
 
 
 def held_by(tx: Tx, holder: Holder) -> list[FlowRun | TaskRun]:

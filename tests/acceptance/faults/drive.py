@@ -130,6 +130,8 @@ class Faults:
         if case.fault == "timeout-task" or (case.kind == "lone" and "flow_timeout" in told):
             told["task_timeout"] = round(case.chance.uniform(0.1, 0.6), 2)
             told["step"] = LONG if case.kind != "retried" else 3.0
+        if case.kind == "children" and case.length == LONG:
+            told["step"] = LONG  # whoever is not ended with its run is seen to be left
         if case.fault == "exit":
             told["exit_after"] = case.chance.uniform(0.0, 1.5)
         if case.fault in ("cancel-task", "cancel-subflow"):
