@@ -176,10 +176,10 @@ def test_folder_environment_and_globals_are_those_of_the_moment(
 
     before = looking()
     factor = 2
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OF_TEST", "é")
-    assert looking() == (str(tmp_path), "é", 2)
-    monkeypatch.undo()
+    with monkeypatch.context() as changed:
+        changed.chdir(tmp_path)
+        changed.setenv("OF_TEST", "é")
+        assert looking() == (str(tmp_path), "é", 2)
     factor = 1
     assert looking() == before
 
