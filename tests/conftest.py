@@ -135,6 +135,7 @@ _SLOW = (
     "tests/flows/test_ends_of_programs.py",
     "tests/flows/test_isolation.py",
     "tests/flows/test_process_runner.py",
+    "tests/flows/test_regressions_of_stops.py",
     "tests/flows/test_retry_from_failure.py",
     "tests/typing/",
     "tests/watchdog/",

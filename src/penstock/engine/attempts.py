@@ -61,12 +61,37 @@ def open_scope(context: RunContext[Any]) -> Scope:
 
 def limit(context: RunContext[Any], scope: Scope, seconds: float, last: bool) -> None:
     """Limits what is done in `scope` to so many seconds. `last`: no further attempt follows, so the run itself ends."""
-    run, runtime = context.run, context.runtime
-    stop = time_limit(context.kind, seconds, run.name)
+    scope.limit(seconds, time_limit(context.kind, seconds, context.run.name))
+    _guard(context, scope, seconds, last)
+
+
+def _guard(context: RunContext[Any], scope: Scope, seconds: float, last: bool) -> None:
+    """Has the watchdog see to the scope's limit, which passes in so many seconds."""
+    runtime, stop = context.runtime, scope.limiting
     record_in = seconds + GUARD_SECONDS if last else None
     kill_in = seconds + grace_of(stop, runtime)
     scope.guarded_by(runtime.watchdog.guard(context, stop, seconds, record_in, kill_in))
-    scope.limit(seconds, stop)
+
+
+def suspend(scope: Scope) -> None:
+    """No code is at work until the consumer of a generator comes back: nothing is there to be ended."""
+    scope.suspended = True
+    scope.release_guards()
+
+
+def resume(context: RunContext[Any], scope: Scope) -> None:
+    """The consumer has come back."""
+    scope.suspended = False
+    if scope.deadline is not None and scope.stop is None:
+        _guard(context, scope, scope.deadline - context.runtime.clock.monotonic(), True)
+
+
+def last_scope(context: RunContext[Any]) -> Scope:
+    """For code that comes to its end after its run was stopped: it has the grace for that."""
+    scope = Scope()
+    grace = context.runtime.settings.stop_grace_seconds
+    scope.limit(grace, Stop(TIMEOUT, f"it took more than {grace:g} second(s)"))
+    return scope
 
 
 def holds_program(context: RunContext[Any]) -> bool:
@@ -255,7 +280,10 @@ def end_if_held(context: RunContext[Any], attempt: Scope | None) -> None:
 def _hook_scope(context: RunContext[Any], stopped: bool) -> Scope:
     """Hooks of a run that was stopped are not stopped with it; but none may keep a run from its end for ever."""
     scope = context.scope = Scope()
-    seconds, grace = context.runtime.settings.hooks_timeout_seconds, context.runtime.settings.stop_grace_seconds
+    settings, halted = context.runtime.settings, context.halted
+    seconds, grace = settings.hooks_timeout_seconds, settings.stop_grace_seconds
+    if halted is not None and halted.grace is not None:
+        grace = halted.grace
     if stopped:
         seconds = min(seconds or grace, grace)
     if seconds:

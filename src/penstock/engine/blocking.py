@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ..domain.stops import RAISED, RETURNED
 from .context import current
+from .delicate import give_back
 from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
 from .scopes import Frame
 from .stopping import Post, StopDelivered, ThreadFrame, WaitFrame, my_post, release, shielded
@@ -102,6 +103,9 @@ def _stoppable(effect: Call, script: Script[Any], post: Post) -> Any:
                 value = _awaited(value)
         finally:
             post.disarm()
+    except StopDelivered as error:
+        give_back(error)
+        failure = error
     except BaseException as error:
         failure = error
     if post.armed:  # a stop came in the very moment before the floor was taken away

@@ -69,7 +69,7 @@ class RunContext(Generic[Run]):
         before, self._halt_guard = self._halt_guard, None
         if before is not None:
             scope.unguard(before)
-        if kill_in is not None:
+        if kill_in is not None and not scope.suspended:
             self._halt_guard = guard = self.runtime.watchdog.guard(self, stop, 0.0, None, kill_in)
             scope.guarded_by(guard)
         scope.wind_up(stop, grace)

@@ -133,6 +133,14 @@ def run_flow(call: FlowCall) -> Script[FlowCall]:
             failed = attempts.failed_state(KIND, error, call.runtime.clock.now())
             yield from _enter(call, failed, Facts(epoch_of_writer=call.context.run.epoch))
             yield from _end(call, call.state)
+    except GeneratorExit:  # nobody performs this script any more
+        raise
+    except BaseException as error:  # a handler of the program's own, say, that raised in the midst of ours
+        if call.state.is_running():
+            call.error = error
+            aborted = attempts.aborted_state(error, call.runtime.clock.now())
+            yield from _enter(call, aborted, Facts(epoch_of_writer=call.context.run.epoch))
+        raise
     finally:
         _settle(call)
     return call

@@ -1,11 +1,17 @@
-"""Generators of the user's, in flows and tasks: what they yield is handed on as it comes, or collected."""
+"""Generators of the user's, in flows and tasks: what they yield is handed on as it comes, or collected.
+
+Between two items the consumer has the floor: the generator is suspended, and no code of its run is at work. A stop is
+seen when the consumer comes back, or leaves; then the generator's `finally` is run, and the run ends.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Any
 
+from . import attempts
 from .effects import Call, ConsumerLeft, Effect, Emit
+from .scopes import Scope
 from .stopping import StopDelivered
 
 # what `generator` of a call becomes when its consumer has the first item: from then on there is no trying again
@@ -19,27 +25,42 @@ def generate(call: Any, generator: Any) -> Generator[Effect[Any], Any, list[Any]
     asynchronous = hasattr(generator, "asend")
     step: Any = generator.asend if asynchronous else generator.send
     sent: Any = None
+    scope = context.scope
     while True:
         try:
-            item = yield Call(step, (sent,), None, context, context.scope, asynchronous)
+            item = yield Call(step, (sent,), None, context, scope, asynchronous)
         except (StopIteration, StopAsyncIteration):
             return collected
+        except StopDelivered:
+            yield from _close(call, generator, asynchronous)
+            raise
         step = generator.asend if asynchronous else generator.send
         if call.generator is None:
             collected.append(item)
             continue
         call.generator = EMITTED
-        scope = context.scope
-        scope.suspended = True
+        attempts.suspend(scope)
         try:
             sent = yield Emit(item)
         except ConsumerLeft:
             # The consumer has what it wanted. That is a good end, once the generator's own `finally` has run.
-            yield Call(generator.aclose if asynchronous else generator.close, (), None, context, None, asynchronous)
+            yield from _close(call, generator, asynchronous)
             if scope.stop is not None:  # it left because it was stopped, and so was this run
                 raise StopDelivered from None
             return collected
         except BaseException as error:
             step, sent = (generator.athrow if asynchronous else generator.throw), error
         finally:
-            scope.suspended = False
+            attempts.resume(context, scope)
+
+
+def _close(call: Any, generator: Any, asynchronous: bool) -> Generator[Effect[Any], Any, None]:
+    """Runs what the author wrote for the end; it has the grace for that."""
+    context = call.context
+    scope: Scope = attempts.last_scope(context)
+    try:
+        yield Call(generator.aclose if asynchronous else generator.close, (), None, context, scope, asynchronous)
+    except (StopDelivered, RuntimeError):  # it took too long, or is at work in this very moment
+        return
+    finally:
+        scope.close()

@@ -55,8 +55,8 @@ class Scope:
     """
 
     __slots__ = (
-        "_limit", "children", "closed", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late",
-        "parent", "patience", "requested_at", "stack", "stop", "suspended", "timer", "where",
+        "children", "closed", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late",
+        "limiting", "parent", "patience", "requested_at", "stack", "stop", "suspended", "timer", "where",
     )  # fmt: skip
 
     def __init__(self, parent: Scope | None = None) -> None:
@@ -102,7 +102,7 @@ class Scope:
 
     def limit(self, seconds: float, stop: Stop) -> None:
         """Requests `stop` in so many seconds unless `close` comes first, and sees to it that the run ends then."""
-        self._limit = stop
+        self.limiting = stop
         self.deadline = time.monotonic() + seconds
         self.timer = TIMERS.after(seconds, self._passed)
 
@@ -113,7 +113,7 @@ class Scope:
         self.timer.cancel()
         self.deadline = None
         self.release_guards()
-        return self._limit
+        return self.limiting
 
     def guarded_by(self, guard: Guard | None) -> None:
         """What is done here is guarded until it has ended."""
@@ -135,7 +135,7 @@ class Scope:
 
     def _passed(self) -> None:
         deadline = self.deadline
-        if self.request(self._limit):
+        if self.request(self.limiting):
             if deadline is not None:  # that is when the code was to end, whenever somebody came to say so
                 self.requested_at = min(deadline, self.requested_at)
             _hurry()

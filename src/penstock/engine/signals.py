@@ -1,11 +1,15 @@
-"""Signals of the operating system, for as long as a run without a parent is on the main thread.
+"""Signals of the operating system, for as long as runs without a parent are on the main thread.
 
-SIGURG is our own: it ends a blocking call of user code (see `stopping`). Ctrl-C and SIGTERM stop the run. A program
-that handles one of them itself keeps its way; asyncio's handling of Ctrl-C goes on behind ours.
+SIGURG is our own: it ends a blocking call of user code (see `stopping`). Ctrl-C and SIGTERM stop all such runs. A
+program that handles one of them itself keeps its way; asyncio's handling of Ctrl-C goes on behind ours.
+
+Law: handlers are installed by the first of the runs and taken away after the last, in whatever order they end; and
+only if they are still ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -16,71 +20,102 @@ from typing import Any
 
 from .stopping import STOP_SIGNAL, StopDelivered, my_post, on_stop_signal, undisturbed
 
+# The runs on the main thread, in the order they began; what was there before our handlers, by signal.
+_entered: list[Signals] = []
+_before: dict[int, Any] = {}
+_ours: dict[int, Any] = {}
+
 
 class Signals:
-    """Installs handlers when entered, and puts back what was.
+    """Handles signals for one run, from when it is entered.
 
     `interrupted(again)` is called at Ctrl-C (`again` from the second on); user code then sees `KeyboardInterrupt`, as
-    it would without us. `terminated()` is called at SIGTERM; user code sees a stop, and when the run has ended the
+    it would without us. `terminated()` is called at SIGTERM; user code sees a stop, and when the last run has ended the
     process ends by SIGTERM, as it would without us.
     """
 
-    __slots__ = ("_before", "_behind", "_interrupted", "_interrupts", "_terminated", "was_terminated")
+    __slots__ = ("_interrupted", "_terminated", "behind_asyncio", "interrupts", "was_terminated")
 
     def __init__(self, interrupted: Callable[[bool], None], terminated: Callable[[], None] | None = None) -> None:
         self._interrupted = interrupted
         self._terminated = terminated
-        self._before: list[tuple[int, Any]] = []
-        self._behind: Any = None
-        self._interrupts = 0
+        self.interrupts = 0
+        self.behind_asyncio = False
         self.was_terminated = False
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            if STOP_SIGNAL is not None and signal.getsignal(STOP_SIGNAL) in (signal.SIG_DFL, signal.SIG_IGN):
-                self._install(STOP_SIGNAL, on_stop_signal)
-            handler = signal.getsignal(signal.SIGINT)
-            if handler is signal.default_int_handler or _is_asyncios(handler):
-                self._behind = None if handler is signal.default_int_handler else handler
-                self._install(signal.SIGINT, self._on_interrupt)
-            if self._terminated is not None and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-                self._install(signal.SIGTERM, self._on_terminate)
+            _entered.append(self)
+            if len(_entered) == 1:
+                _install()
+            self.behind_asyncio = _is_asyncios(_before.get(signal.SIGINT))
         return self
 
-    def _install(self, number: int, handler: Callable[[int, Any], None]) -> None:
-        self._before.append((number, signal.signal(number, handler)))
-
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before:
-            signal.signal(number, handler)
-        self._before.clear()
+        if self in _entered:
+            _entered.remove(self)
+            if not _entered:
+                _put_back()
+
+    def interrupt(self) -> None:
+        self.interrupts += 1
+        self._interrupted(self.interrupts > 1)
+
+    def terminate(self) -> None:
+        if self._terminated is not None:
+            self.was_terminated = True
+            self._terminated()
 
     def end_if_terminated(self) -> None:
-        """After everything is recorded: the end that SIGTERM asked for."""
-        if self.was_terminated:
+        """After everything is recorded: the end that SIGTERM asked for, when all runs that it stopped have ended."""
+        if self.was_terminated and not any(other.was_terminated for other in _entered):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _on_interrupt(self, number: int, frame: Any) -> None:
-        self._interrupts += 1
-        again = self._interrupts > 1
-        undisturbed(lambda: self._interrupted(again))
-        if self._behind is not None:
-            self._behind(number, frame)  # cancels the main asyncio task; the second time it raises
-            return
-        if asyncio_runs():
-            return  # the task that the run is in is cancelled, which the run turns into what it is
-        post = my_post()
-        post.unheard = False
-        if post.armed or not post.inside:
-            raise KeyboardInterrupt
 
-    def _on_terminate(self, number: int, frame: Any) -> None:
-        assert self._terminated is not None
-        self.was_terminated = True
-        undisturbed(self._terminated)
-        post = my_post()
-        if post.armed and post.frames and post.frames[-1].scope.stop is not None:
-            raise StopDelivered
+def _install() -> None:
+    if STOP_SIGNAL is not None and signal.getsignal(STOP_SIGNAL) in (signal.SIG_DFL, signal.SIG_IGN):
+        _take(STOP_SIGNAL, on_stop_signal)
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler or _is_asyncios(handler):
+        _take(signal.SIGINT, _on_interrupt)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        _take(signal.SIGTERM, _on_terminate)
+
+
+def _take(number: int, handler: Callable[[int, Any], None]) -> None:
+    _before[number] = signal.signal(number, handler)
+    _ours[number] = handler
+
+
+def _put_back() -> None:
+    for number, handler in _before.items():
+        if signal.getsignal(number) is _ours[number]:  # else the program has set its own meanwhile
+            signal.signal(number, handler)
+    _before.clear()
+    _ours.clear()
+
+
+def _on_interrupt(number: int, frame: Any) -> None:
+    for each in list(_entered):
+        undisturbed(each.interrupt)
+    behind = _before.get(signal.SIGINT)
+    if behind is not None and _is_asyncios(behind):
+        behind(number, frame)  # cancels the main asyncio task; the second time it raises
+        return
+    if asyncio_runs():
+        return  # the task that the run is in is cancelled, which the run turns into what it is
+    post = my_post()
+    post.unheard = False
+    if post.armed or not post.inside:
+        raise KeyboardInterrupt
+
+
+def _on_terminate(number: int, frame: Any) -> None:
+    for each in list(_entered):
+        undisturbed(each.terminate)
+    post = my_post()
+    if post.armed and post.frames and post.frames[-1].scope.stop is not None:
+        raise StopDelivered
 
 
 def asyncio_runs() -> bool:
@@ -92,3 +127,14 @@ def asyncio_runs() -> bool:
 def _is_asyncios(handler: Any) -> bool:
     """Whether it is what `asyncio.run` installs (since Python 3.11)."""
     return isinstance(handler, functools.partial) and getattr(handler.func, "__name__", "") == "_on_sigint"
+
+
+def _forked() -> None:
+    """A process that was forked in a run is not the run: it ends by signals as it would without us."""
+    with contextlib.suppress(ValueError):  # forked off another thread than the main one, which is main there
+        _put_back()
+    _entered.clear()
+
+
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forked)

@@ -18,7 +18,9 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ..domain.stops import INTERRUPT, Stop
+from .delicate import AGAIN_SECONDS, TRIES, is_delicate
 from .scopes import NOWHERE, Frame, Scope, Where
+from .timers import TIMERS
 
 # Where our own code is: a worker's has another name.
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -36,7 +38,9 @@ class StopDelivered(BaseException):
     def __init__(self) -> None:
         # An exception sent to a thread is made there, before any handler of it runs: so this is how we learn that it
         # arrived. (Several sent at once may not: the first that is taken up clears a flag of the interpreter's.)
-        my_post().unheard = False
+        post = my_post()
+        post.unheard = False
+        post._put_off = 0
 
 
 class Abandoned(BaseException):
@@ -65,7 +69,10 @@ class Post:
     our own are cut into slices on the main thread, and stops are sent a second time.
     """
 
-    __slots__ = ("ident", "is_main", "armed", "frames", "_injected", "_lock", "_waiter", "inside", "place", "unheard")
+    __slots__ = (
+        "_injected", "_lock", "_put_off", "_waiter", "armed", "frames", "ident", "inside", "is_main", "place",
+        "unheard",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.ident = threading.get_ident()
@@ -73,6 +80,7 @@ class Post:
         self.armed = False
         self.frames: list[Frame] = []
         self._injected = False
+        self._put_off = 0  # how often the present stop was
         self._lock = threading.Lock()
         self._waiter: threading.Lock | None = None
         # how deep in the engine this thread is; 0 between the items of a generator, when its consumer has the floor
@@ -139,8 +147,17 @@ class Post:
         with self._lock:
             # While the floor is the user's, the innermost frame stays what it is; it may be another than was meant.
             if self.armed and self.frames and self.frames[-1].scope.stop is not None:
-                self._injected = self.unheard = True
+                self.unheard = True
+                if is_delicate(sys._current_frames().get(self.ident)) and self.may_wait():
+                    TIMERS.after(AGAIN_SECONDS, self.deliver)
+                    return
+                self._injected = True
                 _inject(self.ident, StopDelivered)
+
+    def may_wait(self) -> bool:
+        """Whether a stop may be put off once more."""
+        self._put_off += 1
+        return self._put_off <= TRIES
 
 
 def _acquire_in_slices(lock: threading.Lock, seconds: float | None) -> bool:
@@ -285,6 +302,10 @@ def on_stop_signal(number: int, frame: Any) -> None:
         stopped = scope.stop is not None
         undisturbed(scope.check_limits)
         if scope.stop is not None and (post.unheard or not stopped):
+            if is_delicate(frame) and post.may_wait():
+                post.unheard = True
+                TIMERS.after(AGAIN_SECONDS, post.deliver)
+                return
             raise _delivery(scope.stop)
 
 

@@ -156,6 +156,13 @@ def run_task(call: TaskCall) -> Script[TaskCall]:
     except Exception as error:  # a name that cannot be made, a delay that cannot be told: the run must not stay open
         if not call.state.is_final():
             _fail(call, error)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # a handler of the program's own, say, that raised in the midst of ours
+        if not call.state.is_final():
+            call.error = error
+            _enter(call, attempts.aborted_state(error, call.runtime.clock.now()))
+        raise
     finally:
         _settle(call)
     return call

@@ -12,6 +12,8 @@ from itertools import count
 
 from .clock import SYSTEM, Clock
 
+MANY = 1000
+
 
 class Timer:
     """A call to come. `cancel()` it any time; a call that has begun goes on."""
@@ -36,6 +38,7 @@ class Timers:
     def forget(self) -> None:
         """In a forked child: the timers are the parent's, and so was the thread."""
         self._heap: list[tuple[float, int, Timer]] = []
+        self._tidy_at = MANY
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -44,6 +47,10 @@ class Timers:
         timer = Timer(action)
         with self._changed:
             entry = (self._clock.monotonic() + seconds, next(self._order), timer)
+            if len(self._heap) >= self._tidy_at:  # most are cancelled long before their time
+                self._heap = [each for each in self._heap if each[2].action is not None]
+                heapq.heapify(self._heap)
+                self._tidy_at = max(2 * len(self._heap), MANY)
             heapq.heappush(self._heap, entry)
             if sys.is_finalizing():  # a thread that is started now would be waited for without end
                 return timer

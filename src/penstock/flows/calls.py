@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import Any
 
 from .. import connect
-from ..domain.errors import MappingLengthMismatch, MappingMissingIterable
+from ..domain.errors import CancelledRun, MappingLengthMismatch, MappingMissingIterable
 from ..domain.stops import INTERRUPT, SHUTDOWN, Stop
 from ..engine import blocking
 from ..engine.annotations import allow_failure, unmapped
@@ -21,7 +21,7 @@ from ..engine.inputs import resolve
 from ..engine.replay import Replay, adopt
 from ..engine.runtime import Runtime
 from ..engine.signals import Signals
-from ..engine.stopping import shielded
+from ..engine.stopping import StopDelivered, shielded
 from ..engine.task_run import TaskCall, run_task
 from . import capture, ending, outliving
 from .runners.thread import ThreadPoolTaskRunner
@@ -219,6 +219,8 @@ def _root(call: Any) -> Iterator[None]:
     with connect.attending(call.runtime), capture.threads(), signals:
         yield
     ending.as_asked(signals, call.runtime)
+    if signals.interrupts and not signals.behind_asyncio and not call.state.is_cancelled():
+        raise KeyboardInterrupt  # it came when the run had nothing left to be interrupted
 
 
 @contextlib.contextmanager
@@ -261,6 +263,8 @@ async def _run_async(make: Any, script: Any, arguments: tuple[Any, ...], return_
         raise asyncio.CancelledError
     try:
         return call.final_state() if return_state else call.outcome()
+    except StopDelivered:  # not with its caller, who sees no exception of ours
+        raise CancelledRun(f"{call.context.kind} was cancelled: {call.state.message}") from None
     except KeyboardInterrupt:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -290,11 +294,21 @@ def _close_generators() -> None:
 
 
 def _iterate(make: Any, script: Any, arguments: tuple[Any, ...]) -> Generator[Any, Any, None]:
+    """All but the consumer's own time is the engine's: no stop of who consumes is raised in it."""
+    call, stack = shielded(_enter, make, arguments)
+    try:
+        yield from blocking.iterate(script(call))
+    finally:
+        shielded(stack.close)
+    call.outcome()
+
+
+def _enter(make: Any, arguments: tuple[Any, ...]) -> tuple[Any, contextlib.ExitStack]:
     call = make(*arguments)
     call.generator = True
-    with _surrounded(call):
-        yield from blocking.iterate(script(call))
-    call.outcome()
+    stack = contextlib.ExitStack()
+    stack.enter_context(_surrounded(call))
+    return call, stack
 
 
 async def _iterate_async(make: Any, script: Any, arguments: tuple[Any, ...]) -> AsyncGenerator[Any, Any]:

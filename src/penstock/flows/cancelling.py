@@ -21,7 +21,8 @@ from uuid import UUID
 from .. import connect
 from ..domain.ids import parse_id
 from ..domain.runs import FlowRun, TaskRun
-from ..engine import identity
+from ..domain.stops import Signal
+from ..engine import identity, live
 from ..engine.clock import SYSTEM
 from ..engine.futures import check_patience
 from ..engine.stopping import shielded
@@ -156,12 +157,18 @@ def _record() -> Iterator[SqliteStore]:
 
 def ask_flow_run(store: SqliteStore, run_id: UUID, who: str, grace: float | None) -> FlowRun:
     """Records the request; the run as it is then. Raises `ObjectNotFound` or `TransitionRefused`."""
-    return cancelling.cancel_flow_run(store, run_id, who=who, grace=grace, now=SYSTEM.now(), lives=identity.lives)
+    now = SYSTEM.now()
+    run = cancelling.cancel_flow_run(store, run_id, who=who, grace=grace, now=now, lives=identity.lives)
+    live.hear(Signal(run_id, now, who, grace))  # one of this process need not wait for the record to tell
+    return run
 
 
 def ask_task_run(store: SqliteStore, run_id: UUID, who: str, grace: float | None) -> TaskRun:
     """Records the request; the run as it is then. Raises `ObjectNotFound` or `TransitionRefused`."""
-    return cancelling.cancel_task_run(store, run_id, who=who, grace=grace, now=SYSTEM.now())
+    now = SYSTEM.now()
+    run = cancelling.cancel_task_run(store, run_id, who=who, grace=grace, now=now)
+    live.hear(Signal(run_id, now, who, grace, run.flow_run_id))
+    return run
 
 
 def get_task_run(store: SqliteStore, run_id: UUID) -> TaskRun:

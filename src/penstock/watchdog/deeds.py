@@ -24,7 +24,7 @@ from ..services.rescue import rescue
 from ..store import flow_runs, holders, signals
 from ..store.contract import Tx
 from ..store.sqlite import SqliteStore
-from .ending import close_rest, close_stopped, end_process, find, sentence
+from .ending import amend_gone, close_rest, close_stopped, end_process, find, sentence
 from .enforcement import due, enforce
 from .table import OPEN, Entry, View
 
@@ -209,7 +209,8 @@ def _close_killed(tx: Tx, entry: Entry) -> None:
     if run is None:
         return
     if run.state.is_final():
-        proof.confirm(tx, _stilled(run, KILLED, _since(entry)))
+        if not proof.confirm(tx, _stilled(run, KILLED, _since(entry))):
+            amend_gone(tx, run, _since(entry))
     elif entry.state == OPEN:  # else it was recorded and goes on since, in another attempt: that one lost its process
         close_stopped(tx, run, _stop(entry.stop), Proof(KILLED, _since(entry)), _now())
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
-from ..domain.stops import KILLED, PARENT, TIMEOUT, Proof, Signal, Stop, details_of
+from ..domain.stops import GONE, KILLED, PARENT, TIMEOUT, Proof, Stop, details_of
 from ..infrastructure.process import Process, kill_tree
 from ..services import proof, rescue
 from ..store import flow_runs, holders, task_runs
@@ -96,10 +96,13 @@ def close_rest(tx: Tx, holder: Holder, stopped: FlowRun | TaskRun, now: datetime
     return closed
 
 
-def note_killed(tx: Tx, run: FlowRun | TaskRun, signal: Signal, seconds: float) -> None:
-    """A run that another process found without its process: it was us who ended it."""
-    details = {**(run.state.details or {}), "stopped": KILLED, "seconds_to_stop": round(seconds, 4)}
-    state = msgspec.structs.replace(run.state, message=signal.stop.message, details=details)
+def amend_gone(tx: Tx, run: FlowRun | TaskRun, seconds: float, message: str | None = None) -> None:
+    """Who saw the end of the run's process first did not know that it was us who ended it."""
+    details = run.state.details or {}
+    if details.get("stopped") != GONE:
+        return
+    details = {**details, "stopped": KILLED, "seconds_to_stop": round(seconds, 4)}
+    state = msgspec.structs.replace(run.state, message=message or run.state.message, details=details)
     run.states = (*run.states[:-1], state)
     run.version += 1
     if isinstance(run, FlowRun):

@@ -20,12 +20,12 @@ from pathlib import Path
 from uuid import UUID
 
 from ..domain.runs import FlowRun, Holder, TaskRun
-from ..domain.stops import ABANDONED, GONE, KILLED, Proof, Signal
+from ..domain.stops import ABANDONED, KILLED, Proof, Signal
 from ..services.rescue import Lives, rescue
 from ..store import flow_runs, holders, signals, task_runs
 from ..store.contract import Store, Tx
 from . import detached
-from .ending import close_rest, close_stopped, end_process, note_killed, sentence
+from .ending import amend_gone, close_rest, close_stopped, end_process, sentence
 
 # After the grace, the process's own watchdog and its engine come first.
 MARGIN = timedelta(seconds=0.1)
@@ -101,8 +101,8 @@ def _close(tx: Tx, run_id: UUID, signal: Signal, holder: Holder, killed: bool, n
     if was_open:
         proof = Proof(KILLED if killed else ABANDONED, (now - signal.at).total_seconds())
         close_stopped(tx, run, signal.stop, proof, now, "" if killed else NOT_ENFORCED.format(holder=holder))
-    elif killed and (run.state.details or {}).get("stopped") == GONE:  # who saw its end first did not know of ours
-        note_killed(tx, run, signal, (now - signal.at).total_seconds())
+    elif killed:
+        amend_gone(tx, run, (now - signal.at).total_seconds(), signal.stop.message)
     if killed:
         close_rest(tx, holder, run, now)
         return Outcome.KILLED
