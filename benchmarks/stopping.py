@@ -24,15 +24,17 @@ from .stopping_watch import CANCEL, TIMEOUT, Abilities, Cell, Stopper, cells
 
 # It also fills the cache of bytecode, so that no cell pays for compiling what it imports.
 ASK = """
-import inspect, json
+import json
 from contextlib import suppress
 from penstock import task
 from penstock.cli.flow_run import flow_run
-has_numpy = False
+has_numpy = has_isolation = False
+with suppress(TypeError):
+    has_isolation = task(isolation="process")(print) is not None
 with suppress(ImportError):
     import numpy
     has_numpy = True
-print(json.dumps(["isolation" in inspect.signature(task).parameters, "cancel" in flow_run.commands, has_numpy]))
+print(json.dumps([has_isolation, "cancel" in flow_run.commands, has_numpy]))
 """
 
 PREFECT_NOTES = """\

@@ -170,12 +170,8 @@ def test_in_a_process_code_that_refuses_to_stop_is_killed(script: Script, tmp_pa
     assert not survived.exists()
 
 
-@pytest.mark.parametrize(
-    ("body", "caller_waits"),
-    [("await asyncio.sleep(3)", False), ("time.sleep(3)", True)],
-    ids=["awaiting", "blocking"],
-)
-def test_a_coroutine_is_stopped_where_it_awaits(script: Script, body: str, caller_waits: bool) -> None:
+@pytest.mark.parametrize("body", ["await asyncio.sleep(3)", "time.sleep(3)"], ids=["awaiting", "blocking"])
+def test_a_coroutine_is_stopped_whether_it_awaits_or_blocks(script: Script, body: str) -> None:
     name, record_after, caller_after = script(f"""
         @task(timeout_seconds=0.5)
         async def limited():
@@ -192,7 +188,7 @@ def test_a_coroutine_is_stopped_where_it_awaits(script: Script, body: str, calle
 
     assert name == "TimedOut"
     assert record_after < SOON
-    assert (caller_after > 2.9) is caller_waits
+    assert caller_after < SOON
 
 
 def test_a_flow_does_not_outlive_its_timeout_for_a_task_that_blocks(script: Script, record: Record) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import signal
 import threading
 from collections.abc import AsyncGenerator, Callable
+from types import FrameType
 from typing import Any, TypeVar
 
 from ..domain.stops import INTERRUPT, RAISED, RETURNED
+from . import stopping
 from .blocking import Lost, take_over
 from .context import current
+from .delicate import is_delicate
 from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
 from .scopes import Frame, Scope, Where
 from .stopping import MOST_LINES, StopDelivered, line_of, place_of
@@ -34,7 +38,7 @@ class _AnsweredLate(BaseException):
 class TaskFrame(Frame):
     """User code awaited in an asyncio task, or the engine awaiting for a scope."""
 
-    __slots__ = ("_ident", "_is_main", "_loop", "_task", "cancelled", "open")
+    __slots__ = ("_ident", "_is_main", "_loop", "_task", "cancelled", "interrupted", "open")
 
     def __init__(self, scope: Scope, take_over: Callable[[], Callable[[], Any]]) -> None:
         super().__init__(scope, take_over)
@@ -45,6 +49,7 @@ class TaskFrame(Frame):
         self._ident = threading.get_ident()
         self._is_main = threading.current_thread() is threading.main_thread()
         self.cancelled = False
+        self.interrupted = False
         self.open = True
 
     def deliver(self) -> None:
@@ -63,6 +68,12 @@ class TaskFrame(Frame):
 
     def stuck(self) -> bool:
         return self.open and not self.cancelled  # the loop has not come round to it
+
+    def unblock(self) -> None:
+        super().unblock()
+        number = stopping.STOP_SIGNAL
+        if self._is_main and number is not None and signal.getsignal(number) is stopping.on_stop_signal:
+            signal.pthread_kill(self._ident, number)
 
     def close(self) -> None:
         self.open = False
@@ -87,6 +98,25 @@ class TaskFrame(Frame):
 
     def ends_with_program(self) -> bool:
         return self._is_main
+
+
+def _interrupt(frame: FrameType | None) -> None:
+    """In a signal's handler: raises a stop in a coroutine that blocks its loop, if what runs there is the user's."""
+    each = frame
+    while each is not None and each.f_code is not _stoppable.__code__:
+        if each.f_code.co_filename.startswith(stopping.OURS):
+            return
+        each = each.f_back
+    if each is None or is_delicate(frame):
+        return
+    blocked: TaskFrame = each.f_locals["frame"]
+    stopping.undisturbed(blocked.scope.check_limits)
+    if blocked.scope.stop is not None and blocked.open and not (blocked.cancelled or blocked.interrupted):
+        blocked.interrupted = True
+        raise StopDelivered
+
+
+stopping.in_coroutine = _interrupt
 
 
 async def run(script: Script[T]) -> T:

@@ -293,11 +293,18 @@ def _delivery(stop: Stop) -> BaseException:
     return KeyboardInterrupt() if stop.reason == INTERRUPT else StopDelivered()
 
 
+# What raises a stop in a coroutine that blocks its loop: known when there are coroutines (`asynchronous`).
+in_coroutine: Callable[[Any], None] | None = None
+
+
 def on_stop_signal(number: int, frame: Any) -> None:
     """The handler of our own signal. It comes from this process, or from the watchdog when code lets no other thread
     run: then nobody has said yet that a limit has passed. A stop is raised once: code that cleans up is left alone."""
     post = my_post()
-    if post.armed and post.frames:
+    if not post.frames:
+        if in_coroutine is not None:
+            in_coroutine(frame)
+    elif post.armed:
         scope = post.frames[-1].scope
         stopped = scope.stop is not None
         undisturbed(scope.check_limits)
