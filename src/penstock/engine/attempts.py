@@ -274,7 +274,8 @@ def call_hooks(
 def end_if_held(context: RunContext[Any], attempt: Scope | None) -> None:
     """All is done that was to be done for a run: the program need not wait for code of it that goes on."""
     if attempt is not None and attempt.holds_program and attempt.stop is not None and attempt.stop.reason != TIMEOUT:
-        attempt.guarded_by(context.runtime.watchdog.guard(context, attempt.stop, 0.0, None, KILL_SECONDS))
+        since = context.runtime.clock.monotonic() - attempt.requested_at
+        attempt.guarded_by(context.runtime.watchdog.guard(context, attempt.stop, -since, None, KILL_SECONDS))
 
 
 def _hook_scope(context: RunContext[Any], stopped: bool) -> Scope:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import Any
 
 from .. import connect
-from ..domain.errors import CancelledRun, MappingLengthMismatch, MappingMissingIterable
+from ..domain.errors import MappingLengthMismatch, MappingMissingIterable
 from ..domain.stops import INTERRUPT, SHUTDOWN, Stop
 from ..engine import blocking
 from ..engine.annotations import allow_failure, unmapped
@@ -263,8 +263,8 @@ async def _run_async(make: Any, script: Any, arguments: tuple[Any, ...], return_
         raise asyncio.CancelledError
     try:
         return call.final_state() if return_state else call.outcome()
-    except StopDelivered:  # not with its caller, who sees no exception of ours
-        raise CancelledRun(f"{call.context.kind} was cancelled: {call.state.message}") from None
+    except StopDelivered:  # who awaits it is not stopped, and sees no exception of ours
+        raise asyncio.CancelledError(f"{call.context.kind} was cancelled: {call.state.message}") from None
     except KeyboardInterrupt:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

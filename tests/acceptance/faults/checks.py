@@ -163,8 +163,10 @@ class Checks:
         message, details = root.state.message or "", root.state.details or {}
         if case.fault == "term" and not case.followed_up and not message.startswith("Terminated by SIGTERM"):
             yield f"it does not say that it was SIGTERM: {root.state}"
-        # (The second Ctrl-C may tear down asyncio itself, and then the run is what that makes of it.)
-        if case.fault == "int" and not case.followed_up and not message.startswith("Interrupted by Ctrl-C"):
+        # (The second Ctrl-C may tear down asyncio itself, and then the run is what that makes of it. One that comes
+        # before the run has its handlers is asyncio's, which cancels the task that the run then begins in.)
+        said = ("Interrupted by Ctrl-C", "The asyncio task that the run was in was cancelled")
+        if case.fault == "int" and not case.followed_up and not message.startswith(said):
             yield f"it does not say that it was Ctrl-C: {root.state}"
         if case.fault in KILLED and case.fault != "cancel-kill" and details.get("stopped") != "gone":
             yield f"it does not say that its process was gone: {_without_stack(details)}"
