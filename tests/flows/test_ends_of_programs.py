@@ -393,7 +393,8 @@ main()
     )
     assert done.code == -signal.SIGTERM
     details = record.task_run().state.details or {}
-    assert (details["stopped"], details["confirmed"]) == ("gone", True)
+    assert details["confirmed"] is True
+    assert details["stopped"] in ("gone", "raised")  # it may have been told before it slept
 
 
 def test_hooks_of_a_cancelled_flow_that_used_up_its_grace_are_run_to_their_end(
