@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -138,6 +139,16 @@ class Programs:
             stdout, stderr = process.communicate()
             raise AssertionError(f"the program did not end:\n{stdout}\n{stderr}") from None
         return Finished(process.returncode, stdout, stderr)
+
+    def tell(self, process: subprocess.Popen[str], number: int, timeout: float = 20) -> Finished:
+        """Signals a program that is to end by it. One that begins a blocking call in that very moment does not hear it
+        until the call is over: the interpreter looks for signals before, and not again; so it is told once more."""
+        process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        if process.poll() is None:
+            process.send_signal(number)
+        return self.finish(process, timeout)
 
     def run(self, program: str | Path, *arguments: object, timeout: float = 60, **environment: str) -> Finished:
         return self.finish(self.start(program, *arguments, **environment), timeout)

@@ -47,8 +47,7 @@ def begun(programs: Programs, text: str, ready: int = 1, **settings: str) -> sub
 
 def told(programs: Programs, number: int, text: str, ready: int = 1, **settings: str) -> Finished:
     process = begun(programs, text, ready, **settings)
-    process.send_signal(number)
-    return programs.finish(process, timeout=20)
+    return programs.tell(process, number)
 
 
 # --- SIGTERM ---------------------------------------------------------------------------------------------------------

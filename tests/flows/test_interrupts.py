@@ -36,8 +36,7 @@ def interrupted(programs: Programs, text: str, ready: int = 1) -> Finished:
     assert process.stdout is not None
     for _ in range(ready):
         assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    return programs.finish(process, timeout=15)
+    return programs.tell(process, signal.SIGINT, timeout=15)
 
 
 def ended_by_ctrl_c(done: Finished) -> None:
