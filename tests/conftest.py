@@ -131,12 +131,18 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 # Whole programs, one after the other: they belong to the whole suite, and not to `make test-fast`.
 _SLOW = (
     "tests/acceptance/",
+    "tests/cli/test_flow_run_cancel.py",
     "tests/docs/",
+    "tests/flows/test_cancel_api.py",
     "tests/flows/test_ends_of_programs.py",
+    "tests/flows/test_interrupts.py",
     "tests/flows/test_isolation.py",
     "tests/flows/test_process_runner.py",
     "tests/flows/test_regressions_of_stops.py",
     "tests/flows/test_retry_from_failure.py",
+    "tests/infrastructure/",
+    "tests/ledger/test_gone_processes.py",
+    "tests/services/test_interleavings.py",
     "tests/typing/",
     "tests/watchdog/",
 )

@@ -205,6 +205,8 @@ class Scope:
             self.timer.cancel()
             self.timer = None
             self.deadline = None
+        if self.patience is not None:
+            self.patience.cancel()
         self.closed = True
         if not self.holds_program:
             self.release_guards()
