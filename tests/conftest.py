@@ -132,6 +132,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 _SLOW = (
     "tests/acceptance/",
     "tests/cli/test_flow_run_cancel.py",
+    "tests/cli/test_flow_run_graph.py",
     "tests/docs/",
     "tests/flows/test_cancel_api.py",
     "tests/flows/test_ends_of_programs.py",
