@@ -195,7 +195,6 @@ def disconnect() -> None:
 
 def _end() -> None:
     """The program ends."""
-    scopes.finish_children()
     scopes.still_all(GONE)
     disconnect()
     _beside.close()

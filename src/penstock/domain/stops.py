@@ -14,13 +14,11 @@ import msgspec
 
 # Why a run is stopped.
 TIMEOUT, CANCEL, INTERRUPT, SHUTDOWN, PARENT = "timeout", "cancel", "interrupt", "shutdown", "parent"
-REASONS = (TIMEOUT, CANCEL, INTERRUPT, SHUTDOWN, PARENT)
 
 # How code that was stopped came to its end: it raised, or returned a value (which does not count); its process was
 # killed; it goes on while its run went on without it; its process was found to be gone; there was no code at work
 # (the run waited).
 RAISED, RETURNED, KILLED, ABANDONED, GONE, IDLE = "raised", "returned", "killed", "abandoned", "gone", "idle"
-ENDS = (RAISED, RETURNED, KILLED, ABANDONED, GONE, IDLE)
 
 
 class Stop(msgspec.Struct, frozen=True):

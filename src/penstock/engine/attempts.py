@@ -19,7 +19,6 @@ from .context import KILL_SECONDS, RunContext
 from .definitions import Definition, Hook
 from .effects import Call, Effect
 from .runlog import say
-from .runtime import Runtime
 from .scopes import Scope
 from .stopping import StopDelivered
 
@@ -69,7 +68,7 @@ def _guard(context: RunContext[Any], scope: Scope, seconds: float, last: bool) -
     """Has the watchdog see to the scope's limit, which passes in so many seconds."""
     runtime, stop = context.runtime, scope.limiting
     record_in = seconds + GUARD_SECONDS if last else None
-    kill_in = seconds + grace_of(stop, runtime)
+    kill_in = seconds + runtime.grace_of(stop)
     scope.guarded_by(runtime.watchdog.guard(context, stop, seconds, record_in, kill_in))
 
 
@@ -97,11 +96,6 @@ def last_scope(context: RunContext[Any]) -> Scope:
 def holds_program(context: RunContext[Any]) -> bool:
     """Whether code of the attempt goes on that the program cannot go on without: it is not tried again beside that."""
     return context.scope is not None and context.scope.holds_program
-
-
-def grace_of(stop: Stop, runtime: Runtime) -> float:
-    """How many seconds code has to come to its end by itself."""
-    return runtime.settings.stop_grace_seconds if stop.grace is None else stop.grace
 
 
 def stopped_state(context: RunContext[Any], scope: Scope, now: datetime) -> State[Any]:

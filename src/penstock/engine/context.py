@@ -64,7 +64,7 @@ class RunContext(Generic[Run]):
         scope = self.scope
         if scope is None:
             return
-        grace = self.runtime.settings.stop_grace_seconds if stop.grace is None else stop.grace
+        grace = self.runtime.grace_of(stop)
         kill_in = self._kill_in(grace)
         before, self._halt_guard = self._halt_guard, None
         if before is not None:

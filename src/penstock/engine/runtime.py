@@ -101,3 +101,7 @@ class Runtime:
         self.show_level = show_level  # lines below it are neither shown nor stored
         self.watchdog: Watchdog = watchdog or NoWatchdog()
         self.may_be_killed = may_be_killed  # the process, when a run in it does not stop
+
+    def grace_of(self, stop: Stop) -> float:
+        """How many seconds code that is stopped has to come to its end by itself."""
+        return self.settings.stop_grace_seconds if stop.grace is None else stop.grace

@@ -50,8 +50,8 @@ NOWHERE = Where()
 class Scope:
     """Something that can be stopped: one attempt of one run, with the scopes of what it called below it.
 
-    `ended`, `ended_at`: how its code ended (one of `domain.stops.ENDS`), and when. `late` is called with these when
-    code that the run went on without has come to its end.
+    `ended`, `ended_at`: how its code ended (`RAISED`, `RETURNED`, … of `domain.stops`), and when. `late` is called with
+    these when code that the run went on without has come to its end.
     """
 
     __slots__ = (
@@ -351,7 +351,7 @@ class Frame:
 _ending: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
-def finish_children() -> None:
+def _finish_children() -> None:
     """Programs that are being ended are gone. Who ends first would leave them stopped for ever."""
     for thread in list(_ending):
         thread.join(5.0)
@@ -368,6 +368,7 @@ _abandoned: weakref.WeakSet[Frame] = weakref.WeakSet()
 
 def still_all(how: str) -> None:
     """The program ends, and with it all code that would not stop, and programs that this code has started."""
+    _finish_children()
     for frame in list(_abandoned):
         _end_all(frame.children())
         frame.stilled(how)

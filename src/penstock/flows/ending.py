@@ -24,7 +24,6 @@ def as_asked(signals: Signals, runtime: Runtime) -> None:
     """After SIGTERM: everything is recorded and shown, and then the process ends by that signal."""
     with contextlib.suppress(RecordError):
         if signals.was_terminated:
-            scopes.finish_children()
             scopes.still_all(GONE)
             runtime.ledger.ask(Flush())
             console.flush()
@@ -50,7 +49,6 @@ def _end(call: Any) -> None:
     deadline = time.monotonic() + PATIENCE
     while not call.state.is_final() and time.monotonic() < deadline:
         time.sleep(0.005)
-    scopes.finish_children()
     scopes.still_all(KILLED)
     with contextlib.suppress(RecordError):
         call.runtime.ledger.ask(Flush())

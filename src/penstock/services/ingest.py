@@ -51,5 +51,4 @@ def _report(tx: Tx, runs: dict[UUID, TaskRun]) -> None:
             signals.delete(tx, run.id)
     task_runs.report(tx, ours)
     for run in ours:
-        if proof.is_unconfirmed(run):
-            proof.note(tx, run)
+        proof.note(tx, run)

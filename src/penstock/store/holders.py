@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
-
 from ..domain.runs import Holder
 from . import codec
 from .contract import Tx
-
-_decode = msgspec.json.Decoder(Holder).decode
 
 
 def put(tx: Tx, holder: Holder, lease_expires: datetime, may_be_killed: bool) -> None:
@@ -37,9 +33,3 @@ def may_be_killed(tx: Tx, holder: Holder) -> bool:
 def delete(tx: Tx, holder: Holder) -> None:
     """The process is gone, or has nothing to do with the record any more."""
     tx.run("DELETE FROM holder WHERE holder = ?", (codec.text(holder),))
-
-
-def expired(tx: Tx, now: datetime) -> list[Holder]:
-    """Processes whose lease has ended."""
-    rows = tx.rows("SELECT holder FROM holder WHERE lease_expires < ?", (codec.exact_micros(now),))
-    return [_decode(text) for (text,) in rows]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from ..domain.stops import Signal
 from . import codec
-from .contract import Tx
+from .contract import Row, Tx
 
 _COLUMNS = "run_id, flow_run_id, at, who, grace"
 
@@ -28,14 +28,17 @@ def put(tx: Tx, signal: Signal) -> None:
 
 def all(tx: Tx) -> list[Signal]:
     """All open requests, oldest first. They are few: each goes when its run has ended."""
-    return [
-        Signal(UUID(bytes=bytes(run_id)), codec.moment(at), who, grace, codec.unblob(flow_run_id))  # type: ignore[arg-type]
-        for run_id, flow_run_id, at, who, grace in tx.rows(f"SELECT {_COLUMNS} FROM signal ORDER BY at")
-    ]
+    return [_from(row) for row in tx.rows(f"SELECT {_COLUMNS} FROM signal ORDER BY at")]
 
 
 def get(tx: Tx, run_id: UUID) -> Signal | None:
-    return next((signal for signal in all(tx) if signal.run_id == run_id), None)
+    row = tx.row(f"SELECT {_COLUMNS} FROM signal WHERE run_id = ?", (run_id.bytes,))
+    return None if row is None else _from(row)
+
+
+def _from(row: Row) -> Signal:
+    run_id, flow_run_id, at, who, grace = row
+    return Signal(UUID(bytes=bytes(run_id)), codec.moment(at), who, grace, codec.unblob(flow_run_id))  # type: ignore[arg-type]
 
 
 def delete(tx: Tx, run_id: UUID) -> None:

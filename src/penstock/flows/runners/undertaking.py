@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from ...domain.errors import PenstockError
 from ...domain.stops import ABANDONED, Stilled
-from ...engine import attempts
 from ...engine.scopes import Scope
 from .worker import Worker
 
@@ -52,7 +51,7 @@ class Undertaker:
         try:
             scope, worker = self._scope, self._worker
             assert scope.stop is not None
-            grace = attempts.grace_of(scope.stop, self._call.runtime)
+            grace = self._call.runtime.grace_of(scope.stop)
             how = worker.see_out(scope.requested_at + grace - time.monotonic(), self)
             ended = time.monotonic()
             if how != ABANDONED:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from ...domain.stops import ABANDONED, GONE, IDLE, KILLED, RAISED, RETURNED, TIMEOUT
-from ...engine import attempts, console
+from ...engine import console
 from ...engine.scopes import GENTLE_SECONDS, NOWHERE, Frame, Scope, Where
 from ...engine.stopping import StopDelivered
 from ...ledger.piped import Receiver
@@ -218,7 +218,7 @@ class Worker:
         scope = frame.scope
         stop = scope.stop
         assert stop is not None
-        grace = attempts.grace_of(stop, call.runtime)
+        grace = call.runtime.grace_of(stop)
         self.reply(parcels.encode(parcels.StopOrder(number, stop.reason, stop.message)), parcels.STOP)
         if stop.reason == TIMEOUT:
             self.left = not self.outlast(GENTLE_SECONDS, frame)
