@@ -58,6 +58,12 @@ def give_back(error: BaseException) -> None:
         entry = entry.tb_next
     if entry is None:
         return
+    if entry.tb_frame.f_code is threading.Condition.__enter__.__code__:
+        # The lock was taken, and nobody is left who would give it back: the `with` had not begun.
+        taken = entry.tb_frame.f_locals["self"]
+        if entry.tb_lasti > _first_step(entry.tb_frame.f_code) and taken._is_owned():
+            taken._lock.release()
+        return
     function = _GIVES.get(entry.tb_frame.f_code)
     if function is None or entry.tb_lasti > _first_step(entry.tb_frame.f_code):
         return
