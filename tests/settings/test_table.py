@@ -12,7 +12,23 @@ from hypothesis import strategies as st
 
 import penstock.settings as room
 from penstock.settings import SETTINGS, Setting, Settings, current
-from penstock.settings.kinds import BOOLEAN, COUNT, DAYS, LEVEL, NAMES, PATH, POSITIVE, SECONDS, TEXT, URL, written
+from penstock.settings.kinds import (
+    BOOLEAN,
+    CAPTURE,
+    CONSOLE,
+    COUNT,
+    DAYS,
+    LEVEL,
+    NAMES,
+    PATH,
+    PATTERNS,
+    POSITIVE,
+    SECONDS,
+    TEXT,
+    URL,
+    Patterns,
+    written,
+)
 
 TYPES: dict[Any, tuple[Any, ...]] = {
     PATH: (Path,),
@@ -25,6 +41,9 @@ TYPES: dict[Any, tuple[Any, ...]] = {
     SECONDS: (float,),
     DAYS: (float,),
     NAMES: (tuple[str, ...],),
+    PATTERNS: (tuple[str, ...],),
+    CONSOLE: (str,),
+    CAPTURE: (str,),
 }
 
 
@@ -125,3 +144,26 @@ def test_what_a_kind_writes_it_reads_back(case: tuple[Any, Any]) -> None:
     kind, value = case
     assert kind.read(written(value)) == value
     assert kind.read(value) == value
+
+
+def test_patterns_hold_commas_and_are_one_a_line() -> None:
+    read = PATTERNS.read("tok_[a-z]{2,3}\n\n  key=\\S+ ")
+    assert read == ("tok_[a-z]{2,3}", "key=\\S+")
+    assert isinstance(read, Patterns)
+    assert PATTERNS.read(written(read)) == read
+    assert PATTERNS.read(["a{1,2}"]) == ("a{1,2}",)
+
+
+@pytest.mark.parametrize("bad", ["(", "a*", "", ["ok", "["], 5, {"a"}])
+def test_a_pattern_that_is_none_or_fits_nothing_is_refused(bad: object) -> None:
+    if bad == "":
+        assert PATTERNS.read(bad) == ()
+        return
+    with pytest.raises(ValueError):  # noqa: PT011 - kinds raise just that
+        PATTERNS.read(bad)
+
+
+def test_a_choice_takes_its_words_only() -> None:
+    assert CAPTURE.read(" ALL ") == "all"
+    with pytest.raises(ValueError):  # noqa: PT011
+        CAPTURE.read("some")

@@ -15,10 +15,13 @@ import threading
 import time
 from collections import deque
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..domain.logs import level_name
+from ..domain.logs import LogLine, level_name
 from .timers import TIMERS
+
+if TYPE_CHECKING:
+    from .runtime import EngineSettings
 
 _COLOURS = {40: "\033[31m", 50: "\033[31;1m", 30: "\033[33m", 10: "\033[2m"}
 _NAMES = {20: "INFO   ", 30: "WARNING", 40: "ERROR  "}
@@ -41,22 +44,23 @@ def terminal() -> Any:
         stream = below
 
 
-def show(moment: datetime, level: int, source: str, message: str, colours: bool) -> None:
-    """Shows one line (a message of several lines stays as it is)."""
+def show(line: LogLine, source: str, settings: EngineSettings) -> None:
+    """Shows one line (a message of several lines stays as it is). `source` is who says it, in words."""
     global _held_for
+    moment, level, message, colours = line.timestamp, line.level, line.message, settings.logging_colors
     stream = terminal()
     if stream is None:
         return
-    line = f"{_clock(moment)} | {_NAMES.get(level) or format(level_name(level), '<7')} | {source} - {message}\n"
+    text = f"{_clock(moment)} | {_NAMES.get(level) or format(level_name(level), '<7')} | {source} - {message}\n"
     if stream is not _held_for[0]:
         flush()
         _held_for = (stream, _is_terminal(stream))
     if _held_for[1]:
         if colours and level in _COLOURS:
-            line = f"{_COLOURS[level]}{line[:-1]}\033[0m\n"
-        _write(stream, line)
+            text = f"{_COLOURS[level]}{text[:-1]}\033[0m\n"
+        _write(stream, text)
         return
-    _held.append(line)
+    _held.append(text)
     if level >= 30 or len(_held) >= MOST_HELD:
         flush()
     elif len(_held) == 1:

@@ -49,7 +49,7 @@ def say(
     runtime.ledger.write(record)
     if settings.logging_to_console:
         source = ENGINE if logger == ENGINE else context.source
-        console.show(moment, level, source, message, settings.logging_colors)
+        console.show(record, source, settings)
 
 
 # A forked child counts on where its parent stood; its numbers must be others. (They come after all of the parent's.)

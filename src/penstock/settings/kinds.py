@@ -7,6 +7,7 @@ back: `kind.read(written(value)) == value`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
@@ -42,6 +43,8 @@ def written(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Patterns):
+        return "\n".join(value)
     if isinstance(value, list | tuple):
         return ",".join(str(item) for item in value)
     return str(value)
@@ -130,6 +133,39 @@ def _names(raw: object) -> tuple[str, ...]:
     return names
 
 
+class Patterns(tuple[str, ...]):
+    """Regular expressions as they were written. They may hold commas, so their text has one a line."""
+
+    __slots__ = ()
+
+
+def _patterns(raw: object) -> tuple[str, ...]:
+    if not isinstance(raw, str | list | tuple):
+        raise ValueError
+    listed = raw.splitlines() if isinstance(raw, str) else raw
+    patterns = Patterns(_text(item) for item in listed if not is_blank(item))
+    for pattern in patterns:
+        try:
+            matches_nothing = re.compile(pattern).match("") is not None
+        except (re.error, RecursionError, OverflowError):
+            raise ValueError from None
+        if matches_nothing or "\n" in pattern:
+            raise ValueError
+    return patterns
+
+
+def choice(*words: str) -> Kind[str]:
+    """One of these words."""
+
+    def read(raw: object) -> str:
+        word = _text(raw).lower()
+        if word not in words:
+            raise ValueError
+        return word
+
+    return Kind(" or ".join(words), f"one of {', '.join(words)}", read)
+
+
 def _url(raw: object) -> str:
     url = _text(raw).rstrip("/")
     scheme, _, rest = url.partition("://")
@@ -144,6 +180,11 @@ PATH = Kind("path", "a path", _path)
 BOOLEAN = Kind("true or false", "true or false (also 1/0, yes/no, on/off)", _boolean)
 LEVEL = Kind("level", f"one of {', '.join(LEVELS)}", _level)
 NAMES = Kind("names", "names separated by commas", _names, takes_blank=True)
+PATTERNS: Kind[tuple[str, ...]] = Kind(
+    "patterns", "regular expressions, one a line, none of which fits nothing", _patterns, takes_blank=True
+)
+CONSOLE = choice("text", "json")
+CAPTURE = choice("prints", "all")
 URL = Kind("URL", "a URL that begins with http:// or https://", _url)
 COUNT = whole(minimum=0)
 POSITIVE = whole(minimum=1)

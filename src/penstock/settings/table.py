@@ -12,11 +12,14 @@ from typing import Any
 from penstock.domain.errors import ConfigurationError
 from penstock.settings.kinds import (
     BOOLEAN,
+    CAPTURE,
+    CONSOLE,
     COUNT,
     DAYS,
     LEVEL,
     NAMES,
     PATH,
+    PATTERNS,
     POSITIVE,
     SECONDS,
     TEXT,
@@ -39,6 +42,13 @@ PENSTOCK_API_URL = Setting(
     "PENSTOCK_API_URL", optional(URL), None, "The server's API. Without it, runs are recorded in the database file."
 )
 PENSTOCK_API_KEY = Setting("PENSTOCK_API_KEY", optional(TEXT), None, "The key sent to the server's API.", secret=True)
+PENSTOCK_ENCRYPTION_KEY = Setting(
+    "PENSTOCK_ENCRYPTION_KEY",
+    optional(TEXT),
+    None,
+    "The key that secrets are encrypted with; none: one is made, and kept in the file secret.key of PENSTOCK_HOME.",
+    secret=True,
+)
 PENSTOCK_UI_URL = Setting(
     "PENSTOCK_UI_URL", optional(URL), None, "The server's UI. When not set, PENSTOCK_API_URL without its /api."
 )
@@ -58,6 +68,39 @@ PENSTOCK_LOGGING_TO_CONSOLE = Setting(
     BOOLEAN,
     True,
     "Whether log lines of engine and runs are written to the terminal.",
+)
+PENSTOCK_LOGGING_CONSOLE_LEVEL = Setting(
+    "PENSTOCK_LOGGING_CONSOLE_LEVEL",
+    optional(LEVEL),
+    None,
+    "The lowest level of log lines in the terminal; none: that of PENSTOCK_LOGGING_LEVEL.",
+)
+PENSTOCK_LOGGING_CONSOLE_FORMAT = Setting(
+    "PENSTOCK_LOGGING_CONSOLE_FORMAT",
+    CONSOLE,
+    "text",
+    "How log lines look in the terminal: text for people, or a JSON object a line for machines.",
+)
+PENSTOCK_LOGGING_QUIET = Setting(
+    "PENSTOCK_LOGGING_QUIET",
+    BOOLEAN,
+    False,
+    "Whether the terminal shows what code prints as it was printed, and of log lines only warnings and errors.",
+)
+PENSTOCK_LOGGING_CAPTURE = Setting(
+    "PENSTOCK_LOGGING_CAPTURE",
+    CAPTURE,
+    "prints",
+    "What log_prints takes: what Python code prints, or also all that programs and native code write.",
+)
+PENSTOCK_LOGGING_STDERR_LEVEL = Setting(
+    "PENSTOCK_LOGGING_STDERR_LEVEL", LEVEL, "INFO", "The level of captured lines that were written to stderr."
+)
+PENSTOCK_LOGGING_MASK_PATTERNS = Setting(
+    "PENSTOCK_LOGGING_MASK_PATTERNS",
+    PATTERNS,
+    (),
+    "Regular expressions; what fits one is masked before anything is stored. One a line, or a TOML list.",
 )
 PENSTOCK_LOGGING_MAX_LINE_BYTES = Setting(
     "PENSTOCK_LOGGING_MAX_LINE_BYTES", POSITIVE, 1_000_000, "Longer log lines are cut, with a marker where."

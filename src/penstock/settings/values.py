@@ -22,12 +22,19 @@ class Settings:
     database_path: Path
     api_url: str | None
     api_key: str | None
+    encryption_key: str | None
     ui_url: str | None
     logging_level: str
     logging_log_prints: bool
     logging_extra_loggers: tuple[str, ...]
     logging_colors: bool
     logging_to_console: bool
+    logging_console_level: str | None
+    logging_console_format: str
+    logging_quiet: bool
+    logging_capture: str
+    logging_stderr_level: str
+    logging_mask_patterns: tuple[str, ...]
     logging_max_line_bytes: int
     results_persist_by_default: bool
     results_default_serializer: str
