@@ -25,6 +25,7 @@ from .ledger.local import LocalLedger
 from .services.rescue import rescue
 from .settings import Settings, current
 from .store.sqlite import SqliteStore
+from .vault import Vault
 
 if TYPE_CHECKING:
     from .watchdog.beside import Guard, Watchdog
@@ -174,6 +175,12 @@ def open_store() -> SqliteStore:
     store = SqliteStore(current().database_path)
     rescue(store, identity.lives, _clock.now)
     return store
+
+
+def vault() -> Vault:
+    """What encrypts secrets at rest: by the given key, else by the key file of PENSTOCK_HOME."""
+    settings = current()
+    return Vault(settings.home / "secret.key", settings.encryption_key)
 
 
 def give(ledger: Ledger) -> None:

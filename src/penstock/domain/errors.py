@@ -27,6 +27,7 @@ knows where an error is shown: the CLI prints the sentence, the API maps the cod
     │   ├── StoreUnavailableError     read-only, full, or not a folder
     │   ├── CorruptStoreError
     │   └── SchemaVersionError        written by a newer Penstock
+    ├── DecryptionError               no key at hand opens what is encrypted, or it is damaged
     ├── ObjectNotFound (LookupError)
     ├── AmbiguousId (LookupError)
     └── TransitionRefused             a rule said no
@@ -213,6 +214,12 @@ class SchemaVersionError(RecordError):
     """The store was written by a newer Penstock than this one."""
 
     code = "store-version"
+
+
+class DecryptionError(PenstockError):
+    """Something encrypted cannot be read: its key is not at hand, or it was changed."""
+
+    code = "decryption"
 
 
 class ObjectNotFound(PenstockError, LookupError):
