@@ -29,8 +29,14 @@ knows where an error is shown: the CLI prints the sentence, the API maps the cod
     │   └── SchemaVersionError        written by a newer Penstock
     ├── DecryptionError               no key at hand opens what is encrypted, or it is damaged
     ├── ObjectNotFound (LookupError)
+    │   └── BlockNotFound (ValueError)
     ├── AmbiguousId (LookupError)
-    └── TransitionRefused             a rule said no
+    ├── TransitionRefused             a rule said no
+    ├── InvalidName (ValueError)      blocks and variables: a name they cannot have
+    ├── NameTaken (ValueError)
+    ├── UnstorableValue (ValueError)  a value they cannot hold
+    ├── UnknownBlockType (LookupError)
+    └── UnreadableBlock (RuntimeError)  what was stored is not what its type wants
 """
 
 from __future__ import annotations
@@ -238,6 +244,42 @@ class TransitionRefused(PenstockError):
     """A run may not go into the state that was proposed."""
 
     code = "transition-refused"
+
+
+class BlockNotFound(ObjectNotFound, ValueError):
+    """No block of this type has this name."""
+
+    code = "block-not-found"
+
+
+class InvalidName(PenstockError, ValueError):
+    """A block or variable cannot have this name."""
+
+    code = "invalid-name"
+
+
+class NameTaken(PenstockError, ValueError):
+    """There is a block or variable of this name already."""
+
+    code = "name-taken"
+
+
+class UnstorableValue(PenstockError, ValueError):
+    """A block or variable cannot hold this value."""
+
+    code = "unstorable-value"
+
+
+class UnknownBlockType(PenstockError, LookupError):
+    """This process knows no class for a type of blocks."""
+
+    code = "unknown-block-type"
+
+
+class UnreadableBlock(PenstockError, RuntimeError):
+    """What is stored of a block is damaged, or not what its type wants now."""
+
+    code = "unreadable-block"
 
 
 # Users import them from `penstock.exceptions`, so that is where tracebacks say they are.

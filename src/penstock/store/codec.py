@@ -54,7 +54,12 @@ def exact_micros(moment: datetime) -> int:
 
 def moment(micros: int | None) -> datetime | None:
     """The aware UTC datetime of so many microseconds."""
-    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+    return None if micros is None else exact_moment(micros)
+
+
+def exact_moment(micros: int) -> datetime:
+    """The aware UTC datetime of so many microseconds."""
+    return _EPOCH + timedelta(microseconds=micros)
 
 
 def blob(id: UUID | None) -> bytes | None:

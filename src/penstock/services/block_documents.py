@@ -1,0 +1,135 @@
+"""Stored blocks: saving them with their secrets encrypted, finding, opening and deleting them.
+
+Law: a secret is encrypted before a transaction begins, so nothing clear ever reaches the store; and it is opened only
+for who asks for the values.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ..domain import names
+from ..domain.blocks import BlockDocument, Fields, Place
+from ..domain.errors import BlockNotFound, NameTaken, UnreadableBlock, UnstorableValue
+from ..store import block_documents
+from ..store.contract import Store, Tx
+from ..vault import Vault
+
+
+def save(
+    store: Store,
+    vault: Vault,
+    *,
+    id: UUID,
+    type: str,
+    name: str,
+    data: Fields,
+    secrets: Iterable[tuple[Place, Any]],
+    overwrite: bool,
+    now: datetime,
+) -> BlockDocument:
+    """Saves a block, with None in `data` in the places of `secrets` (clear values: JSON, or bytes). One that is
+    overwritten keeps its id.
+
+    Raises `InvalidName`, `NameTaken`, `UnstorableValue`, `ConfigurationError` (no usable key).
+    """
+    names.check(name, names.BLOCK)
+    address = f"{type}/{name}"
+    try:
+        json.dumps(data)
+        sealed = tuple((place, vault.seal(_text(value)).decode()) for place, value in secrets)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnstorableValue(f"Block {address!r} has a value that is not JSON: {error}.") from None
+    with store.write() as tx:
+        there = block_documents.get(tx, type, name)
+        if there is not None and not overwrite:
+            raise NameTaken(f"There is a block {address!r} already. Save with overwrite=True to replace it.")
+        first = there or BlockDocument(id, type, name, data, now, now)
+        document = BlockDocument(first.id, type, name, data, first.created, now, sealed)
+        block_documents.put(tx, document)
+    return document
+
+
+def get(store: Store, type: str, name: str) -> BlockDocument:
+    """Raises `BlockNotFound`, with names that are near, or where there is a block of this name."""
+    with store.read() as tx:
+        document = block_documents.get(tx, type, name)
+        if document is None:
+            raise _not_found(tx, type, name)
+    return document
+
+
+def list_documents(store: Store, type: str | None, limit: int) -> list[BlockDocument]:
+    """By type and name; of all types when none is given."""
+    with store.read() as tx:
+        return list(block_documents.select(tx, type, limit))
+
+
+def delete(store: Store, type: str, name: str) -> None:
+    """Raises `BlockNotFound`."""
+    with store.write() as tx:
+        if not block_documents.delete(tx, type, name):
+            raise _not_found(tx, type, name)
+
+
+def opened(document: BlockDocument, vault: Vault) -> Fields:
+    """The fields with their secrets. Raises `DecryptionError`, `ConfigurationError` or `UnreadableBlock`."""
+
+    def value(sealed: str) -> Any:
+        return _value(vault.open(sealed.encode(), f"Block {document.address!r}"))
+
+    try:
+        return document.with_secrets(value)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise UnreadableBlock(f"Block {document.address!r} is damaged: its secrets do not fit its fields.") from None
+
+
+def encrypt_anew(store: Store, vault: Vault, limit: int) -> tuple[int, int]:
+    """Encrypts with the present key what was encrypted with another: how many blocks were, of how many.
+
+    Each block is a transaction of its own; interrupted, it can be asked for again. Raises `DecryptionError`.
+    """
+    done = 0
+    documents = list_documents(store, None, limit)
+    for document in documents:
+        if all(vault.is_current(sealed.encode()) for _, sealed in document.secrets):
+            continue
+        secrets = tuple((place, _sealed_anew(vault, sealed, document)) for place, sealed in document.secrets)
+        with store.write() as tx:
+            # What was saved meanwhile is encrypted with the present key anyway.
+            if block_documents.get(tx, document.type, document.name) == document:
+                block_documents.put(tx, msgspec.structs.replace(document, secrets=secrets))
+        done += 1
+    return done, len(documents)
+
+
+def _sealed_anew(vault: Vault, sealed: str, document: BlockDocument) -> str:
+    return vault.seal(vault.open(sealed.encode(), f"Block {document.address!r}")).decode()
+
+
+def _not_found(tx: Tx, type: str, name: str) -> BlockNotFound:
+    known = block_documents.addresses(tx)
+    others = [other for other, each in known if each == name]
+    if others:
+        hint = f" There is {' and '.join(repr(f'{other}/{name}') for other in others)}."
+    else:
+        hint = names.suggestion(name, [each for other, each in known if other == type])
+    return BlockNotFound(f"Block {names.shown(f'{type}/{name}')} not found!{hint}")
+
+
+def _text(value: Any) -> bytes:
+    """A secret as the bytes that are encrypted; of bytes it is remembered that they are bytes."""
+    kind, plain = ("bytes", base64.b64encode(value).decode()) if isinstance(value, bytes) else ("value", value)
+    return json.dumps({kind: plain}).encode()
+
+
+def _value(text: bytes) -> Any:
+    held = json.loads(text)
+    return base64.b64decode(held["bytes"]) if "bytes" in held else held["value"]
