@@ -36,8 +36,8 @@ def level_name(level: int) -> str:
     return LEVEL_NAMES.get(level) or f"Level {level}"
 
 
-def cut(message: str, limit: int) -> str:
-    """A message of at most `limit` characters; what was cut is said, never dropped silently."""
-    if len(message) <= limit:
-        return message
-    return f"{message[:limit]}… [cut: {len(message) - limit:,} more characters]"
+def cut(message: str, limit: int, dropped: int = 0) -> str:
+    """A message of at most `limit` characters; what was cut is said, never dropped silently. `dropped` characters
+    were cut from its end before."""
+    more = max(len(message) - limit, 0) + dropped
+    return f"{message[:limit]}… [cut: {more:,} more characters]" if more else message

@@ -1,4 +1,4 @@
-"""The terminal lines of runs: `21:31:37.513 | INFO    | Flow run 'gigantic-cockatoo' - hello`.
+"""The terminal lines of runs: `21:31:37.513 | INFO    | Flow run 'gigantic-cockatoo' - hello`, or JSON for machines.
 
 They go to stderr. On a terminal each is written at once. In a file or a pipe, where nobody watches, lines are held for
 a few milliseconds and written together (a system call a line costs more than the task it tells of); they are written
@@ -15,9 +15,10 @@ import threading
 import time
 from collections import deque
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..domain.logs import LogLine, level_name
+from ..domain.log_forms import json_line, source_of
+from ..domain.logs import LEVELS, LogLine, level_name
 from .timers import TIMERS
 
 if TYPE_CHECKING:
@@ -26,11 +27,23 @@ if TYPE_CHECKING:
 _COLOURS = {40: "\033[31m", 50: "\033[31;1m", 30: "\033[33m", 10: "\033[2m"}
 _NAMES = {20: "INFO   ", 30: "WARNING", 40: "ERROR  "}
 _prefixes: dict[int, str] = {}
+WARNING = 30
 
 MOST_HELD = 200
 HELD_SECONDS = 0.01
 _held: deque[str] = deque()
-_held_for: tuple[Any, bool] = (None, False)  # the stream, and whether it is a terminal
+
+
+class _Outlet(NamedTuple):
+    """Where lines go, and what is looked up of it once."""
+
+    stream: Any
+    is_terminal: bool
+    coloured: bool
+    ascii_only: bool
+
+
+_outlet = _Outlet(None, False, False, False)
 _flushing = threading.Lock()
 
 
@@ -45,26 +58,41 @@ def terminal() -> Any:
 
 
 def show(line: LogLine, source: str, settings: EngineSettings) -> None:
-    """Shows one line (a message of several lines stays as it is). `source` is who says it, in words."""
-    global _held_for
-    moment, level, message, colours = line.timestamp, line.level, line.message, settings.logging_colors
+    """Shows one line (as text a message of several lines stays as it is), where the settings want it to be seen.
+
+    `source` is the run that says it, in words, or the engine.
+    """
+    level, least = line.level, settings.logging_console_level
+    if (level < WARNING and settings.logging_quiet) or (least is not None and level < LEVELS[least]):
+        return
     stream = terminal()
     if stream is None:
         return
-    text = f"{_clock(moment)} | {_NAMES.get(level) or format(level_name(level), '<7')} | {source} - {message}\n"
-    if stream is not _held_for[0]:
-        flush()
-        _held_for = (stream, _is_terminal(stream))
-    if _held_for[1]:
-        if colours and level in _COLOURS:
+    outlet = _outlet if stream is _outlet.stream else _change_outlet(stream)
+    source = source_of(line.logger, source)
+    if settings.logging_console_format == "json":
+        text = f"{json_line(line, source, ascii_only=outlet.ascii_only)}\n"
+    else:
+        name = _NAMES.get(level) or format(level_name(level), "<7")
+        text = f"{_clock(line.timestamp)} | {name} | {source} - {line.message}\n"
+        if outlet.coloured and settings.logging_colors and level in _COLOURS:
             text = f"{_COLOURS[level]}{text[:-1]}\033[0m\n"
-        _write(stream, text)
+    if outlet.is_terminal:
+        write(stream, text)
         return
     _held.append(text)
-    if level >= 30 or len(_held) >= MOST_HELD:
+    if level >= WARNING or len(_held) >= MOST_HELD:
         flush()
     elif len(_held) == 1:
         TIMERS.after(HELD_SECONDS, flush)
+
+
+def _change_outlet(stream: Any) -> _Outlet:
+    global _outlet
+    flush()
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    _outlet = _Outlet(stream, is_terminal(stream), wants_colours(stream), not encoding.lower().startswith("utf"))
+    return _outlet
 
 
 def flush() -> None:
@@ -73,11 +101,11 @@ def flush() -> None:
         return
     with _flushing:
         lines = [_held.popleft() for _ in range(len(_held))]
-        if lines and _held_for[0] is not None:
-            _write(_held_for[0], "".join(lines))
+        if lines:
+            write(_outlet.stream, "".join(lines))
 
 
-def _write(stream: Any, text: str) -> None:
+def write(stream: Any, text: str) -> None:
     """A closed or broken terminal is not the run's fault."""
     try:
         stream.write(text)
@@ -89,11 +117,16 @@ def _write(stream: Any, text: str) -> None:
         pass
 
 
-def _is_terminal(stream: Any) -> bool:
+def is_terminal(stream: Any) -> bool:
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError):
         return False
+
+
+def wants_colours(stream: Any) -> bool:
+    """Whether a stream is a terminal that shows colours to somebody who has not forbidden them (no-color.org)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _clock(moment: datetime) -> str:

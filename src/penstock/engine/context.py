@@ -34,8 +34,8 @@ class RunContext(Generic[Run]):
     """What code inside a run can know of it."""
 
     __slots__ = (
-        "_halt_guard", "detached", "flow_context", "halted", "log_prints", "parameters", "parent", "partial", "run",
-        "runtime", "scope", "source", "start_time",
+        "_halt_guard", "captures_all", "decoders", "detached", "flow_context", "halted", "log_prints", "parameters",
+        "parent", "partial", "run", "runtime", "scope", "source", "start_time",
     )  # fmt: skip
     kind: ClassVar[str]
     run: Run
@@ -55,8 +55,12 @@ class RunContext(Generic[Run]):
         self.start_time: datetime = run.created
         self.flow_context: FlowRunContext | None = None
         self.source = ""
-        # text that was written without an end of line yet, by thread and stream
-        self.partial: dict[tuple[int, str], list[str]] | None = None
+        # text that was written without an end of line yet, by thread and stream (see `printed`)
+        self.partial: dict[tuple[int, str], Any] | None = None
+        # bytes that were written and may be the beginning of a character, likewise
+        self.decoders: dict[tuple[int, str], Any] | None = None
+        # with `log_prints`: also what programs and native code write
+        self.captures_all: bool = parent is not None and parent.captures_all
 
     def halt(self, stop: Stop) -> None:
         """Stops the run, whatever it does at the moment. Asked again, the new grace counts, from then on."""

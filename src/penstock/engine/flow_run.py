@@ -32,7 +32,8 @@ from .live import RUNS
 from .outcome import outcome_state
 from .parameters import bind, spread
 from .previews import previews
-from .runlog import ENGINE, finish_text, say
+from .printed import finish_text
+from .runlog import ENGINE, say
 from .runtime import Runtime
 from .scopes import Scope
 from .stopping import StopDelivered

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from datetime import datetime
 from typing import Any
 
 from ..domain.logs import LogLine, cut
 from . import console
 from .context import RunContext
+from .masking import MASKER
 
+# How much more is looked at of a line that is too long: as much as a secret takes, or a match of a user's pattern may.
+MARGIN = 2000
 ENGINE, FLOW_RUNS, TASK_RUNS = "penstock.engine", "penstock.flow_runs", "penstock.task_runs"
 
 
@@ -25,10 +27,13 @@ def say(
     file: str | None = None,
     line: int | None = None,
     function: str | None = None,
+    shown: bool = False,
+    dropped: int = 0,
 ) -> None:
     """Adds a line to the log of the run that `context` is of.
 
-    `moment` is now, unless the caller has just asked the clock.
+    `moment` is now, unless the caller has just asked the clock; `shown`: the terminal has it already; `dropped`: how
+    many characters the message had beyond those given.
     """
     runtime = context.runtime
     if level < runtime.show_level:
@@ -37,8 +42,17 @@ def say(
     if moment is None:
         moment = runtime.clock.now()
     settings = runtime.settings
-    if len(message) > settings.logging_max_line_bytes:
-        message = cut(message, settings.logging_max_line_bytes)
+    most = settings.logging_max_line_bytes
+    if len(message) > most:
+        # Enough is looked at that a secret which the cut falls into is masked whole.
+        seen = most + max(MARGIN, MASKER.longest)
+        dropped += max(len(message) - seen, 0)
+        message = MASKER.text(message[:seen])
+        message = cut(message, most, dropped)
+    else:
+        message = MASKER.text(message)
+        if dropped:
+            message = cut(message, most, dropped)
     if not message.isascii() or "\0" in message:
         message = storable(message)
     if logger is None:
@@ -47,9 +61,8 @@ def say(
         flow_run_id, task_run_id, context.next_seq() + _first_seq, moment, level, message, logger, file, line, function
     )
     runtime.ledger.write(record)
-    if settings.logging_to_console:
-        source = ENGINE if logger == ENGINE else context.source
-        console.show(record, source, settings)
+    if settings.logging_to_console and not shown:
+        console.show(record, ENGINE if logger == ENGINE else context.source, settings)
 
 
 # A forked child counts on where its parent stood; its numbers must be others. (They come after all of the parent's.)
@@ -63,32 +76,6 @@ def _forget() -> None:
 
 with contextlib.suppress(AttributeError):  # Windows has no fork
     os.register_at_fork(after_in_child=_forget)
-
-
-def write_text(context: RunContext[Any], stream: str, text: str, caller: Any) -> None:
-    """Text written to a captured stream: it becomes a line when its end comes, in one piece or in many.
-
-    `caller` is the frame that wrote it. Several lines written at once stay one record.
-    """
-    key = (threading.get_ident(), stream)
-    if not text.endswith("\n"):
-        if context.partial is None:
-            context.partial = {}
-        context.partial.setdefault(key, []).append(text)
-        return
-    text = text[:-1]
-    if context.partial:
-        text = "".join((*context.partial.pop(key, ()), text))
-    code = caller.f_code
-    say(context, 20, text, file=code.co_filename, line=caller.f_lineno, function=code.co_name)
-
-
-def finish_text(context: RunContext[Any]) -> None:
-    """The run ends: what was written without an end of line is a line now."""
-    if context.partial:
-        for parts in list(context.partial.values()):
-            say(context, 20, "".join(parts))
-        context.partial = None
 
 
 def storable(text: str) -> str:

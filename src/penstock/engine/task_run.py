@@ -31,7 +31,8 @@ from .inputs import futures_in, needs_resolving, resolve
 from .live import RUNS
 from .parameters import bind
 from .previews import previews
-from .runlog import finish_text, say
+from .printed import finish_text
+from .runlog import say
 from .runtime import Runtime
 from .scopes import Scope
 from .stopping import StopDelivered

@@ -216,7 +216,7 @@ def _root(call: Any) -> Iterator[None]:
         call.context.halt(Stop(SHUTDOWN, "Terminated by SIGTERM.", "SIGTERM"))
 
     signals = Signals(interrupted, terminated)
-    with connect.attending(call.runtime), capture.threads(), signals:
+    with connect.attending(call.runtime), capture.following(), signals:
         yield
     ending.as_asked(signals, call.runtime)
     if signals.interrupts and not signals.behind_asyncio and not call.state.is_cancelled():

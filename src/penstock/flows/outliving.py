@@ -23,7 +23,7 @@ def begin(call: Any) -> None:
     """A task was submitted for which nobody is bound to wait."""
     stack = contextlib.ExitStack()
     stack.enter_context(connect.attending(call.runtime))
-    stack.enter_context(capture.threads())
+    stack.enter_context(capture.following())
     future = call.future
     _waiting[future] = call
 

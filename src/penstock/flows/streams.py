@@ -1,0 +1,125 @@
+"""What stands before stdout and stderr while runs are captured: it asks whose text it is that code writes.
+
+Text of a run with `log_prints` goes to the run's log; all else, and all that is no text, is the stream's own affair.
+Code that holds on to a captured stream after the last run still writes through it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import Iterable
+from threading import get_ident
+from types import FrameType
+from typing import Any
+
+from ..engine import console
+from ..engine.context import RunContext, current
+from ..engine.printed import flush_text, write_text
+
+
+class CapturedStream:
+    """Stands before a stream: what is written asks whose it is, all else is the stream's own."""
+
+    def __init__(self, original: Any, name: str) -> None:
+        self.penstock_original = original
+        self.name = name
+
+    def write(self, text: str) -> int:
+        context = current.get()
+        if context is None or not context.log_prints or not isinstance(text, str):
+            console.flush()
+            return self.penstock_original.write(text)  # type: ignore[no-any-return]
+        if text:
+            write_text(context, self, text, sys._getframe(1))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        context = current.get()
+        if context is None or not context.log_prints:
+            console.flush()
+            self.penstock_original.writelines(lines)
+            return
+        for line in lines:
+            if line:
+                write_text(context, self, line, sys._getframe(1))
+
+    def flush(self) -> None:
+        context = current.get()
+        if context is not None and context.log_prints:
+            flush_text(context, self)
+        self.penstock_original.flush()
+
+    @property
+    def buffer(self) -> Any:
+        return CapturedBuffer(self, self.penstock_original.buffer)
+
+    def pass_on(self, text: str) -> None:
+        console.flush()
+        console.write(self.penstock_original, text)
+
+    def is_terminal(self) -> bool:
+        return console.is_terminal(self.penstock_original)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.penstock_original, name)
+
+    def __iter__(self) -> Any:
+        return iter(self.penstock_original)
+
+    def __enter__(self) -> CapturedStream:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.penstock_original.flush()
+
+
+class CapturedBuffer:
+    """The bytes side of a captured stream: bytes of a run become text, those that are none a replacement."""
+
+    def __init__(self, stream: CapturedStream, original: Any) -> None:
+        self._stream = stream
+        self._original = original
+
+    def write(self, data: Any) -> int:
+        context = current.get()
+        if context is None or not context.log_prints:
+            console.flush()
+            self._stream.penstock_original.flush()
+            return self._original.write(data)  # type: ignore[no-any-return]
+        raw = bytes(data)
+        text = decode(context, self._stream.name, raw)
+        if text:
+            write_text(context, self._stream, text, _caller())
+        return len(raw)
+
+    def writelines(self, lines: Iterable[Any]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+def decode(context: RunContext[Any], stream: str, data: bytes) -> str:
+    """Bytes as text; a character that was begun is held until its rest comes."""
+    decoders = context.decoders
+    if decoders is None:
+        decoders = context.decoders = {}
+    key = (get_ident(), stream)
+    decoder = decoders.get(key)
+    if decoder is None:
+        decoder = decoders[key] = codecs.getincrementaldecoder("utf-8")("replace")
+    return decoder.decode(data)
+
+
+def _caller() -> FrameType:
+    """The frame that wrote: the first that is not of this file."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename == __file__ and frame.f_back is not None:
+        frame = frame.f_back
+    assert frame is not None
+    return frame
