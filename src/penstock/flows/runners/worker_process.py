@@ -29,7 +29,7 @@ from ...engine import attempts, blocking, console
 from ...engine.context import FlowRunContext, TaskRunContext, current_tags
 from ...engine.effects import Call, Effect, Join
 from ...engine.parameters import bind
-from ...engine.runlog import finish_text
+from ...engine.printed import finish_text
 from ...engine.runtime import Runtime
 from ...engine.scopes import GENTLE_SECONDS, Scope, Where
 from ...engine.signals import Signals
@@ -110,7 +110,7 @@ class Process:
         connect.give(self._ledger)
         console.MOST_HELD = 1  # a line is shown at once: this process may be killed any moment
         threading.Thread(target=self._listen, name="penstock-worker-listener", daemon=True).start()
-        with capture.threads(), Signals(self._interrupted):
+        with capture.following(), Signals(self._interrupted):
             self._send(parcels.READY, b"")
             while True:
                 try:
