@@ -9,9 +9,9 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .domain.logs import LEVELS
 from .domain.stops import GONE, Stop
@@ -19,6 +19,7 @@ from .engine import identity, live, program, scopes
 from .engine.clock import SYSTEM, Clock
 from .engine.context import RunContext
 from .engine.runtime import Runtime
+from .engine.stopping import shielded
 from .engine.timers import TIMERS
 from .ledger.contract import Ledger
 from .ledger.local import LocalLedger
@@ -29,6 +30,8 @@ from .vault import Vault
 
 if TYPE_CHECKING:
     from .watchdog.beside import Guard, Watchdog
+
+T = TypeVar("T")
 
 # A run that takes longer has somebody beside the process from then on (one with a limit has from its beginning).
 LONG_SECONDS = 2.0
@@ -175,6 +178,23 @@ def open_store() -> SqliteStore:
     store = SqliteStore(current().database_path)
     rescue(store, identity.lives, _clock.now)
     return store
+
+
+def ask_record(question: Callable[[SqliteStore], T]) -> T:
+    """`question(store)` for user code that wants something of the record, inside or outside of runs: no stop of a run
+    comes between. Asks the store that runs of this process report to, else opens one for the moment."""
+    return shielded(_asked, question)
+
+
+def _asked(question: Callable[[SqliteStore], T]) -> T:
+    ledger = _ledgers.get(current().database_path)
+    if ledger is not None and ledger.store.is_there():
+        return question(ledger.store)
+    store = SqliteStore(current().database_path)
+    try:
+        return question(store)
+    finally:
+        store.close()
 
 
 def vault() -> Vault:
