@@ -18,11 +18,13 @@ from .domain.stops import GONE, Stop
 from .engine import identity, live, program, scopes
 from .engine.clock import SYSTEM, Clock
 from .engine.context import RunContext
+from .engine.masking import MASKER
 from .engine.runtime import Runtime
 from .engine.stopping import shielded
 from .engine.timers import TIMERS
 from .ledger.contract import Ledger
 from .ledger.local import LocalLedger
+from .ledger.masked import masked
 from .services.rescue import rescue
 from .settings import Settings, current
 from .store.sqlite import SqliteStore
@@ -117,12 +119,12 @@ class _Beside:
         if _given is not None or not context.runtime.settings.stop_watchdog:
             return None
         return self.watchdog().guard(
-            context.run,
+            masked(MASKER, context.run),
             path=_path_of(context.runtime.ledger),
             due_in=due_in,
             record_in=record_in,
             kill_in=kill_in if context.runtime.may_be_killed else None,
-            stop=stop,
+            stop=masked(MASKER, stop),
         )
 
     def close(self) -> None:
@@ -163,6 +165,7 @@ def local_ledger(settings: Settings) -> LocalLedger:
                 holder=identity.me,
                 now=_clock.now,
                 hear=live.hear,
+                masker=MASKER,
                 may_be_killed=threading.current_thread() is threading.main_thread() and may_be_killed(),
                 interval=settings.journal_interval_seconds,
                 limit=settings.journal_limit,

@@ -28,6 +28,8 @@ _LOOKED_AT = 32
 _PART = 1 << 14
 
 Span = tuple[int, int]
+# A secret's value, or (True) a pattern that was added.
+Learned = tuple[bool, str | bytes]
 
 
 class Masker:
@@ -40,6 +42,7 @@ class Masker:
         self.active = False
         self.longest = 0
         self._secrets: dict[str | bytes, None] = {}
+        self._learned: list[Learned] = []
         self._patterns: dict[str, re.Pattern[str]] = {}
         self._held: tuple[str, ...] = ()
         self._held_patterns: tuple[re.Pattern[str], ...] = ()
@@ -53,23 +56,25 @@ class Masker:
         """A secret's clear value. False when it is not masked: fewer than four characters, blank, or asterisks only."""
         if value in self._secrets:
             return True
-        if len(value) < SHORTEST or not value.strip():
+        text = value if isinstance(value, str) else value.decode("latin-1")
+        if len(value) < SHORTEST or not text.replace("*", "").strip():
             return False
         forms = forms_of(value)
-        if not forms:
-            return False
         for form in forms:
             self._enter(form)
         self._shortest = min(self._shortest, *map(len, forms))
         self.longest = max(self.longest, *map(len, forms))
         self.active = True
         self._secrets[value] = None
+        self._learned.append((False, value))
         return True
 
     def add_pattern(self, regex: str) -> None:
         """What fits is masked: the group named `secret`, if the pattern has one, else all of it. Raises `re.error`."""
-        if regex not in self._patterns:
-            self._patterns[regex] = re.compile(regex)
+        if regex in self._patterns:
+            return
+        self._patterns[regex] = re.compile(regex)
+        self._learned.append((True, regex))
         self.active = True
 
     def hold_patterns(self, regexes: Iterable[str]) -> None:
@@ -81,19 +86,17 @@ class Masker:
         self._held = given
         self.active = bool(self._secrets or self._patterns or given)
 
-    @property
-    def secrets(self) -> list[str | bytes]:
-        """All that were added, oldest first: for a process that works for this one."""
-        return list(self._secrets)
+    def learned(self, after: int = 0) -> list[Learned]:
+        """What was added, oldest first, without the first `after`: for a process that works for this one."""
+        return self._learned[after:]
 
-    @property
-    def patterns(self) -> list[str]:
-        return [*self._patterns, *self._held]
-
-    @property
-    def forms(self) -> int:
-        """How many forms are looked for."""
-        return len({form for table in self._tables for entries in list(table.values()) for _, form in list(entries)})
+    def learn(self, learned: Iterable[Learned]) -> None:
+        """Adds what another process has learned."""
+        for is_pattern, value in learned:
+            if is_pattern and isinstance(value, str):
+                self.add_pattern(value)
+            else:
+                self.add(value)
 
     def _enter(self, form: bytes) -> None:
         """Notes a form under numbers of which any place where it may stand shows at least one."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..domain.errors import PenstockError
+from ..domain.masking import Masker
 from ..domain.reopening import Reopened
 from ..domain.runs import Holder
 from ..domain.stops import Signal
@@ -18,13 +19,15 @@ from ..store.sqlite import SqliteStore
 from .attendance import Attendance
 from .contract import Begin, Cached, Enter, Fact, FindCached, Question, Recall, Reopen, Reply
 from .journal import Journal
+from .masked import all_masked
 
 
 class LocalLedger:
     """Facts and questions go to `store`, through a journal; see `contract.Ledger`.
 
     `holder()` is this process, `now()` the moment, `hear(signal)` is told of requests to stop runs, in a thread of the
-    ledger's; `may_be_killed` says that this process may be ended when a run in it does not stop.
+    ledger's; `may_be_killed` says that this process may be ended when a run in it does not stop. What `masker` knows
+    is not in what is recorded.
     """
 
     def __init__(
@@ -34,12 +37,14 @@ class LocalLedger:
         holder: Callable[[], Holder],
         now: Callable[[], datetime],
         hear: Callable[[Signal], None],
+        masker: Masker | None = None,
         may_be_killed: bool = False,
         interval: float = 0.01,
         limit: int = 20_000,
     ) -> None:
         self.store = store
         self._holder = holder
+        self._masker = masker or Masker()
         self._attendance = Attendance(store, holder, now, hear, may_be_killed)
         self._lease_wanted = False
         self._journal = Journal(self._record, interval=interval, limit=limit)
@@ -71,6 +76,7 @@ class LocalLedger:
         return self._journal.trouble
 
     def _record(self, facts: Sequence[Fact], questions: Sequence[Question]) -> list[Any]:
+        facts, questions = all_masked(self._masker, facts), all_masked(self._masker, questions)
         with self.store.write() as tx:
             if self._lease_wanted:
                 self._attendance.renew(tx)

@@ -1,7 +1,8 @@
 """The ledger of a worker process: facts and questions go through a pipe to the process whose run it works for.
 
 Law: one process writes the record. A fact is in the pipe when `write` returns, so what a process said just before it
-died is heard all the same; and what it left open is closed by the other end. Values of users never come this way.
+died is heard all the same; and what it left open is closed by the other end. Values of users never come this way, and
+each end masks what it knows to be secret.
 
 The pipe itself is not here: both ends are given a function that sends bytes, and are handed the bytes that came.
 """
@@ -20,12 +21,14 @@ from ..domain import errors
 from ..domain.caching import CacheEntry
 from ..domain.errors import PenstockError, RecordError, StoreUnavailableError
 from ..domain.logs import LogLine
+from ..domain.masking import Masker
 from ..domain.rules import Facts
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
 from ..domain.stops import Stilled
 from ..domain.transition import Entered
 from .contract import Begin, Cached, Enter, Fact, Ledger, Question, Reply, answer_to
+from .masked import masked
 
 
 class _Reported(msgspec.Struct, array_like=True, tag=True):
@@ -78,9 +81,10 @@ class PipedLedger:
     `instead` is for a process that was forked from the worker: the pipe is not its own, so it has another ledger.
     """
 
-    def __init__(self, send: Callable[[bytes], None], guard: Callable[..., Any]) -> None:
+    def __init__(self, send: Callable[[bytes], None], guard: Callable[..., Any], masker: Masker) -> None:
         self._send = send
         self._guard = guard
+        self._masker = masker
         self._lock = threading.Lock()
         self._asked = 0
         self._replies: dict[int, Reply] = {}
@@ -90,6 +94,7 @@ class PipedLedger:
         if self.instead is not None:
             self.instead().write(fact)
             return
+        fact = masked(self._masker, fact)
         message: Any
         if isinstance(fact, LogLine):
             message = _Said(fact)
@@ -112,7 +117,7 @@ class PipedLedger:
             self._asked += 1
             number = self._asked
             self._replies[number] = reply
-        self._put(_encode(_Asked(number, question)))
+        self._put(_encode(_Asked(number, masked(self._masker, question))))
 
     def answered(self, data: bytes) -> None:
         """Bytes came from the other end."""
@@ -152,9 +157,10 @@ class Receiver:
     Which numbers lines and runs get, and how runs end whose worker is gone, the run's engine says, by overriding.
     """
 
-    def __init__(self, ledger: Ledger, send: Callable[[bytes], None]) -> None:
+    def __init__(self, ledger: Ledger, send: Callable[[bytes], None], masker: Masker) -> None:
         self._ledger = ledger
         self._send = send
+        self._masker = masker
         self._open_tasks: dict[UUID, TaskRun] = {}
         self._open_flows: dict[UUID, FlowRun] = {}
 
@@ -176,8 +182,8 @@ class Receiver:
         message = _decode(data)
         if isinstance(message, _Said):
             line = message.line
-            seq = self.seq(line)
-            self._write(line if seq is None else msgspec.structs.replace(line, seq=seq))
+            seq, text = self.seq(line), self._masker.text(line.message)
+            self._write(msgspec.structs.replace(line, seq=line.seq if seq is None else seq, message=text))
         elif isinstance(message, _Reported):
             run = message.run
             if run.state.is_final():

@@ -20,6 +20,7 @@ import msgspec
 
 from ...domain.errors import SerializationError
 from ...domain.runs import FlowRun, TaskRun
+from ...engine.masking import MASKER
 from ...engine.scopes import Where
 from ..definition import Decorated
 from .channel import Channel
@@ -71,7 +72,7 @@ class Job(msgspec.Struct):
     """A call for a worker, with its pickled arguments.
 
     What the worker knows already is left out (None). `forget`: it may forget the tasks it knows. `modules` are files
-    of modules that are loaded here and that an import would not find.
+    of modules that are loaded here and that an import would not find. `secrets` are what the worker is to mask.
     """
 
     number: int
@@ -87,13 +88,15 @@ class Job(msgspec.Struct):
     modules: dict[str, str]
     forget: bool
     arguments: bytes | None
+    secrets: bytes = b""
 
 
 class Answer(msgspec.Struct):
     """What became of a job; `payload` is the value or the exception, pickled.
 
     `kind` is value, error, unsendable (the value cannot be pickled) or unreadable (the job could not be unpickled);
-    `text` a traceback, or why. `spent`: code of the job is still running, so the worker must go.
+    `text` a traceback, or why. `spent`: code of the job is still running, so the worker must go. `secrets` are those
+    that the worker has learned of.
     """
 
     number: int
@@ -103,6 +106,7 @@ class Answer(msgspec.Struct):
     payload: bytes | None = b""
     tally: dict[str, int] = {}
     spent: bool = False
+    secrets: bytes = b""
 
 
 class StopOrder(msgspec.Struct):
@@ -225,6 +229,18 @@ def _file_to_load(name: str) -> str | None:
 
 def loads(data: bytes) -> Any:
     return pickle.loads(data)
+
+
+def secrets_after(told: int) -> tuple[bytes, int]:
+    """What this process masks, for the other end, without what that was told already; and how much it knows then."""
+    learned = MASKER.learned(told)
+    return (pickle.dumps(learned) if learned else b""), told + len(learned)
+
+
+def take_secrets(data: bytes) -> None:
+    """What the other end masks is masked here, too."""
+    if data:
+        MASKER.learn(pickle.loads(data))
 
 
 def pack_task(task: Any, instead: str) -> tuple[TaskFacts, dict[str, str]]:

@@ -122,11 +122,13 @@ class Worker:
         # whether its present job was left to an undertaker; since when it has no job
         self.left = False
         self.idle_since = 0.0
-        # what it has been told: numbers of tasks, the flow run and its version, the settings, the surroundings
+        # what it has been told: numbers of tasks, the flow run and its version, the settings, the surroundings, how
+        # many secrets
         self.known: set[int] = set()
         self.flow: tuple[UUID, int] | None = None
         self.settings: Any = None
         self.surroundings = surroundings()
+        self.secrets = 0
         self._where = NOWHERE
         self._receiver: Receiver | None = None
         ours, theirs = socket.socketpair()
@@ -273,6 +275,7 @@ class Worker:
             answer = parcels.decode_answer(data)
             if answer.payload is None:
                 answer.payload = self._line.receive()[1]
+            parcels.take_secrets(answer.secrets)  # before anybody looks at the value
             self.answer = answer
         elif kind == parcels.WHERE:
             self._where = parcels.decode_where(data)

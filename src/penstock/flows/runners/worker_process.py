@@ -28,6 +28,7 @@ from ...domain.stops import INTERRUPT, Stop
 from ...engine import attempts, blocking, console
 from ...engine.context import FlowRunContext, TaskRunContext, current_tags
 from ...engine.effects import Call, Effect, Join
+from ...engine.masking import MASKER
 from ...engine.parameters import bind
 from ...engine.printed import finish_text
 from ...engine.runtime import Runtime
@@ -95,13 +96,14 @@ class Process:
         self._lifeline = lifeline
         self._jobs = jobs
         self._lock = threading.Lock()
-        self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER, data), _unbroken)
+        self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER, data), _unbroken, MASKER)
         self._strangers = Strangers()
         self._tasks: dict[int, Task[Any, Any]] = {}
         self._flow: FlowFacts | None = None
         self._definition = Flow(_elsewhere)
         self._settings = contextlib.ExitStack()
         self._number = 0
+        self._secrets_said = 0
         self._scope: Scope | None = None
 
     def serve(self) -> None:
@@ -120,6 +122,7 @@ class Process:
                 if not self._lifeline.arm():
                     _end_all()
                 answer = self._do(job)
+                answer.secrets, self._secrets_said = parcels.secrets_after(self._secrets_said)
                 self._lifeline.disarm()
                 with self._lock:
                     parcels.send_answer(self._line, answer)
@@ -222,6 +225,7 @@ class Process:
         return answer
 
     def _learn(self, job: Job) -> None:
+        parcels.take_secrets(job.secrets)
         self._strangers.files.update(job.modules)
         if job.surroundings is not None:
             _surround(job.surroundings)

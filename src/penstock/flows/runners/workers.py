@@ -20,7 +20,8 @@ from ...domain.states import State, make
 from ...domain.stops import IDLE
 from ...engine import identity
 from ...engine.context import FlowRunContext, current_tags
-from ...engine.results import keep_if_small
+from ...engine.masking import MASKER
+from ...engine.results import pickled_within
 from ...engine.scopes import Scope
 from ...engine.stopping import StopDelivered, WaitFrame, my_post, release, shielded
 from ...engine.timers import TIMERS, Timer
@@ -260,7 +261,7 @@ class _RunReceiver(Receiver):
     """Takes what a worker says about a call, and what is below it, to the record of the call's run."""
 
     def __init__(self, call: TaskCall, worker: Worker) -> None:
-        super().__init__(call.runtime.ledger, worker.reply)
+        super().__init__(call.runtime.ledger, worker.reply, MASKER)
         self._call = call
 
     def seq(self, line: LogLine) -> int | None:
@@ -303,6 +304,7 @@ def _job(call: TaskCall, worker: Worker, packed: _Packed, arguments: bytes, modu
     now = surroundings()
     changed = now != worker.surroundings
     worker.surroundings = now
+    secrets, worker.secrets = parcels.secrets_after(worker.secrets)
     return Job(
         number=next(_numbers),
         run=context.run,
@@ -317,12 +319,15 @@ def _job(call: TaskCall, worker: Worker, packed: _Packed, arguments: bytes, modu
         modules={**packed.modules, **modules},
         forget=forget,
         arguments=arguments,
+        secrets=secrets,
     )
 
 
 def _flow_facts(flow: FlowRunContext) -> FlowFacts:
-    kept = keep_if_small(flow.parameters, LARGEST_PARAMETERS)
-    return FlowFacts(flow.run, flow.log_prints, None if kept is None else kept.inline)
+    parameters: bytes | None = None
+    with contextlib.suppress(Exception):  # too large, or whatever a value's own pickling raises
+        parameters = pickled_within(LARGEST_PARAMETERS, flow.parameters)
+    return FlowFacts(flow.run, flow.log_prints, parameters)
 
 
 def _forget_all() -> None:
