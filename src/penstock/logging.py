@@ -1,5 +1,5 @@
 """Loggers of runs."""
 
-from .flows.run_logger import get_logger, get_run_logger
+from .flows.run_logger import disable_run_logger, get_logger, get_run_logger
 
-__all__ = ["get_logger", "get_run_logger"]
+__all__ = ["disable_run_logger", "get_logger", "get_run_logger"]

@@ -17,10 +17,11 @@ _NOT_ASCII = re.compile("[^\x00-\x7e]")
 
 
 def source_of(logger: str, run: str) -> str:
-    """Who says a line: the engine, the run (`Task run 'work-0'`), or the run and the logger that is not ours."""
+    """Who says a line: the engine, the run (`Task run 'work-0'`), or the run and the logger that is not ours. Outside
+    of runs the logger stands for the run."""
     if logger in _OURS:
         return ENGINE if logger == ENGINE else run
-    return f"{run} ({logger})"
+    return run if run == logger else f"{run} ({logger})"
 
 
 def json_line(line: LogLine, source: str, *, ascii_only: bool = False) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from ..domain.errors import CancelledRun, FlowRunTimeoutError, RecordError, TransitionRefused
 from ..domain.ids import flow_id
+from ..domain.log_forms import ENGINE
 from ..domain.rules import Facts
 from ..domain.runs import Arguments, FlowRun
 from ..domain.states import FAILED, State, make
@@ -33,7 +34,7 @@ from .outcome import outcome_state
 from .parameters import bind, spread
 from .previews import previews
 from .printed import finish_text
-from .runlog import ENGINE, say
+from .runlog import say
 from .runtime import Runtime
 from .scopes import Scope
 from .stopping import StopDelivered

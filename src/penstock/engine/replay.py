@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from ..domain.errors import TransitionRefused
+from ..domain.log_forms import ENGINE
 from ..domain.reopening import Reopened
 from ..domain.rules import Facts
 from ..domain.runs import FlowRun, TaskRun
@@ -33,7 +34,7 @@ from .live import RUNS
 from .parameters import bind
 from .previews import previews
 from .results import StoredResult
-from .runlog import ENGINE, say
+from .runlog import say
 
 if TYPE_CHECKING:
     from .flow_run import FlowCall

@@ -7,6 +7,7 @@ import os
 from datetime import datetime
 from typing import Any
 
+from ..domain.log_forms import ENGINE, FLOW_RUNS, TASK_RUNS
 from ..domain.logs import LogLine, cut
 from . import console
 from .context import RunContext
@@ -14,7 +15,6 @@ from .masking import MASKER
 
 # How much more is looked at of a line that is too long: as much as a secret takes, or a match of a user's pattern may.
 MARGIN = 2000
-ENGINE, FLOW_RUNS, TASK_RUNS = "penstock.engine", "penstock.flow_runs", "penstock.task_runs"
 
 
 def say(

@@ -23,7 +23,7 @@ from ..engine.runtime import Runtime
 from ..engine.signals import Signals
 from ..engine.stopping import StopDelivered, shielded
 from ..engine.task_run import TaskCall, run_task
-from . import capture, ending, outliving
+from . import capture, ending, loggers, outliving
 from .runners.thread import ThreadPoolTaskRunner
 
 _outside: ThreadPoolTaskRunner | None = None
@@ -216,7 +216,7 @@ def _root(call: Any) -> Iterator[None]:
         call.context.halt(Stop(SHUTDOWN, "Terminated by SIGTERM.", "SIGTERM"))
 
     signals = Signals(interrupted, terminated)
-    with connect.attending(call.runtime), capture.following(), signals:
+    with connect.attending(call.runtime), capture.following(), loggers.following(call.runtime.settings), signals:
         yield
     ending.as_asked(signals, call.runtime)
     if signals.interrupts and not signals.behind_asyncio and not call.state.is_cancelled():

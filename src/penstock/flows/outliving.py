@@ -14,7 +14,7 @@ from typing import Any
 from .. import connect
 from ..domain.stops import INTERRUPT, Stop
 from ..engine.futures import PenstockFuture
-from . import capture
+from . import capture, loggers
 
 _waiting: dict[PenstockFuture[Any], Any] = {}
 
@@ -24,6 +24,7 @@ def begin(call: Any) -> None:
     stack = contextlib.ExitStack()
     stack.enter_context(connect.attending(call.runtime))
     stack.enter_context(capture.following())
+    stack.enter_context(loggers.following(call.runtime.settings))
     future = call.future
     _waiting[future] = call
 

@@ -1,54 +1,99 @@
-"""`get_run_logger()`: the standard library's loggers, whose lines go to the run's log and to the terminal."""
+"""`get_run_logger()`: the standard library's loggers, whose lines go to the run's log and to the terminal.
+
+A run's logger is not one of those that `logging.getLogger` gives, so that no configuration (`logging.config` disables
+loggers that it does not know, and takes handlers away) can silence a run. Handlers that a program puts on
+`penstock.flow_runs` and `penstock.task_runs` get the records all the same.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import MutableMapping
+import threading
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from ..domain.errors import MissingContextError
-from ..engine.context import RunContext, TaskRunContext, current
-from ..engine.runlog import FLOW_RUNS, TASK_RUNS, say
+from ..domain.log_forms import FLOW_RUNS, TASK_RUNS
+from ..domain.logs import LEVELS, LogLine
+from ..engine import console
+from ..engine.clock import SYSTEM
+from ..engine.context import FlowRunContext, RunContext, TaskRunContext, current
+from ..engine.records import say_record
+from ..settings import current as settings
+
+# What a record has already, and `extra` must not replace.
+_TAKEN_NAMES = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "penstock_run", "penstock_taken"})
+_own_level = logging.NOTSET
+_silenced = 0
+_silencing = threading.Lock()
 
 
 class RunHandler(logging.Handler):
-    """Takes a record to the log of the run that its logger is bound to, else of the run that the caller is in."""
+    """Takes a record to the log of the run that its logger is bound to, else of the run that the caller is in; outside
+    of runs to the terminal."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        context: RunContext[Any] | None = getattr(record, "penstock_run", None) or current.get()
-        if context is None:
+        if getattr(record, "penstock_taken", False):
             return
+        context: RunContext[Any] | None = getattr(record, "penstock_run", None) or current.get()
         try:
-            message = record.getMessage()
-            if record.exc_info:
-                message = f"{message}\n{(self.formatter or logging.Formatter()).formatException(record.exc_info)}"
-            if record.stack_info:
-                message = f"{message}\n{record.stack_info}"
-            say(
-                context,
-                record.levelno,
-                message,
-                record.name,
-                file=record.pathname,
-                line=record.lineno,
-                function=record.funcName,
-            )
+            if context is not None:
+                say_record(context, record)
+            elif settings().logging_to_console:
+                line = LogLine(None, None, 0, SYSTEM.now(), record.levelno, self.format(record), record.name)
+                console.show(line, record.name, settings())
         except Exception:
             self.handleError(record)
+
+
+_HANDLER = RunHandler()
+
+
+class _Voice(logging.Logger):
+    """The logger below a run's: our handler has each record first, then those of the logger of the same name."""
+
+    def __init__(self, name: str, level: int) -> None:
+        super().__init__(name, level)
+        self.parent = logging.getLogger(name)
+        self.handlers = [_HANDLER]
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level >= self.level and level > self.manager.disable and not _silenced
+
+
+_voices: dict[tuple[str, int], _Voice] = {}
+
+
+def _voice(name: str, level: int) -> _Voice:
+    _ours()
+    voice = _voices.get((name, level))
+    return voice if voice is not None else _voices.setdefault((name, level), _Voice(name, level))
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger bound to a run: it may be handed to other threads."""
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        kwargs["extra"] = {**(self.extra or {}), **kwargs.get("extra", {})}
+        """Fields of the call and of the logger, as far as a record has room for them."""
+        given = kwargs.get("extra")
+        if given:
+            fields = {name: value for name, value in given.items() if name not in _TAKEN_NAMES}
+            kwargs["extra"] = {**(self.extra or {}), **fields}
+        else:
+            kwargs["extra"] = self.extra
         return msg, kwargs
 
+    def getChild(self, suffix: str) -> RunLogger:
+        """A logger of the same run whose name goes on with a dot and `suffix`."""
+        return RunLogger(_voice(f"{self.logger.name}.{suffix}", self.logger.level), self.extra)
 
-def get_run_logger() -> RunLogger:
-    """The logger of the run that the caller is in.
 
-    Raises `MissingContextError` outside of runs.
+def get_run_logger(context: RunContext[Any] | None = None, **fields: Any) -> RunLogger:
+    """The logger of the run that the caller is in, or of the run whose `context` is given.
+
+    `fields` are on each record, for handlers of yours; the run's log does not keep them. Raises `MissingContextError`
+    outside of runs, but not under `penstock.logging.disable_run_logger()`: then the logger says nothing.
 
     Example::
 
@@ -56,27 +101,64 @@ def get_run_logger() -> RunLogger:
         def load():
             get_run_logger().info("loading %s rows", 10)
     """
-    context = current.get()
     if context is None:
+        context = current.get()
+    elif not isinstance(context, FlowRunContext | TaskRunContext):
+        raise TypeError(
+            f"get_run_logger(context=...) takes what get_run_context() gives, not a {type(context).__name__}."
+        )
+    if context is None:
+        if _silenced:
+            return RunLogger(_SILENT, {})
         raise MissingContextError(
             "There is no run here: get_run_logger() works inside a flow or a task, and in threads that they start. "
-            "Elsewhere use logging.getLogger(__name__)."
+            "Elsewhere use logging.getLogger(__name__); to call a function without its run, as in a test, do it under "
+            "penstock.logging.disable_run_logger()."
         )
-    logger = _logger(TASK_RUNS if isinstance(context, TaskRunContext) else FLOW_RUNS)
-    logger.setLevel(context.runtime.show_level)
-    return RunLogger(logger, {"penstock_run": context})
+    name = TASK_RUNS if isinstance(context, TaskRunContext) else FLOW_RUNS
+    extra = {key: value for key, value in fields.items() if key not in _TAKEN_NAMES}
+    return RunLogger(_voice(name, context.runtime.show_level), {**extra, "penstock_run": context})
 
 
 def get_logger(name: str | None = None) -> logging.Logger:
-    """A logger below `penstock`; inside a run its lines go to the run's log."""
-    return _logger("penstock" if not name else name if name.startswith("penstock") else f"penstock.{name}")
+    """A logger below `penstock`: inside a run its lines go to the run's log, elsewhere to the terminal."""
+    global _own_level
+    ours = _ours()
+    if ours.level in (logging.NOTSET, _own_level):  # not one that the program has set
+        ours.setLevel(_own_level := LEVELS[settings().logging_level])
+    if not name or name == "penstock":
+        return logging.getLogger("penstock")
+    return logging.getLogger(name if name.startswith("penstock.") else f"penstock.{name}")
 
 
-def _logger(name: str) -> logging.Logger:
-    """Our handler is put on the `penstock` logger once. Nothing is passed on to the root logger, whose handlers are the
-    user's: they would show each line a second time."""
+@contextlib.contextmanager
+def disable_run_logger() -> Iterator[None]:
+    """In here loggers of runs say nothing, and `get_run_logger()` works outside of runs, too: for tests of functions.
+
+    Example::
+
+        with disable_run_logger():
+            assert my_task.fn(2) == 4
+    """
+    global _silenced
+    with _silencing:
+        _silenced += 1
+    try:
+        yield
+    finally:
+        with _silencing:
+            _silenced -= 1
+
+
+def _ours() -> logging.Logger:
+    """Our handler is put on the `penstock` logger, and put there again where a configuration has taken it away. Nothing
+    is passed on to the root logger, whose handlers are the user's: they would show each line a second time."""
     ours = logging.getLogger("penstock")
-    if not any(isinstance(handler, RunHandler) for handler in ours.handlers):
-        ours.addHandler(RunHandler())
+    if _HANDLER not in ours.handlers:
+        ours.handlers.insert(0, _HANDLER)
         ours.propagate = False
-    return logging.getLogger(name)
+    return ours
+
+
+_SILENT = logging.Logger("penstock.silenced", logging.CRITICAL + 1)
+_SILENT.disabled = True

@@ -38,7 +38,7 @@ from ...engine.stopping import StopDelivered, my_post
 from ...engine.timers import TIMERS
 from ...ledger.piped import CountRun, PipedLedger
 from ...settings import current, temporary_settings
-from .. import capture
+from .. import capture, loggers
 from ..flow import Flow
 from ..task import Task
 from . import parcels
@@ -183,7 +183,8 @@ class Process:
                 self._learn(job)
             except Exception as error:
                 return Answer(job.number, "unreadable", parcels.words(error))
-            answer = contextvars.copy_context().run(self._perform, job)
+            with loggers.following(current()):
+                answer = contextvars.copy_context().run(self._perform, job)
             if self._scope.stop is not None:
                 answer.spent = any(_still_runs(thread) for thread in threading.enumerate() if thread not in before)
             return answer
