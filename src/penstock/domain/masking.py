@@ -24,6 +24,8 @@ MASK = "********"
 _ROUNDS = 8
 # How far into a form we look for the place that tells it best from others.
 _LOOKED_AT = 32
+# How much more is looked at of a text of which only the beginning is wanted: a match of a pattern may be long.
+_MARGIN = 2000
 # Long data is looked at in parts: a hit is then no reason to go through all of it in Python.
 _PART = 1 << 14
 
@@ -49,6 +51,8 @@ class Masker:
         # Number of the bytes at a multiple of 4 plus 0, 1, 2, 3 → forms that they may be part of, and where in it.
         self._tables: tuple[dict[int, dict[tuple[int, bytes], None]], ...] = ({}, {}, {}, {})
         self._shortest = 1 << 62
+        # form → the secret that it is a form of
+        self._secret_of: dict[bytes, str | bytes] = {}
 
     # --- what is known ---
 
@@ -61,6 +65,7 @@ class Masker:
             return False
         forms = forms_of(value)
         for form in forms:
+            self._secret_of[form] = value
             self._enter(form)
         self._shortest = min(self._shortest, *map(len, forms))
         self.longest = max(self.longest, *map(len, forms))
@@ -116,11 +121,29 @@ class Masker:
         """The text with asterisks for each secret; the very same object where there is none."""
         if not self.active:
             return text
+        spans = self._all_in(text)
+        return self._masked(text, spans) if spans else text
+
+    def head(self, text: str, most: int) -> str:
+        """The first `most` characters of a text; a secret that this end falls into is masked whole."""
+        if not self.active:
+            return text[:most]
+        seen = text[: most + max(_MARGIN, self.longest)]
+        spans = [span for span in self._all_in(seen) if span[0] < most]
+        return self._masked(seen[: max(most, spans[-1][1])], spans) if spans else text[:most]
+
+    def secrets_in(self, data: bytes) -> list[str | bytes]:
+        """The secrets of which bytes hold a form."""
+        forms = {data[start:end] for start, end in self._matches(data)}
+        return list(dict.fromkeys(self._secret_of[form] for form in forms))
+
+    def _all_in(self, text: str) -> list[Span]:
         spans = self._in_text(text)
         if self._patterns or self._held_patterns:
             spans = _merged([*spans, *self._fitting(text)])
-        if not spans:
-            return text
+        return spans
+
+    def _masked(self, text: str, spans: list[Span]) -> str:
         for _ in range(_ROUNDS):
             text = _replaced(text, spans)
             spans = self._in_text(text)
@@ -147,6 +170,10 @@ class Masker:
 
     def _found(self, data: bytes) -> list[Span]:
         """Where forms are, in order; those that touch are one."""
+        spans = self._matches(data)
+        return _merged(spans) if spans else spans
+
+    def _matches(self, data: bytes) -> list[Span]:
         size = len(data)
         if size < self._shortest:
             return []
@@ -163,7 +190,7 @@ class Masker:
                     for index, number in enumerate(numbers):
                         if number in table:
                             spans += _matching(data, begin + index * 4, list(table[number]))
-        return _merged(spans) if spans else spans
+        return spans
 
     def _fitting(self, text: str) -> Iterator[Span]:
         for pattern in (*self._patterns.values(), *self._held_patterns):

@@ -18,6 +18,7 @@ from ..domain.stops import CANCEL, IDLE, INTERRUPT, SHUTDOWN, TIMEOUT, Stilled, 
 from .context import KILL_SECONDS, RunContext
 from .definitions import Definition, Hook
 from .effects import Call, Effect
+from .masking import MASKER
 from .runlog import say
 from .scopes import Scope
 from .stopping import StopDelivered
@@ -176,7 +177,7 @@ def describe(error: BaseException) -> str:
     except Exception:
         text = "(its text cannot be had)"
     name = type(error).__name__
-    return (f"{name}: {text}" if text else name)[:2000]
+    return MASKER.head(f"{name}: {text}" if text else name, 2000)
 
 
 def report_failure(context: RunContext[Any], error: BaseException, then: str) -> None:
@@ -194,7 +195,7 @@ def report_failure(context: RunContext[Any], error: BaseException, then: str) ->
 
 def _repr(error: BaseException) -> str:
     try:
-        return repr(error)[:2000]
+        return MASKER.head(repr(error), 2000)
     except Exception:
         return type(error).__name__
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..domain.errors import DefinitionError
+from ..ledger.masked import masked_key
 from .context import RunContext, current
 from .inputs import LEAVES, futures_in
+from .masking import MASKER
 from .previews import preview
 from .runlog import storable
 
@@ -46,7 +48,7 @@ def run_name(template: str | Callable[..., str], context: RunContext[Any], of: s
             ) from error
     if not isinstance(name, str) or not name:
         raise DefinitionError(f"{of} must give text; it gave {preview(name)}.")
-    return storable(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
+    return storable(MASKER.text(name) if len(name) <= LONGEST_NAME else f"{MASKER.head(name, LONGEST_NAME)}…")
 
 
 def random_name() -> str:
@@ -80,9 +82,9 @@ def storage_key(template: str | Callable[..., str] | None, context: TaskRunConte
     if template is None:
         return None
     if callable(template):
-        return template()
+        return masked_key(MASKER, template())
     try:
-        return template.format(parameters=context.parameters, **context.parameters)
+        return masked_key(MASKER, template.format(parameters=context.parameters, **context.parameters))
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise DefinitionError(
             f"result_storage_key {template!r} of task {context.task.name!r} cannot be filled: {error!r}."

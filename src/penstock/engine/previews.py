@@ -1,8 +1,13 @@
-"""What people are shown of a value: short, quick, and not by running code of the value's own, which may be slow."""
+"""What people are shown of a value: short, quick, and not by running code of the value's own, which may be slow.
+
+Law: secrets are masked before a text is shortened, so that no half of one is left at its end.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+
+from .masking import MASKER
 
 LONGEST = 200
 _SCALARS = (int, float, bool, type(None), complex)
@@ -13,11 +18,15 @@ def preview(value: Any, longest: int = LONGEST) -> str:
     """A text of at most `longest` characters: small values as Python writes them, large ones by kind and size."""
     kind = type(value)
     if kind in _SCALARS:
-        return _shorten(repr(value) if kind is not int or abs(value) < 10**100 else "a very large int", longest)
+        text = repr(value) if kind is not int or abs(value) < 10**100 else "a very large int"
+        return _shorten(MASKER.text(text), longest)
     if kind is str:
-        return _shorten(repr(value[:longest]), longest) if len(value) <= longest else f"{value[:longest]!r}…"
+        text = repr(MASKER.head(value, longest))
+        return _shorten(text, longest) if len(value) <= longest else f"{text}…"
     if kind is bytes:
-        return _shorten(repr(value[:60]), longest) if len(value) <= 60 else f"{value[:40]!r}… ({len(value):,} bytes)"
+        return (
+            _shorten(_bytes(value, 60), longest) if len(value) <= 60 else f"{_bytes(value, 40)}… ({len(value):,} bytes)"
+        )
     if kind in _CONTAINERS:
         return _container(value, _CONTAINERS[kind], longest)
     try:
@@ -50,6 +59,15 @@ def _container(value: Any, brackets: str, longest: int) -> str:
     if parts and parts[-1] == "…":
         return f"{brackets[0]}{', '.join(parts)}{brackets[1]} ({len(value):,} items)"
     return f"{brackets[0]}{', '.join(parts)}{brackets[1]}"
+
+
+def _bytes(value: bytes, most: int) -> str:
+    """The first bytes, as Python writes them."""
+    if not MASKER.active:
+        return repr(value[:most])
+    text = repr(value[: most + MASKER.longest])
+    shown = MASKER.head(text, len(repr(value[:most])) - 1)
+    return shown.removesuffix(text[-1]) + text[-1]
 
 
 def _shorten(text: str, longest: int) -> str:

@@ -56,6 +56,8 @@ class Validator:
     def _by_pydantic(self, name: str, annotation: Any, value: Any, problems: list[str]) -> Any:
         import pydantic
 
+        from ..engine.masking import MASKER
+
         adapter = self._adapters.get(name)
         if adapter is None:
             config = pydantic.ConfigDict(arbitrary_types_allowed=True)
@@ -69,5 +71,5 @@ class Validator:
         except pydantic.ValidationError as error:
             for each in error.errors(include_url=False):
                 where = ".".join(str(part) for part in (name, *each["loc"]))
-                problems.append(f"{where}: {each['msg']} (it is {str(each['input'])[:80]!r})")
+                problems.append(f"{where}: {each['msg']} (it is {MASKER.head(str(each['input']), 80)!r})")
             return value
