@@ -29,6 +29,7 @@ DOORS = frozenset(
         "states",
         "task_runners",
         "tasks",
+        "variables",
     }
 )
 
@@ -43,7 +44,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "watchdog": frozenset({"infrastructure", "services", "store", "domain", "engine"}),
     "settings": frozenset({"domain"}),
     "flows": frozenset({"connect", "engine", "ledger", "domain", "settings"}),
-    "blocks": frozenset({"connect", "engine", "domain", "services", "settings", "flows", "vault"}),
+    "blocks": frozenset({"connect", "engine", "domain", "services"}),
     "connect": frozenset({"settings", "ledger", "services", "store", "domain", "engine", "vault", "watchdog"}),
     "infrastructure": frozenset({"domain"}),
     "worker": frozenset({"connect", "infrastructure", "domain", "settings"}),
@@ -61,6 +62,7 @@ MORE_FOR: dict[str, frozenset[str]] = {
     "penstock.ledger.attendance": frozenset({"store"}),
     "penstock.ledger.local": frozenset({"services", "store"}),
     "penstock.flows.cancelling": frozenset({"services", "store", "watchdog"}),
+    "penstock.flows.variables": frozenset({"services"}),
 }
 
 # Imports of our own modules inside functions: (who, what, why). Both are patterns. The layers hold for them too.

@@ -12,6 +12,7 @@ _SHOWN = 60
 
 # Kind -> what a name may be made of: a pattern, and the same for people.
 BLOCK = ("block", re.compile(r"[a-z0-9-]+"), "lowercase letters, digits and dashes")
+BLOCK_TYPE = ("block type", re.compile(r"[a-z0-9-]+"), "lowercase letters, digits and dashes")
 VARIABLE = ("variable", re.compile(r"[a-z0-9_-]+"), "lowercase letters, digits, dashes and underscores")
 Rule = tuple[str, re.Pattern[str], str]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -79,11 +79,14 @@ def delete(store: Store, type: str, name: str) -> None:
             raise _not_found(tx, type, name)
 
 
-def opened(document: BlockDocument, vault: Vault) -> Fields:
-    """The fields with their secrets. Raises `DecryptionError`, `ConfigurationError` or `UnreadableBlock`."""
+def opened(document: BlockDocument, vault: Vault, tell: Callable[[Any], None]) -> Fields:
+    """The fields with their secrets, each of which `tell` is told. Raises `DecryptionError`, `ConfigurationError` or
+    `UnreadableBlock`."""
 
     def value(sealed: str) -> Any:
-        return _value(vault.open(sealed.encode(), f"Block {document.address!r}"))
+        clear = _value(vault.open(sealed.encode(), f"Block {document.address!r}"))
+        tell(clear)
+        return clear
 
     try:
         return document.with_secrets(value)
