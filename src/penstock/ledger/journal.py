@@ -55,11 +55,20 @@ class Journal:
     """`record(facts, questions)` is one transaction: it records the facts and gives the answers (an exception
     instance for a question that failed by itself). It is called in the journal's own thread only.
 
-    `interval` is how many seconds facts may wait for company, `limit` how many may wait at all.
+    `interval` is how many seconds facts may wait for company, `limit` how many may wait at all. `lost` is told of a
+    fact that cannot be recorded as it is.
     """
 
-    def __init__(self, record: Record, *, interval: float = 0.01, limit: int = 20_000) -> None:
+    def __init__(
+        self,
+        record: Record,
+        *,
+        interval: float = 0.01,
+        limit: int = 20_000,
+        lost: Callable[[Fact], None] | None = None,
+    ) -> None:
         self._record = record
+        self._told_of_lost = lost
         self._interval = interval
         self._limit = limit
         self._many = min(MANY, limit)
@@ -133,6 +142,10 @@ class Journal:
     def trouble(self) -> RecordError | None:
         """Why nothing can be recorded at the moment."""
         return self._trouble
+
+    def is_full(self) -> bool:
+        """Whether nothing can be recorded at the moment and there is no room for more."""
+        return self._trouble is not None and len(self._entries) > self._limit
 
     def _wait_for_room(self) -> None:
         """Until there are few, or they are recorded in time again."""
@@ -221,6 +234,8 @@ class Journal:
                 self._record([fact], [])
             except Exception as cause:
                 self._lost += 1
+                if self._told_of_lost is not None:
+                    self._told_of_lost(fact)
                 print(f"penstock: a fact could not be recorded: {cause!r}", file=sys.__stderr__)
         for entry in asked:
             try:

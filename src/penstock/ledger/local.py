@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from ..domain.errors import PenstockError
+from ..domain.errors import PenstockError, RecordError
+from ..domain.logs import LogLine
 from ..domain.masking import Masker
 from ..domain.reopening import Reopened
 from ..domain.runs import Holder
@@ -15,6 +18,7 @@ from ..domain.stops import Signal
 from ..services import ingest, orchestrate, reopening
 from ..store import caches, holders
 from ..store.contract import Tx
+from ..store.spool import Spool
 from ..store.sqlite import SqliteStore
 from .attendance import Attendance
 from .contract import Begin, Cached, Enter, Fact, FindCached, Question, Recall, Reopen, Reply
@@ -47,9 +51,27 @@ class LocalLedger:
         self._masker = masker or Masker()
         self._attendance = Attendance(store, holder, now, hear, may_be_killed)
         self._lease_wanted = False
-        self._journal = Journal(self._record, interval=interval, limit=limit)
-        self.write = self._journal.write
+        self._spool = Spool(store.spool_folder, holder)
+        self._lines_lost: Counter[UUID | None] = Counter()
+        self._journal = Journal(self._record, interval=interval, limit=limit, lost=self._lose)
         self.ask = self._journal.ask
+
+    def write(self, fact: Fact) -> None:
+        """As in the contract, but that no line is a reason to stop code which prints: what has no room is counted."""
+        if type(fact) is not LogLine:
+            self._journal.write(fact)
+            return
+        kept = self._spool.add(fact)
+        if not self._journal.is_full():
+            with contextlib.suppress(RecordError):  # the journal has it
+                self._journal.write(fact)
+        elif not kept:
+            self._lines_lost[fact.flow_run_id] += 1
+
+    def _lose(self, fact: Fact) -> None:
+        if type(fact) is LogLine:
+            self._spool.recorded(1)
+            self._lines_lost[fact.flow_run_id] += 1
 
     def ask_then(self, question: Question, reply: Reply) -> None:
         self._journal.ask_then(question, reply)
@@ -65,6 +87,7 @@ class LocalLedger:
         """How many facts could not be recorded."""
         self._attendance.close()
         left = self._journal.close()
+        self._spool.close()
         if self._attendance.leased:
             with contextlib.suppress(PenstockError), self.store.write() as tx:
                 holders.delete(tx, self._holder())
@@ -82,7 +105,10 @@ class LocalLedger:
                 self._attendance.renew(tx)
                 self._lease_wanted = False
             ingest.apply(tx, facts)
-            answers = [_answer(tx, question) for question in questions]
+            answers = [_answer(tx, question, self._lines_lost) for question in questions]
+        lines = sum(type(fact) is LogLine for fact in facts)
+        if lines:
+            self._spool.recorded(lines)
         return [self._told(answer) if isinstance(answer, Reopened) else answer for answer in answers]
 
     def _told(self, reopened: Reopened) -> Any:
@@ -94,7 +120,7 @@ class LocalLedger:
             return error
 
 
-def _answer(tx: Tx, question: Question) -> Any:
+def _answer(tx: Tx, question: Question, lines_lost: Counter[UUID | None]) -> Any:
     """An answer, or the error to be raised where it was asked. Services decide before they write, so an error has
     changed nothing."""
     try:
@@ -109,7 +135,7 @@ def _answer(tx: Tx, question: Question) -> Any:
                 run_count=question.run_count,
                 result=question.result,
                 deadline=question.deadline,
-                lines_lost=question.lines_lost,
+                lines_lost=max(question.lines_lost, lines_lost[question.run_id]),
             )
         if isinstance(question, Recall):
             return reopening.recall(tx, question.run_id)

@@ -6,9 +6,11 @@ One that cannot be seen (another host, another container) is taken for dead when
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from ..domain.logs import LogLine
 from ..domain.rules import Accept, Facts, Replace, Transition
@@ -16,7 +18,7 @@ from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
 from ..domain.stops import CANCEL, GONE
 from ..domain.transition import decide
-from ..store import flow_runs, holders, logs, signals, task_runs, unconfirmed
+from ..store import flow_runs, holders, logs, signals, spool, task_runs, unconfirmed
 from ..store.contract import Store, Tx
 from . import proof
 
@@ -27,8 +29,10 @@ Lives = Callable[[Holder], bool | None]
 def rescue(store: Store, lives: Lives, now: Callable[[], datetime]) -> list[FlowRun | TaskRun]:
     """Closes what the dead left open, flow runs with their task runs; gives what was closed.
 
-    Reading comes first and is cheap: where nobody died, nothing is locked.
+    Reading comes first and is cheap: where nobody died, nothing is locked. What the dead had written last is in their
+    logs before their runs are closed.
     """
+    take_spooled(store, lives, now)
     with store.read() as tx:
         moment = now()
         suspects = [run for run in _open_runs(tx) if _is_lost(tx, run.holder, lives, moment)]
@@ -43,6 +47,28 @@ def rescue(store: Store, lives: Lives, now: Callable[[], datetime]) -> list[Flow
         for holder in {*gone, *(run.holder for run in closed if run.holder is not None)}:
             holders.delete(tx, holder)
         return closed
+
+
+def take_spooled(store: Store, lives: Lives, now: Callable[[], datetime]) -> None:
+    """Records the lines that processes which are gone had no time to record."""
+    for spooled in spool.left(store.spool_folder):
+        with store.read() as tx:
+            if not _is_lost(tx, spooled.holder, lives, now()):
+                continue
+        lines = spool.lines_of(spooled.path)
+        with store.write() as tx:
+            known = {run_id for run_id in {_run_of(line) for line in lines} if _is_known(tx, run_id)}
+            logs.append(tx, [line for line in lines if _run_of(line) in known])
+        with contextlib.suppress(OSError):  # somebody else did the same
+            spooled.path.unlink()
+
+
+def _run_of(line: LogLine) -> UUID | None:
+    return line.flow_run_id or line.task_run_id
+
+
+def _is_known(tx: Tx, run_id: UUID | None) -> bool:
+    return run_id is not None and (flow_runs.get(tx, run_id) is not None or task_runs.get(tx, run_id) is not None)
 
 
 def _open_runs(tx: Tx) -> list[FlowRun | TaskRun]:

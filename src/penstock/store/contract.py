@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 Value = bytes | str | int | float | None
@@ -30,7 +31,13 @@ class Tx(Protocol):
 
 
 class Store(Protocol):
-    """A record that is open. Safe to use from several threads."""
+    """A record that is open. Safe to use from several threads.
+
+    `spool_folder` is where processes of this machine keep lines that are not in the record yet (see `spool`).
+    """
+
+    @property
+    def spool_folder(self) -> Path: ...
 
     def write(self) -> AbstractContextManager[Tx]:
         """A transaction that may change things: nobody else's comes between its reads and its writes.

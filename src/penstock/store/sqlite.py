@@ -112,6 +112,10 @@ class SqliteStore:
             found = os.stat(path)
             self._file = (found.st_dev, found.st_ino)
 
+    @property
+    def spool_folder(self) -> Path:
+        return self.path.with_name(f"{self.path.name}-spool")
+
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path), statementcachesize=96)
         connection.set_busy_handler(self._wait_for_lock(connection))

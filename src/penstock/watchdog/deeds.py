@@ -20,7 +20,7 @@ from ..domain.stops import ABANDONED, GONE, KILLED, Proof, Signal, Stilled, Stop
 from ..engine import identity
 from ..infrastructure.process import Process
 from ..services import proof
-from ..services.rescue import rescue
+from ..services.rescue import rescue, take_spooled
 from ..store import flow_runs, holders, signals
 from ..store.contract import Tx
 from ..store.sqlite import SqliteStore
@@ -105,6 +105,7 @@ class Record:
             store = self._store(path)
             if store is None:
                 continue
+            take_spooled(store, identity.lives, _now)
             with store.write() as tx:
                 for entry in self._ended:
                     if self._path(entry) == path:

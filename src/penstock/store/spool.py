@@ -1,0 +1,254 @@
+"""Log lines of a process that are not in the record yet, where the end of the process does not take them.
+
+A line is copied into a file that is mapped into memory: no system call, and when the process is killed a moment later,
+the kernel has it. Who closes the process's runs reads the file first (`take`), so what a run wrote last is in its log.
+The files are beside the database, and hold nothing that the record may not: lines are masked before.
+
+Law: a line counts when the end mark behind it has moved. Nothing is ever removed from a file but all of it: two files
+take turns, and one is begun anew when the record has all that is in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from ..domain.logs import LogLine
+from ..domain.runs import Holder
+
+_MAGIC = b"PENSPOOL"
+# the mark, where the lines end, the holder's length; then the holder
+_HEAD = struct.Struct("<8sQI")
+_END = struct.Struct("<Q")
+_LENGTH = struct.Struct("<I")
+_START = 4096
+SIZE = 1 << 18
+# A file that holds so much makes room for the other one, when the record has what is in that.
+TURN = SIZE // 2
+# More than this is kept of no process: the journal has it, too, and waits for the record.
+MOST = 1 << 26
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(LogLine).decode
+_encode_holder = msgspec.json.Encoder().encode
+_decode_holder = msgspec.json.Decoder(Holder).decode
+
+_open: weakref.WeakSet[Spool] = weakref.WeakSet()
+
+
+class _File:
+    """One mapped file. `waiting`: how many of its lines the record does not have."""
+
+    def __init__(self, path: Path, holder: bytes) -> None:
+        self.path = path
+        self.waiting = 0
+        self._end = _START
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            self._reserve(SIZE)
+            self._map = mmap.mmap(self._fd, SIZE)
+        except BaseException:
+            os.close(self._fd)
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        self._map[_HEAD.size : _HEAD.size + len(holder)] = holder
+        _HEAD.pack_into(self._map, 0, _MAGIC, _START, len(holder))
+
+    def _reserve(self, size: int) -> None:
+        # A mapped page that the disk has no room for would be the end of the process.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._fd, 0, size)
+        else:
+            os.pwrite(self._fd, b"\0" * size, 0)
+
+    def used(self) -> int:
+        return self._end - _START
+
+    def begin_anew(self) -> None:
+        self._end = _START
+        _END.pack_into(self._map, len(_MAGIC), _START)
+
+    def add(self, data: bytes) -> bool:
+        start = self._end + _LENGTH.size
+        end = start + len(data)
+        if end > len(self._map) and not self._grow(end):
+            return False
+        _LENGTH.pack_into(self._map, self._end, len(data))
+        self._map[start:end] = data
+        _END.pack_into(self._map, len(_MAGIC), end)
+        self._end = end
+        self.waiting += 1
+        return True
+
+    def _grow(self, least: int) -> bool:
+        size = len(self._map)
+        while size < least:
+            size *= 2
+        if size > MOST:
+            return False
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._fd, 0, size)
+            self._map.resize(size)
+        except (OSError, ValueError, SystemError):
+            return False
+        return True
+
+    def close(self, remove: bool) -> None:
+        self._map.close()
+        os.close(self._fd)
+        if remove:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+
+class Spool:
+    """The lines that this process has reported and the record may not have yet.
+
+    `folder` is where its files are; `holder()` is this process. A spool that cannot be written is none: the journal
+    has the lines all the same.
+    """
+
+    def __init__(self, folder: Path, holder: Callable[[], Holder]) -> None:
+        self._folder = folder
+        self._holder = holder
+        self._begin()
+        _open.add(self)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._files: list[_File] = []
+        self._current: _File | None = None
+        self._broken = False
+
+    def forget(self) -> None:
+        """In a forked child: the files are the parent's."""
+        for file in self._files:
+            file.close(remove=False)
+        self._begin()
+
+    def add(self, line: LogLine) -> bool:
+        """Whether the line is kept."""
+        data = _encode(line)
+        with self._lock:
+            file = self._current or self._next()
+            if file is None:
+                return False
+            if file.waiting == 0:
+                if file.used():
+                    file.begin_anew()
+            elif file.used() > TURN:
+                file = self._next() or file
+            self._current = file
+            if file.add(data):
+                return True
+            file.waiting += 1  # counted with the others: it is recorded in its turn
+            return False
+
+    def _next(self) -> _File | None:
+        """The file whose turn it is, begun anew; None when the record does not have all that is in it."""
+        if self._broken:
+            return None
+        for file in self._files:
+            if file is not self._current and file.waiting == 0:
+                file.begin_anew()
+                return file
+        if len(self._files) == 2:
+            return None
+        try:
+            return self._make()
+        except (OSError, ValueError):
+            self._broken = not self._files
+            return None
+
+    def _make(self) -> _File:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        holder = self._holder()
+        path = self._folder / f"{holder.pid}-{holder.started}-{os.urandom(4).hex()}"
+        file = _File(path, _encode_holder(holder))
+        self._files.append(file)
+        return file
+
+    def recorded(self, count: int) -> None:
+        """So many lines, the oldest, need not be kept any more."""
+        with self._lock:
+            # What was begun before the present file's turn is older than what is in that.
+            for file in sorted(self._files, key=lambda file: file is self._current):
+                done = min(count, file.waiting)
+                file.waiting -= done
+                count -= done
+
+    def close(self) -> None:
+        """The files go, but for those with lines that the record could not take: somebody will read them."""
+        with self._lock:
+            for file in self._files:
+                file.close(remove=file.waiting == 0)
+            self._files, self._current, self._broken = [], None, True
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
+
+class Left(msgspec.Struct):
+    """What a process left behind."""
+
+    path: Path
+    holder: Holder
+
+
+def left(folder: Path) -> list[Left]:
+    """The spools in a folder, whether their processes live or not."""
+    found = []
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return []
+    for entry in entries:
+        holder = _holder_of(Path(entry.path))
+        if holder is not None:
+            found.append(Left(Path(entry.path), holder))
+    return found
+
+
+def _holder_of(path: Path) -> Holder | None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_START)
+        magic, _, length = _HEAD.unpack_from(head)
+        return _decode_holder(head[_HEAD.size : _HEAD.size + length]) if magic == _MAGIC else None
+    except (OSError, struct.error, msgspec.DecodeError):
+        return None
+
+
+def lines_of(path: Path) -> list[LogLine]:
+    """The lines in a spool; those before the damage, where it is damaged."""
+    lines: list[LogLine] = []
+    try:
+        data = path.read_bytes()
+        _, end, _ = _HEAD.unpack_from(data)
+        place = _START
+        while place < min(end, len(data)):
+            (length,) = _LENGTH.unpack_from(data, place)
+            place += _LENGTH.size
+            lines.append(_decode(data[place : place + length]))
+            place += length
+    except (OSError, struct.error, msgspec.DecodeError):
+        pass
+    return lines
+
+
+def _forget() -> None:
+    for spool in list(_open):
+        spool.forget()
+
+
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)
