@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..engine import console
 from ..engine.context import RunContext, current
 from ..engine.runtime import EngineSettings
 
@@ -78,6 +79,7 @@ def _stand_before() -> Callable[[], None]:
             if not shown:  # else the program's handlers meet the same error, and tell of it
                 logging.Handler().handleError(record)
         if heard and self.hasHandlers():  # without any, Python's last resort would show the line again
+            console.flush()  # what was said before comes before
             self.callHandlers(record)
 
     def undo() -> None:
@@ -111,13 +113,25 @@ def _level_of(logger: Logger, names: tuple[str, ...]) -> int | None:
     level = 0
     each: Logger | None = logger
     while each is not None:
-        # The root has WARNING from the start: that is a wish of the program's only where it is configured.
-        if not level and (each.parent is not None or each.handlers):
+        if not level and (each.parent is not None or _is_configured(each)):
             level = each.level
         if each.name in names:
             return level
         each = each.parent
     return None
+
+
+def _is_configured(root: Logger) -> bool:
+    """Whether the program has. The root has the level WARNING from the start, and a bare handler from the moment on in
+    which somebody calls `logging.info(...)` or the like."""
+    from logging import BASIC_FORMAT, WARNING, Formatter, StreamHandler
+
+    if root.level != WARNING or len(root.handlers) > 1:
+        return True
+    return any(
+        type(handler) is not StreamHandler or getattr(handler.formatter or Formatter(), "_fmt", "") != BASIC_FORMAT
+        for handler in root.handlers
+    )
 
 
 def _has_taker(logger: Logger, record: LogRecord) -> bool:
