@@ -14,7 +14,7 @@ import pydantic
 
 from .. import connect
 from ..domain import names
-from ..domain.blocks import BlockDocument
+from ..domain.blocks import BlockDocument, parse_address
 from ..domain.errors import DefinitionError, InvalidName, UnknownBlockType, UnreadableBlock
 from ..engine.clock import SYSTEM
 from ..services import block_documents
@@ -170,7 +170,7 @@ class Block(pydantic.BaseModel):
             block = cls.model_validate(fields)
         except pydantic.ValidationError as error:
             raise UnreadableBlock(
-                f"Block {document.address!r} is not what {cls.__name__} asks for now: {_problems(error)}. Give new "
+                f"Block {document.address!r} is not what {cls.__name__} asks for now: {problems(error)}. Give new "
                 "fields a default, or save the block again."
             ) from None
         block._block_document_id, block._block_document_name = document.id, document.name
@@ -179,18 +179,15 @@ class Block(pydantic.BaseModel):
     @classmethod
     def _address(cls, name: Any) -> tuple[str, str]:
         """The slug and name that a name means. Raises `InvalidName`."""
-        address = name.partition("/") if isinstance(name, str) else ("", "", name)
-        if cls is Block:
-            if not address[1]:
-                raise InvalidName(f"A block of any type is named as 'secret/my-name'; not {names.shown(str(name))}.")
-            return names.check(address[0], names.BLOCK_TYPE), names.check(address[2], names.BLOCK)
         slug = cls.get_block_type_slug()
-        if address[1] and address[0] != slug:
+        if cls is Block or (isinstance(name, str) and name.startswith(f"{slug}/")):
+            return parse_address(str(name))
+        if isinstance(name, str) and "/" in name:
             raise InvalidName(
                 f"{cls.__name__} loads and deletes blocks of the type {slug!r}; {names.shown(name)} names another one. "
                 "Use Block for blocks of any type."
             )
-        return slug, names.check(address[2] if address[1] else name, names.BLOCK)
+        return slug, names.check(name, names.BLOCK)
 
 
 def block_type(slug: str) -> type[Block]:
@@ -229,7 +226,7 @@ def _register(cls: type[Block]) -> None:
     _types[slug] = cls
 
 
-def _problems(error: pydantic.ValidationError) -> str:
+def problems(error: pydantic.ValidationError) -> str:
     """What is wrong with which field; never a value."""
     return "; ".join(
         f"{'.'.join(map(str, each['loc'])) or 'the block'}: {each['msg']}"

@@ -18,11 +18,13 @@ from penstock.domain.errors import PenstockError
 
 # Name -> where the command is, and its line in the help. A plural is accepted for every name: `penstock flow-runs ls`.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "block": ("penstock.cli.block:block", "Manage blocks: secrets and other stored configuration."),
     "config": ("penstock.cli.config:config", "View and set settings."),
     "flow": ("penstock.cli.flow:flow", "View flows."),
     "flow-run": ("penstock.cli.flow_run:flow_run", "View and control flow runs."),
     "profile": ("penstock.cli.profile:profile", "Select and manage profiles of settings."),
     "task-run": ("penstock.cli.task_run:task_run", "View task runs."),
+    "variable": ("penstock.cli.variable:variable", "Manage variables."),
     "version": ("penstock.cli.version:version", "Show the version, and what else a bug report needs."),
 }
 

@@ -9,9 +9,20 @@ from uuid import UUID
 
 import msgspec
 
+from . import names
+from .errors import InvalidName
+
 # Where in the fields something stands: keys of objects, indexes of lists.
 Place = tuple[str | int, ...]
 Fields = dict[str, Any]
+
+
+def parse_address(text: str) -> tuple[str, str]:
+    """`secret/api-key` -> the type's slug and the name. Raises `InvalidName`."""
+    slug, slash, name = text.partition("/")
+    if not slash:
+        raise InvalidName(f"A block is named by type and name, as in 'secret/api-key'; not {names.shown(text)}.")
+    return names.check(slug, names.BLOCK_TYPE), names.check(name, names.BLOCK)
 
 
 class BlockDocument(msgspec.Struct, frozen=True):

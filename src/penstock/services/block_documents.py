@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -50,7 +51,7 @@ def save(
     with store.write() as tx:
         there = block_documents.get(tx, type, name)
         if there is not None and not overwrite:
-            raise NameTaken(f"There is a block {address!r} already. Save with overwrite=True to replace it.")
+            raise NameTaken(f"There is a block {address!r} already; overwrite=True (`--overwrite`) replaces it.")
         first = there or BlockDocument(id, type, name, data, now, now)
         document = BlockDocument(first.id, type, name, data, first.created, now, sealed)
         block_documents.put(tx, document)
@@ -66,6 +67,17 @@ def get(store: Store, type: str, name: str) -> BlockDocument:
     return document
 
 
+def exists(store: Store, type: str, name: str) -> bool:
+    with store.read() as tx:
+        return block_documents.get(tx, type, name) is not None
+
+
+def count(store: Store) -> dict[str, int]:
+    """How many blocks there are of each type."""
+    with store.read() as tx:
+        return dict(Counter(type for type, _ in block_documents.addresses(tx)))
+
+
 def list_documents(store: Store, type: str | None, limit: int) -> list[BlockDocument]:
     """By type and name; of all types when none is given."""
     with store.read() as tx:
@@ -79,13 +91,14 @@ def delete(store: Store, type: str, name: str) -> None:
             raise _not_found(tx, type, name)
 
 
-def opened(document: BlockDocument, vault: Vault, tell: Callable[[Any], None]) -> Fields:
+def opened(document: BlockDocument, vault: Vault, tell: Callable[[Any], None] | None = None) -> Fields:
     """The fields with their secrets, each of which `tell` is told. Raises `DecryptionError`, `ConfigurationError` or
     `UnreadableBlock`."""
 
     def value(sealed: str) -> Any:
         clear = _value(vault.open(sealed.encode(), f"Block {document.address!r}"))
-        tell(clear)
+        if tell is not None:
+            tell(clear)
         return clear
 
     try:

@@ -25,7 +25,7 @@ def save(
     with store.write() as tx:
         there = variables.get(tx, name)
         if there is not None and not overwrite:
-            raise NameTaken(f"Variable {name!r} already exists. Use overwrite=True to replace it.")
+            raise NameTaken(f"Variable {name!r} already exists; overwrite=True (`--overwrite`) replaces it.")
         variable = VariableRecord(name, value, kept, there.created if there else now, now)
         variables.put(tx, variable, text)
     return variable

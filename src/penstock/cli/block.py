@@ -1,0 +1,207 @@
+"""`penstock block`: list, make, look into and delete blocks, and care for the key of their secrets."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from penstock.cli import choosing, shown
+from penstock.cli.output import JSON, is_terminal, output_option, print_fields, print_json, print_table, remark
+from penstock.connect import open_store, vault
+from penstock.domain import names
+from penstock.domain.blocks import BlockDocument, parse_address
+from penstock.domain.errors import NameTaken, UnstorableValue
+from penstock.domain.secret_forms import SHORTEST
+from penstock.services import block_documents
+
+MASK = "********"
+NONE = (
+    "There are no blocks yet. To make the first: `penstock block create secret NAME`, or in Python "
+    "Secret(value=...).save('name')."
+)
+
+
+@click.group()
+def block() -> None:
+    """Manage blocks: secrets and other stored configuration."""
+
+
+@block.command()
+@click.option("--type", "type_", metavar="TYPE", help="Only blocks of this type.")
+@choosing.limit_option(100)
+@output_option
+def ls(type_: str | None, limit: int, output: str) -> None:
+    """List blocks, by type and name."""
+    documents = block_documents.list_documents(open_store(), type_, limit)
+    if output == JSON:
+        print_json([_head(document) for document in documents])
+    elif documents:
+        now = shown.now()
+        rows = [
+            (each.address, shown.relative(each.created, now), shown.relative(each.updated, now)) for each in documents
+        ]
+        print_table(("Block", "Created", "Updated"), rows)
+    else:
+        remark(NONE if type_ is None else "No blocks fit.")
+
+
+@block.command()
+@click.argument("address", metavar="TYPE/NAME")
+@click.option("--show-secrets/--hide-secrets", default=False, help="Whether secrets are shown.")
+@output_option
+def inspect(address: str, show_secrets: bool, output: str) -> None:
+    """Show a block and its fields."""
+    document = block_documents.get(open_store(), *parse_address(address))
+    if show_secrets:
+        fields = block_documents.opened(document, vault())
+    else:
+        fields = document.with_secrets(lambda _: MASK)
+    if output == JSON:
+        print_json(_head(document) | {"data": fields})
+        return
+    print_fields(
+        {
+            "Block": document.address,
+            "ID": document.id,
+            "Created": shown.local(document.created),
+            "Updated": shown.local(document.updated),
+        }
+    )
+    click.echo("\nFields:")
+    print_fields({f"  {shown.one_line(name)}": _text(value) for name, value in fields.items()})
+
+
+@block.command()
+@click.argument("type_", metavar="TYPE")
+@click.argument("name")
+@click.option("--json", "is_json", is_flag=True, help="The value is JSON, not text.")
+@click.option("--overwrite", is_flag=True, help="Replace a block of this name.")
+def create(type_: str, name: str, is_json: bool, overwrite: bool) -> None:
+    """Make a block of one value: a secret, a string, json or a date-time.
+
+    The value is asked for; that of a secret is not shown. In a pipe it is read from standard input: `penstock block
+    create secret api-key < key.txt`. There is no option for it, since the shell's history and the list of processes
+    would show it. The line end of a single line is not part of it; several lines are kept as they are.
+    """
+    import pydantic
+
+    from penstock.blocks import Secret
+    from penstock.blocks import core as blocks
+
+    kind: Any = blocks.block_type(type_)
+    names.check(name, names.BLOCK)
+    if not overwrite and block_documents.exists(open_store(), type_, name):
+        raise NameTaken(f"There is a block '{type_}/{name}' already; `--overwrite` replaces it.")
+    value = _read_value(hidden=issubclass(kind, Secret))
+    try:
+        made = kind(value=_parsed(value) if is_json or type_ == "json" else value)
+    except pydantic.ValidationError as error:
+        raise UnstorableValue(
+            f"This is no value for a block of the type {type_!r}: {blocks.problems(error)}."
+        ) from None
+    made.save(name, overwrite)
+    if isinstance(made, Secret) and isinstance(value, str) and len(value) < SHORTEST:
+        remark(f"A secret of less than {SHORTEST} characters is encrypted, but not masked in logs: too much would be.")
+    click.echo(f"Saved block '{type_}/{name}'.")
+
+
+def _read_value(*, hidden: bool) -> str:
+    if is_terminal(sys.stdin):
+        return str(click.prompt("Value", hide_input=hidden, err=True))
+    try:
+        text: str = click.get_binary_stream("stdin").read().decode()
+    except UnicodeDecodeError:
+        raise click.UsageError("Standard input is not UTF-8 text.") from None
+    line = text.removesuffix("\n").removesuffix("\r")
+    text = text if "\n" in line else line
+    if not text:
+        raise click.UsageError("There is no value: standard input is empty.")
+    return text
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise UnstorableValue("The value is not JSON.") from None
+
+
+@block.command()
+@click.argument("addresses", nargs=-1, required=True, metavar="TYPE/NAME...")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def delete(addresses: tuple[str, ...], yes: bool) -> None:
+    """Delete blocks."""
+    store = open_store()
+    found = [block_documents.get(store, *parse_address(address)) for address in addresses]
+    if not yes and is_terminal(sys.stdin):
+        named = ", ".join(repr(each.address) for each in found)
+        click.confirm(f"Are you sure you want to delete {named}?", abort=True)
+    for each in found:
+        block_documents.delete(store, each.type, each.name)
+        click.echo(f"Deleted block '{each.address}'.")
+
+
+@block.group("type")
+def type_group() -> None:
+    """View the types of blocks."""
+
+
+@type_group.command("ls")
+@output_option
+def list_types(output: str) -> None:
+    """List the types that come with Penstock, and those of the blocks there are."""
+    from penstock.blocks.core import block_types
+
+    counts = block_documents.count(open_store())
+    known = {each.get_block_type_slug(): each for each in block_types()}
+    rows = [
+        {
+            "slug": slug,
+            "name": known[slug].get_block_type_name() if slug in known else None,
+            "description": known[slug].get_description() if slug in known else None,
+            "blocks": counts.get(slug, 0),
+        }
+        for slug in sorted({*known, *counts})
+    ]
+    if output == JSON:
+        print_json(rows)
+    else:
+        print_table(
+            ("Type", "Name", "Blocks", "Description"),
+            [(each["slug"], each["name"], each["blocks"], each["description"]) for each in rows],
+        )
+
+
+@block.command()
+def key() -> None:
+    """Print a new key for PENSTOCK_ENCRYPTION_KEY, or for the key file. It is kept nowhere."""
+    from penstock.vault import new_key
+
+    click.echo(new_key())
+
+
+@block.command()
+def reencrypt() -> None:
+    """Encrypt the secrets of all blocks with the present key, so that older keys can go."""
+    done, of = block_documents.encrypt_anew(open_store(), vault(), choosing.MOST_LISTED)
+    click.echo(f"Encrypted {shown.count_of(done, 'block')} anew, of {of:,}.")
+
+
+def _head(document: BlockDocument) -> dict[str, Any]:
+    return {
+        "id": document.id,
+        "type": document.type,
+        "name": document.name,
+        "created": document.created,
+        "updated": document.updated,
+    }
+
+
+def _text(value: Any) -> str:
+    """A field's value on one line: text as it is, anything else as JSON."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="backslashreplace")
+    return shown.one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
