@@ -92,10 +92,11 @@ def create(type_: str, name: str, is_json: bool, overwrite: bool) -> None:
     from penstock.blocks import core as blocks
 
     kind: Any = blocks.block_type(type_)
+    hidden = type_ == Secret.get_block_type_slug()
     names.check(name, names.BLOCK)
     if not overwrite and block_documents.exists(open_store(), type_, name):
         raise NameTaken(f"There is a block '{type_}/{name}' already; `--overwrite` replaces it.")
-    value = _read_value(hidden=issubclass(kind, Secret))
+    value = _read_value(hidden)
     try:
         made = kind(value=_parsed(value) if is_json or type_ == "json" else value)
     except pydantic.ValidationError as error:
@@ -103,12 +104,12 @@ def create(type_: str, name: str, is_json: bool, overwrite: bool) -> None:
             f"This is no value for a block of the type {type_!r}: {blocks.problems(error)}."
         ) from None
     made.save(name, overwrite)
-    if isinstance(made, Secret) and isinstance(value, str) and len(value) < SHORTEST:
+    if hidden and len(value) < SHORTEST:
         remark(f"A secret of less than {SHORTEST} characters is encrypted, but not masked in logs: too much would be.")
     click.echo(f"Saved block '{type_}/{name}'.")
 
 
-def _read_value(*, hidden: bool) -> str:
+def _read_value(hidden: bool) -> str:
     if is_terminal(sys.stdin):
         return str(click.prompt("Value", hide_input=hidden, err=True))
     try:
