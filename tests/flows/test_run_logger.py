@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import logging.config
 import threading
 from typing import Any
 
 import pytest
 
-from penstock import flow, get_run_logger, task
+from penstock import flow, get_run_logger, quote, task
+from penstock.context import get_run_context
 from penstock.exceptions import MissingContextError
-from penstock.logging import get_logger
+from penstock.logging import disable_run_logger, get_logger
 
 from .kit import Record
 
@@ -160,14 +162,21 @@ def test_a_message_that_cannot_be_made_is_no_reason_to_fail(record: Record, monk
     assert (20, "fine") in said(record)
 
 
-def test_loggers_of_ones_own_below_penstock_write_to_the_run_they_are_in(record: Record) -> None:
+def test_loggers_of_ones_own_below_penstock_write_to_the_run_they_are_in_and_elsewhere_to_the_terminal(
+    record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
     @flow
     def main() -> None:
-        get_logger("mine").warning("from get_logger")
+        get_logger("mine").debug("debug")
+        get_logger("mine").info("info")
+        get_logger("mine").warning("warning")
 
     main()
+    assert said(record) == [(20, "info"), (30, "warning")]
+    assert capsys.readouterr().err.count("| WARNING | ") == 1
     get_logger("mine").warning("outside of runs")
-    assert said(record) == [(30, "from get_logger")]
+    assert said(record) == [(20, "info"), (30, "warning")]
+    assert capsys.readouterr().err.endswith(" | WARNING | penstock.mine - outside of runs\n")
 
 
 def test_logging_of_the_program_is_not_touched(record: Record) -> None:
@@ -199,10 +208,113 @@ def test_a_line_is_recorded_once_whatever_handlers_the_program_has(record: Recor
     assert said(record) == [(20, "once")]
 
 
-def test_extra_fields_are_no_trouble(record: Record) -> None:
+def test_extra_fields_are_for_handlers_and_no_trouble(record: Record) -> None:
+    seen: list[Any] = []
+    handler = logging.Handler()
+    handler.emit = seen.append  # type: ignore[method-assign]
+    logging.getLogger("penstock.flow_runs").addHandler(handler)
+    try:
+
+        @flow
+        def main() -> None:
+            logger = get_run_logger(user="me", name="not that of the logger")
+            logger.info("one")
+            logger.info("two", extra={"user": "you", "place": 2, "message": "mine", "args": 1})
+            logger.info("three", extra=None)
+
+        main()
+    finally:
+        logging.getLogger("penstock.flow_runs").removeHandler(handler)
+    assert said(record) == [(20, "one"), (20, "two"), (20, "three")]
+    assert [(each.user, getattr(each, "place", None), each.name) for each in seen] == [
+        ("me", None, "penstock.flow_runs"),
+        ("you", 2, "penstock.flow_runs"),
+        ("me", None, "penstock.flow_runs"),
+    ]
+
+
+def test_the_logger_of_another_run_is_had_by_its_context(record: Record) -> None:
+    @task
+    def work(above: Any) -> None:
+        get_run_logger(above).info("the flow's")
+        get_run_logger(context=above).getChild("part").info("a part of the flow's")
+
     @flow
     def main() -> None:
-        get_run_logger().info("with extra", extra={"user": "me"})
+        work(quote(get_run_context()))
 
     main()
-    assert said(record) == [(20, "with extra")]
+    assert said(record) == [(20, "the flow's"), (20, "a part of the flow's")]
+    assert [(line.task_run_id, line.logger) for line in record.lines() if line.function is not None] == [
+        (None, "penstock.flow_runs"),
+        (None, "penstock.flow_runs.part"),
+    ]
+    with pytest.raises(TypeError, match=r"get_run_context\(\) gives, not a str"):
+        get_run_logger("the flow")  # type: ignore[arg-type]
+
+
+def test_no_configuration_silences_a_run(record: Record) -> None:
+    @flow
+    def main() -> None:
+        logger = get_run_logger()
+        logging.config.dictConfig({"version": 1, "loggers": {"penstock": {"level": "ERROR", "handlers": []}}})
+        assert logging.getLogger("penstock.flow_runs").disabled or not logging.getLogger("penstock").handlers
+        logger.info("old")
+        get_run_logger().info("new")
+
+    before = {name: logging.getLogger(name).disabled for name in logging.root.manager.loggerDict}
+    try:
+        main()
+    finally:
+        for name, disabled in before.items():
+            logging.getLogger(name).disabled = disabled
+        logging.getLogger("penstock").setLevel(logging.NOTSET)
+    assert said(record) == [(20, "old"), (20, "new")]
+
+
+def test_logging_that_is_disabled_for_the_program_is_so_for_runs(record: Record) -> None:
+    @flow
+    def main() -> None:
+        logger = get_run_logger()
+        logger.info("before")
+        logging.disable(logging.INFO)
+        try:
+            logger.info("meanwhile")
+        finally:
+            logging.disable(logging.NOTSET)
+        logger.info("after")
+
+    main()
+    assert said(record) == [(20, "before"), (20, "after")]
+
+
+# --- without a run ---------------------------------------------------------------------------------------------------
+
+
+def test_functions_can_be_tested_without_their_run(capsys: pytest.CaptureFixture[str]) -> None:
+    @task
+    def double(number: int) -> int:
+        get_run_logger(user="me").info("doubling %d", number)
+        get_run_logger().getChild("part").error("?")
+        return 2 * number
+
+    with disable_run_logger():
+        with disable_run_logger():
+            assert double.fn(2) == 4
+        assert double.fn(3) == 6
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(MissingContextError, match="disable_run_logger"):
+        double.fn(2)
+
+
+def test_runs_have_no_voice_either_where_their_loggers_are_disabled(record: Record) -> None:
+    @flow
+    def main() -> None:
+        logger = get_run_logger()
+        with disable_run_logger():
+            logger.error("no")
+            get_run_logger().error("no")
+        logger.info("yes")
+
+    main()
+    assert said(record) == [(20, "yes")]
