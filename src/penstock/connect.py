@@ -186,7 +186,8 @@ def open_store() -> SqliteStore:
 def ask_record(question: Callable[[SqliteStore], T]) -> T:
     """`question(store)` for user code that wants something of the record, inside or outside of runs: no stop of a run
     comes between. Asks the store that runs of this process report to, else opens one for the moment."""
-    return shielded(_asked, question)
+    answer: T = shielded(_asked, question)
+    return answer
 
 
 def _asked(question: Callable[[SqliteStore], T]) -> T:
