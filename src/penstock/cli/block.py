@@ -113,7 +113,7 @@ def _read_value(hidden: bool) -> str:
     if is_terminal(sys.stdin):
         return str(click.prompt("Value", hide_input=hidden, err=True))
     try:
-        text: str = click.get_binary_stream("stdin").read().decode()
+        text = "" if sys.stdin is None else sys.stdin.buffer.read().decode()
     except UnicodeDecodeError:
         raise click.UsageError("Standard input is not UTF-8 text.") from None
     line = text.removesuffix("\n").removesuffix("\r")
