@@ -18,7 +18,7 @@ from .domain.stops import GONE, Stop
 from .engine import identity, live, program, scopes
 from .engine.clock import SYSTEM, Clock
 from .engine.context import RunContext
-from .engine.masking import MASKER
+from .engine.masking import MASKER, heed
 from .engine.runtime import Runtime
 from .engine.stopping import shielded
 from .engine.timers import TIMERS
@@ -59,12 +59,14 @@ def runtime() -> Runtime:
     Raises `RecordError` when the record cannot be used.
     """
     settings = current()
+    heed(settings)
     if settings.api_url:
         warn_of_server(settings)
     ledger: Ledger = _given if _given is not None else local_ledger(settings)
     # A run in another thread than the main one is a part of a program that does other things as well.
     killable = threading.current_thread() is threading.main_thread() and may_be_killed()
-    return Runtime(ledger, settings, _clock, identity.me(), LEVELS[settings.logging_level], _beside, killable)
+    level = LEVELS[settings.logging_level]
+    return Runtime(ledger, settings, _clock, identity.me(), level, _vault(settings), _beside, killable)
 
 
 @contextlib.contextmanager
@@ -203,7 +205,10 @@ def _asked(question: Callable[[SqliteStore], T]) -> T:
 
 def vault() -> Vault:
     """What encrypts secrets at rest: by the given key, else by the key file of PENSTOCK_HOME."""
-    settings = current()
+    return _vault(current())
+
+
+def _vault(settings: Settings) -> Vault:
     return Vault(settings.home / "secret.key", settings.encryption_key)
 
 

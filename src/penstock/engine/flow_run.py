@@ -30,6 +30,7 @@ from .futures import PenstockFuture
 from .generators import EMITTED, generate
 from .inputs import futures_in, needs_resolving, resolve
 from .live import RUNS
+from .masking import MASKER
 from .outcome import outcome_state
 from .parameters import bind, spread
 from .previews import previews
@@ -37,6 +38,7 @@ from .printed import finish_text
 from .runlog import say
 from .runtime import Runtime
 from .scopes import Scope
+from .secrets import learn
 from .stopping import StopDelivered
 
 KIND = "Flow run"
@@ -198,10 +200,17 @@ def _ready(call: FlowCall) -> Generator[Effect[Any], Any, None]:
     parameters = context.parameters
     if needs_resolving(parameters.values()):
         parameters = {name: resolve(value) for name, value in parameters.items()}
-    if parameters and context.run.flow_run_id is None and context.replay is None:
-        call.given = origin.keep_arguments(flow, parameters, call.runtime.settings.results_inline_limit)
-    if flow.validate_parameters:
-        parameters = flow.check_parameters(parameters)
+    given = parameters
+    try:
+        if flow.validate_parameters:
+            parameters = flow.check_parameters(given)
+    finally:  # not before it is known which of them are secret
+        learn(parameters.values())
+        if MASKER.active:
+            context.run.parameters = previews(context.parameters)
+        if given and context.run.flow_run_id is None and context.replay is None:
+            settings = call.runtime.settings
+            call.given = origin.keep_arguments(flow, given, settings.results_inline_limit, call.runtime.vault)
     if parameters is not context.parameters:
         context.parameters = parameters
         context.run.parameters = previews(parameters)

@@ -15,8 +15,11 @@ from functools import cache
 from typing import Any
 
 from ..domain.runs import Arguments, Entrypoint
+from ..vault import Vault
+from . import sealing
 from .definitions import FlowDefinition
 from .inputs import LEAVES
+from .masking import MASKER
 from .results import TooLarge, pickled_within
 
 
@@ -65,11 +68,13 @@ def digest(path: str) -> str | None:
     return f"{len(data):x}-{zlib.crc32(data):08x}"
 
 
-def keep_arguments(flow: FlowDefinition, parameters: dict[str, Any], limit: int) -> Arguments | None:
-    """What the flow was called with, pickled by name; None when that is nothing but defaults.
+# What arguments begin with that were encrypted, because there is a secret in them. (No pickle begins so.)
+_SEALED = f"{sealing.PREFIX}pickle:".encode()
 
-    (Secrets of a user's own classes are pickled as what they are. A type of ours for secrets is to be left out here.)
-    """
+
+def keep_arguments(flow: FlowDefinition, parameters: dict[str, Any], limit: int, vault: Vault) -> Arguments | None:
+    """What the flow was called with, pickled by name, and encrypted where that holds a secret; None when it is nothing
+    but defaults."""
     given = parameters
     defaults = _defaults(flow.fn)
     if defaults:
@@ -78,10 +83,27 @@ def keep_arguments(flow: FlowDefinition, parameters: dict[str, Any], limit: int)
     if not given:
         return None
     try:
-        return Arguments(_pickled(given, limit))
+        data = _pickled(given, limit)
     except Exception:  # whatever pickling raises: said with the name of the argument, when it is asked for
         name, problem = _problem(given, limit)
         return Arguments(None, name, problem)
+    if not sealing.is_secret(data):
+        return Arguments(data)
+    try:
+        return Arguments(_SEALED + sealing.seal("pickle", data, vault)[1])
+    except Exception as error:
+        names = [name for name, value in given.items() if sealing.is_secret(_pickled({name: value}, limit))]
+        return Arguments(None, ", ".join(names)[:300], f"a secret that cannot be encrypted: {error}"[:300])
+
+
+def opened(arguments: Arguments, vault: Vault) -> bytes:
+    """The pickled arguments; secrets among them are masked from now on. Raises `DecryptionError`."""
+    data = arguments.data or b""
+    if not data.startswith(_SEALED):
+        return data
+    return sealing.unseal(
+        f"{sealing.PREFIX}pickle", data.removeprefix(_SEALED), vault, "What the flow was called with"
+    )[1]
 
 
 def _pickled(given: dict[str, Any], limit: int) -> bytes:
@@ -111,7 +133,7 @@ def _problem(given: dict[str, Any], limit: int) -> tuple[str, str]:
         except TooLarge:
             return name, f"a {shown} of more than {limit:,} bytes, which is what PENSTOCK_RESULTS_INLINE_LIMIT allows"
         except Exception as error:
-            return name, f"a {shown} that cannot be pickled: {type(error).__name__}: {error}"[:300]
+            return name, MASKER.head(f"a {shown} that cannot be pickled: {type(error).__name__}: {error}", 300)
     return ", ".join(given)[:300], f"together they take more than {limit:,} bytes"
 
 

@@ -62,7 +62,7 @@ def _from_states(call: FlowCall, states: list[State[Any]], now: datetime) -> Sta
     state = aggregate([(each.type.value, each.is_final(), each.is_completed()) for each in states], now)
     if state.is_completed():
         call.value = states[0].result() if single else [each.result() for each in states]
-        call.context.run.result = results.keep_if_small(call.value, call.runtime.settings.results_inline_limit)
+        call.context.run.result = results.keep_if_small(call.value, call.context)
     else:
         failed = next(each for each in states if not each.is_completed())
         call.value, call.error = None, _error_of(failed)
@@ -110,7 +110,7 @@ def keep_result(call: FlowCall) -> ResultRef | None:
     flow, settings, run = call.flow, call.runtime.settings, call.context.run
     wanted = flow.persist_result
     if wanted is None and not (settings.results_persist_by_default or flow.result_storage or flow.result_serializer):
-        return results.keep_if_small(call.value, settings.results_inline_limit)
+        return results.keep_if_small(call.value, call.context)
     if wanted is False:
         return None
     return results.keep(
@@ -120,4 +120,5 @@ def keep_result(call: FlowCall) -> ResultRef | None:
         naming.storage_path(flow.result_storage, settings.local_storage_path),
         settings.results_inline_limit,
         f"flow {flow.name!r}",
+        call.runtime.vault,
     )

@@ -171,7 +171,7 @@ class Replay:
             why = ONE_BY_ONE
         if why is None:
             try:
-                call.value = StoredResult(earlier.result, f"task run {earlier.name!r}").load()
+                call.value = StoredResult(earlier.result, f"task run {earlier.name!r}", call.runtime.vault).load()
             except Exception as error:  # the result was not kept, is lost, or cannot be read any more
                 why = str(error)
         if why is None:
@@ -212,7 +212,8 @@ class Replay:
             why = ONE_BY_ONE
         if why is None:
             try:
-                call.value = StoredResult(earlier.result, f"flow run {earlier.name!r}").load()
+                of = f"flow run {earlier.name!r}"
+                call.value = StoredResult(earlier.result, of, call.runtime.vault).load()
             except Exception as error:
                 why = str(error)
         if why is None:

@@ -1,7 +1,8 @@
 """Keeping results: small ones in the record itself, larger ones in files of the local storage, when that is asked for.
 
 Law: without being asked, a result is kept only where that is cheap: its size is bounded before it is written, not
-after. What cannot be kept then is not an error; what was asked to be kept and cannot is.
+after. What cannot be kept then is not an error; what was asked to be kept and cannot is. A result that holds a secret
+is encrypted, or not kept.
 """
 
 from __future__ import annotations
@@ -12,14 +13,24 @@ import os
 import pickle
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..domain.errors import MissingResult, SerializationError
 from ..domain.runs import ResultRef
 from ..domain.states import StoredValue
-from .serializers import Serializer, resolve
+from ..vault import Vault
+from . import sealing
+from .masking import MASKER
+from .runlog import say
+from .secrets import learn_of
+from .serializers import CompressedSerializer, JSONSerializer, PickleSerializer, Serializer, resolve
+
+if TYPE_CHECKING:
+    from .context import RunContext
+
+WARNING = 30
 
 _NONE = ResultRef("json", b"null", size=4)
 _encode = msgspec.json.Encoder().encode
@@ -59,10 +70,24 @@ class _Bounding(pickle.Pickler):
         return NotImplemented
 
 
-def keep_if_small(value: Any, limit: int) -> ResultRef | None:
-    """A reference that holds the value itself, if it takes at most `limit` bytes and can be pickled; else None."""
+def keep_if_small(value: Any, context: RunContext[Any]) -> ResultRef | None:
+    """A reference that holds the value itself, if that is small and can be pickled; else None."""
     if value is None:
         return _NONE
+    limit = context.runtime.settings.results_inline_limit
+    learn_of(value)
+    ref = _small(value, limit)
+    if ref is None or ref.inline is None or not sealing.is_secret(ref.inline):
+        return ref
+    try:
+        serializer, data = sealing.seal(ref.serializer, ref.inline, context.runtime.vault)
+    except Exception as error:
+        say(context, WARNING, f"The result holds a secret and is not kept, for it cannot be encrypted: {error}")
+        return None
+    return ResultRef(serializer, data, size=ref.size)
+
+
+def _small(value: Any, limit: int) -> ResultRef | None:
     kind = type(value)
     try:
         # JSON gives back the very same for these, but for what it has no words for: nan, numbers past 64 bits, and
@@ -83,9 +108,12 @@ def pickled_within(limit: int, value: Any) -> bytes:
     return b"".join(file.parts)
 
 
-def keep(value: Any, key: str, serializer: Serializer | str, storage: Path, limit: int, of: str) -> ResultRef:
+def keep(
+    value: Any, key: str, serializer: Serializer | str, storage: Path, limit: int, of: str, vault: Vault
+) -> ResultRef:
     """Keeps a value because that was asked for. Raises `SerializationError` naming `of` when it cannot be written."""
     chosen = resolve(serializer)
+    learn_of(value)
     try:
         data = chosen.dumps(value)
     except Exception as error:
@@ -98,10 +126,32 @@ def keep(value: Any, key: str, serializer: Serializer | str, storage: Path, limi
         raise SerializationError(
             f"The {chosen.type!r} serializer of {of} must give bytes; it gave a {type(data).__name__}."
         )
-    if len(data) <= limit and resolvable(chosen.type):
-        return ResultRef(chosen.type, data, size=len(data))
+    name, size = chosen.type, len(data)
+    if _is_secret(value, chosen, data):
+        try:
+            name, data = sealing.seal(name, data, vault)
+        except Exception as error:
+            raise SerializationError(
+                f"The result of {of} holds a secret, and cannot be encrypted to be kept: {error}"
+            ) from error
+    if size <= limit and resolvable(chosen.type):
+        return ResultRef(name, data, size=size)
     write_file(storage, key, data)
-    return ResultRef(chosen.type, None, key, str(storage), len(data))
+    return ResultRef(name, None, key, str(storage), size)
+
+
+def _is_secret(value: Any, serializer: Serializer, data: bytes) -> bool:
+    """Whether a value holds a secret, which a serializer that compresses or encodes may hide from a look at its bytes.
+    In doubt it does."""
+    if not MASKER.active or MASKER.holds(data):
+        return MASKER.active
+    while isinstance(serializer, CompressedSerializer):
+        serializer = serializer.serializer
+    plain = serializer if isinstance(serializer, PickleSerializer | JSONSerializer) else PickleSerializer()
+    try:
+        return MASKER.holds(plain.dumps(value))
+    except Exception:
+        return True
 
 
 def resolvable(type_: str) -> bool:
@@ -139,14 +189,16 @@ def write_file(storage: Path, key: str, data: bytes) -> None:
 class StoredResult(StoredValue):
     """A kept result, read when it is asked for (`State.result()`)."""
 
-    __slots__ = ("_of", "ref")
+    __slots__ = ("_of", "_vault", "ref")
 
-    def __init__(self, ref: ResultRef | None, of: str) -> None:
+    def __init__(self, ref: ResultRef | None, of: str, vault: Vault) -> None:
         self.ref = ref
         self._of = of
+        self._vault = vault
 
     def load(self) -> Any:
-        """The value. Raises `MissingResult` when it was not kept or is gone, `SerializationError` when it is broken."""
+        """The value. Raises `MissingResult` when it was not kept or is gone, `SerializationError` when it is broken,
+        and `DecryptionError` when it was encrypted with a key that is not here."""
         ref = self.ref
         if ref is None:
             raise MissingResult(
@@ -158,8 +210,9 @@ class StoredResult(StoredValue):
                 data = path_of(Path(ref.storage or "."), ref.key or "").read_bytes()
             except OSError as error:
                 raise MissingResult(f"The result of {self._of} is gone from its storage: {error}.") from error
+        name, data = sealing.unseal(ref.serializer, data, self._vault, f"The result of {self._of}")
         try:
-            return resolve(ref.serializer).loads(data)
+            return resolve(name).loads(data)
         except Exception as error:
             raise SerializationError(
                 f"The result of {self._of} cannot be read ({type(error).__name__}: {error}); has its class moved?"

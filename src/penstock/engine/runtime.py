@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..domain.runs import Holder
 from ..domain.stops import Stop
 from ..ledger.contract import Ledger
+from ..vault import Vault
 from .clock import Clock
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class NoWatchdog:
 class Runtime:
     """One engine's surroundings."""
 
-    __slots__ = ("clock", "holder", "ledger", "may_be_killed", "settings", "show_level", "watchdog")
+    __slots__ = ("clock", "holder", "ledger", "may_be_killed", "settings", "show_level", "vault", "watchdog")
 
     def __init__(
         self,
@@ -105,6 +106,7 @@ class Runtime:
         clock: Clock,
         holder: Holder,
         show_level: int,
+        vault: Vault,
         watchdog: Watchdog | None = None,
         may_be_killed: bool = False,
     ) -> None:
@@ -113,6 +115,7 @@ class Runtime:
         self.clock = clock
         self.holder = holder
         self.show_level = show_level  # lines below it are neither shown nor stored
+        self.vault = vault  # encrypts what is kept and holds a secret
         self.watchdog: Watchdog = watchdog or NoWatchdog()
         self.may_be_killed = may_be_killed  # the process, when a run in it does not stop
 

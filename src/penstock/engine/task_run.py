@@ -19,6 +19,7 @@ from ..domain.states import COMPLETED, FAILED, PENDING, RUNNING, State, make
 from ..domain.stops import IDLE, Proof, details_of
 from ..domain.transition import decide
 from ..ledger.contract import FindCached
+from ..ledger.masked import masked_key
 from . import attempts, naming, replay, results
 from .attempts import ERROR, INFO
 from .caching import NoCache
@@ -29,12 +30,14 @@ from .futures import PenstockFuture
 from .generators import EMITTED, generate
 from .inputs import futures_in, needs_resolving, resolve
 from .live import RUNS
+from .masking import MASKER
 from .parameters import bind
 from .previews import previews
 from .printed import finish_text
 from .runlog import say
 from .runtime import Runtime
 from .scopes import Scope
+from .secrets import learn
 from .stopping import StopDelivered
 
 KIND = "Task run"
@@ -63,6 +66,7 @@ class TaskCall(attempts.RunCall):
         self.kwargs = kwargs
         self.wait_for = wait_for
         parameters = bind(task, args, kwargs)
+        learn(parameters.values())
         self.needs = needs_resolving(parameters.values())
         self.upstream = futures_in((*parameters.values(), wait_for)) if self.needs or wait_for is not None else []
         self.context = context = _new_context(task, parameters, runtime, parent)
@@ -191,6 +195,7 @@ def _ready(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
         if call.wait_for is not None:
             resolve(call.wait_for)
         call.context.parameters = bind(call.task, call.args, call.kwargs)
+        learn(call.context.parameters.values())
         call.context.run.parameters = previews(call.context.parameters)
         _name(call)
     except UpstreamTaskError as error:
@@ -212,7 +217,8 @@ def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     if policy is None or isinstance(policy, NoCache) or settings.tasks_disable_caching or call.generator:
         return False
     try:
-        call.cache_key = yield from _asked(call, policy.compute_key, (context, context.parameters))
+        key = yield from _asked(call, policy.compute_key, (context, context.parameters))
+        call.cache_key = None if key is None else masked_key(MASKER, key)
     except Exception as error:
         _fail(call, error)
         return True
@@ -226,7 +232,8 @@ def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     if found is None:
         return False
     try:
-        call.value = results.StoredResult(found.result, f"the cached run of task {task.name!r}").load()
+        of = f"the cached run of task {task.name!r}"
+        call.value = results.StoredResult(found.result, of, call.runtime.vault).load()
     except Exception as error:  # a lost or unreadable file is a cache miss, and said
         say(context, attempts.WARNING, f"The cached result cannot be used: {error}")
         return False
@@ -347,7 +354,7 @@ def _keep(call: TaskCall) -> Any:
         named = bool(task.result_storage or task.result_serializer or task.result_storage_key)
         wanted = settings.results_persist_by_default or call.cache_key is not None or named
         if not wanted:
-            return results.keep_if_small(call.value, settings.results_inline_limit)
+            return results.keep_if_small(call.value, call.context)
     if not wanted:
         return None
     key = naming.storage_key(task.result_storage_key, call.context) or f"task_runs/{call.context.run.id}"
@@ -358,6 +365,7 @@ def _keep(call: TaskCall) -> Any:
         naming.storage_path(task.result_storage, settings.local_storage_path),
         0 if task.result_storage_key else settings.results_inline_limit,
         f"task {task.name!r}",
+        call.runtime.vault,
     )
 
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from ..engine import console
+from ..engine import console, secrets
 from . import children, threads
 from .streams import CapturedStream
 
@@ -30,6 +30,7 @@ def following() -> Iterator[None]:
         _roots += 1
         if _roots == 1:
             _undo.append(threads.follow())
+            _undo.append(secrets.follow())
             undo = children.follow()
             if undo is not None:
                 _undo.append(undo)

@@ -19,7 +19,7 @@ import msgspec
 from .. import connect
 from ..domain.errors import ParameterBindError, PenstockError, TransitionRefused
 from ..domain.reopening import Recalled, called, not_callable
-from ..domain.runs import Arguments, Entrypoint
+from ..domain.runs import Entrypoint
 from ..domain.states import State
 from ..engine import attempts, origin
 from ..engine.parameters import spread
@@ -50,9 +50,9 @@ def reenter(run_id: UUID, who: str, place: str | None = None) -> State[Any]:
         raise TransitionRefused(f"{called(run)} {why}")
     if place is not None:
         entry = programs.elsewhere(entry, place)
-    data = b"" if recalled.arguments is None else recalled.arguments.data or b""
+    data = b"" if recalled.arguments is None else origin.opened(recalled.arguments, runtime.vault)
     flow = _flow(entry, run.flow_name, whole=b"__main__" in data, moved=place is not None)
-    args, kwargs = _arguments(flow, recalled.arguments)
+    args, kwargs = _arguments(flow, data)
     now = origin.entrypoint(flow)
     if place is not None:
         now = msgspec.structs.replace(now, path=entry.path)
@@ -74,12 +74,12 @@ def _flow(entry: Entrypoint, name: str, whole: bool, moved: bool) -> Any:
         ) from error
 
 
-def _arguments(flow: Any, kept: Arguments | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(flow: Any, data: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What the flow is called with: what it was, and today's defaults."""
     given: dict[str, Any] = {}
-    if kept is not None:
+    if data:
         try:
-            given = PickleSerializer().loads(kept.data or b"")
+            given = PickleSerializer().loads(data)
         except Exception as error:
             raise TransitionRefused(
                 f"The arguments of flow {flow.name!r} cannot be read any more ({attempts.describe(error)}); has a "

@@ -56,6 +56,7 @@ class Validator:
     def _by_pydantic(self, name: str, annotation: Any, value: Any, problems: list[str]) -> Any:
         import pydantic
 
+        from ..engine import secrets
         from ..engine.masking import MASKER
 
         adapter = self._adapters.get(name)
@@ -69,7 +70,17 @@ class Validator:
         try:
             return adapter.validate_python(value)
         except pydantic.ValidationError as error:
+            if _has_secrets(adapter):
+                secrets.add(value)  # which part of it is the secret is not known, for it does not fit
             for each in error.errors(include_url=False):
                 where = ".".join(str(part) for part in (name, *each["loc"]))
                 problems.append(f"{where}: {each['msg']} (it is {MASKER.head(str(each['input']), 80)!r})")
             return value
+
+
+def _has_secrets(adapter: Any) -> bool:
+    """Whether a type is a secret, or has one in it. In doubt it has."""
+    try:
+        return "'writeOnly': True" in str(adapter.json_schema())
+    except Exception:
+        return "Secret" in repr(adapter.core_schema)

@@ -33,6 +33,7 @@ from ...engine.parameters import bind
 from ...engine.printed import finish_text
 from ...engine.runtime import Runtime
 from ...engine.scopes import GENTLE_SECONDS, Scope, Where
+from ...engine.secrets import learn
 from ...engine.signals import Signals
 from ...engine.stopping import StopDelivered, my_post
 from ...engine.timers import TIMERS
@@ -200,6 +201,7 @@ class Process:
             args, kwargs = parcels.loads(job.arguments or b"")
             context = self._context(job, task)
             context.parameters = bind(task, args, kwargs)
+            learn(context.parameters.values())
         except Exception as error:
             return Answer(job.number, "unreadable", parcels.words(error))
         flow = context.flow_context
