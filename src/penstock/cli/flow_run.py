@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from penstock.cli import choosing, details, shown, stopping
-from penstock.cli.log_lines import Printer, choose, follow, line_filter, log_options, of_task, print_pages
+from penstock.cli import choosing, details, log_lines, shown, stopping
+from penstock.cli.log_lines import log_options
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
 from penstock.cli.retry import retry
 from penstock.connect import open_store
@@ -84,36 +84,12 @@ def inspect(id: str, output: str) -> None:
 @click.argument("id")
 @log_options
 @click.option("--task", metavar="TASK", help="Lines of this task run (id or name), or of all runs of a task (name).")
-@click.option("--follow", "-f", "follows", is_flag=True, help="Go on until the run has ended.")
 @output_option
-def logs(
-    id: str,
-    head: int | None,
-    tail: int | None,
-    count: int | None,
-    reverse: bool,
-    level: str | None,
-    grep: str | None,
-    task: str | None,
-    follows: bool,
-    output: str,
-) -> None:
+def logs(id: str, task: str | None, output: str, **choice: Any) -> None:
     """Show what a flow run and its tasks wrote. JSON is one object a line."""
     store = open_store()
     run = reading.find_flow_run(store, id)
-    filter = line_filter(level, grep, **of_task(store, run, task))
-    printer = Printer(store, run, output)
-    if not follows:
-        print_pages(choose(store, run.id, filter, head, tail, count, reverse), printer)
-        return
-    if head is not None or reverse:
-        raise click.UsageError("--follow goes with --tail, not with --head or --reverse.")
-    start = 0
-    if tail is not None or count is not None:
-        for page in choose(store, run.id, filter, None, tail, count, False):
-            printer.show(page)
-            start = page[-1].seq + 1
-    follow(store, run.id, printer, filter, start)
+    log_lines.show(store, run, output, log_lines.of_task(store, run, task), **choice)
 
 
 @flow_run.command()

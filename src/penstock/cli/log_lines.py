@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import select
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
 import click
-import msgspec
 
 from penstock.cli import live, shown
-from penstock.cli.output import JSON, harmless_json
-from penstock.domain.filters import LogFilter, log_level
+from penstock.cli.output import JSON
+from penstock.domain.errors import ObjectNotFound
+from penstock.domain.filters import LogFilter, log_level, moment
 from penstock.domain.ids import InvalidId
+from penstock.domain.log_forms import json_line, source_of
 from penstock.domain.logs import LogLine, level_name
 from penstock.domain.runs import FlowRun, TaskRun
+from penstock.engine import console
 from penstock.services import log_reading, reading
 from penstock.store.contract import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ENGINE = "penstock.engine"
 DEFAULT_COUNT = 20
 # More lines than any log has, and a number that the store can take.
 MOST_LINES = 1_000_000_000
@@ -34,8 +36,9 @@ _STYLES = {50: {"fg": "red", "bold": True}, 40: {"fg": "red"}, 30: {"fg": "yello
 
 
 def log_options(command: F) -> F:
-    """Adds the options that choose lines, passed as `head`, `tail`, `count`, `reverse`, `level` and `grep`."""
+    """Adds the options that choose lines, which `show` takes by their names."""
     options = (
+        click.option("--follow", "-f", "follows", is_flag=True, help="Go on until the run has ended."),
         click.option(
             "--head", "-h", is_flag=False, flag_value=DEFAULT_COUNT, type=click.IntRange(1, MOST_LINES), metavar="[N]",
             help=f"The first N lines ({DEFAULT_COUNT}) instead of all.",
@@ -51,15 +54,12 @@ def log_options(command: F) -> F:
         click.option("--reverse", "-r", is_flag=True, help="The newest line first."),
         click.option("--level", metavar="LEVEL", help="Lines of this level and above (DEBUG, INFO, WARNING, …)."),
         click.option("--grep", metavar="TEXT", help="Lines that hold this text, whatever its case."),
+        click.option("--since", metavar="TIME", help="Lines from then on: so long ago (90s, 2h, 1d), or an ISO time."),
+        click.option("--until", metavar="TIME", help="Lines before then."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def line_filter(level: str | None, grep: str | None, **more: Any) -> LogFilter:
-    """The filter that the options mean. Raises `FilterError`."""
-    return LogFilter(level=0 if level is None else log_level(level), containing=grep or None, **more)
 
 
 def of_task(store: Store, run: FlowRun, text: str | None) -> dict[str, Any]:
@@ -73,25 +73,59 @@ def of_task(store: Store, run: FlowRun, text: str | None) -> dict[str, Any]:
     return {"task_run_id": found.id} if found.flow_run_id == run.id else {"task": text}
 
 
-def choose(
+def show(
     store: Store,
-    run_id: UUID,
-    filter: LogFilter,
+    run: FlowRun | TaskRun,
+    output: str,
+    task: dict[str, Any],
+    *,
+    follows: bool,
     head: int | None,
     tail: int | None,
     count: int | None,
     reverse: bool,
-) -> Iterator[list[LogLine]]:
-    """The pages that the options ask for. `--head` counts in the order of reading: with `--reverse` from the newest."""
+    level: str | None,
+    grep: str | None,
+    since: str | None,
+    until: str | None,
+) -> None:
+    """Print the lines of a run that the options choose, and go on with those that come if they say so.
+
+    Raises `FilterError` for what cannot be used to choose lines.
+    """
     if head is not None and tail is not None:
         raise click.UsageError("Give --head or --tail, not both.")
-    if head is None and (tail is not None or count is not None):
-        wanted = count or tail or DEFAULT_COUNT
-        if not reverse:
-            return log_reading.last_pages(store, run_id, filter, wanted)
-        return log_reading.pages(store, run_id, filter, backwards=True, limit=wanted)
-    limit = None if head is None else count or head
-    return log_reading.pages(store, run_id, filter, backwards=reverse, limit=limit)
+    if follows and (head is not None or reverse or until is not None):
+        raise click.UsageError("--follow goes with --tail and --since, not with --head, --reverse or --until.")
+    filter = LogFilter(
+        level=0 if level is None else log_level(level),
+        containing=grep or None,
+        after=_moment(since),
+        before=_moment(until),
+        **task,
+    )
+    printer = Printer(store, run, output)
+    last = count or tail if head is None else None
+    if follows:
+        _follow(store, run, printer, filter, last)
+        return
+    id = log_of(run)
+    if last is not None and not reverse:
+        pages = log_reading.last_pages(store, id, filter, last)
+    else:  # --head counts in the order of reading: with --reverse from the newest
+        limit = last if head is None else count or head
+        pages = log_reading.pages(store, id, filter, backwards=reverse, limit=limit)
+    for page in pages:
+        printer.show(page)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else moment(text, shown.now())
+
+
+def log_of(run: FlowRun | TaskRun) -> UUID:
+    """Whose log has the run's lines: inside a flow run those of all are one log, so that their order is known."""
+    return run.id if isinstance(run, FlowRun) else run.flow_run_id or run.id
 
 
 class Printer:
@@ -101,7 +135,8 @@ class Printer:
         self._store = store
         self._run = run
         self._form = self._json if output == JSON else self._text
-        self._colours = sys.stdout.isatty()
+        self._colours = console.wants_colours(sys.stdout)
+        self._ascii_only = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
 
     def show(self, lines: list[LogLine], filter: LogFilter | None = None) -> None:
         """Print a page; with a filter, those lines that fit."""
@@ -112,44 +147,37 @@ class Printer:
             click.echo("\n".join(self._form(line, self._source(line, names)) for line in lines))
 
     def _source(self, line: LogLine, names: dict[UUID, tuple[str, str]]) -> str:
-        if line.logger == ENGINE:
-            return ENGINE
         if line.task_run_id is None or line.task_run_id == self._run.id:
-            return f"{'Flow' if isinstance(self._run, FlowRun) else 'Task'} run {self._run.name!r}"
-        name = names.get(line.task_run_id, (str(line.task_run_id), ""))[0]
-        return f"Task run {name!r}"
+            run = f"{'Flow' if isinstance(self._run, FlowRun) else 'Task'} run {self._run.name!r}"
+        else:
+            run = f"Task run {names.get(line.task_run_id, (str(line.task_run_id), ''))[0]!r}"
+        return source_of(line.logger, run)
 
     def _text(self, line: LogLine, source: str) -> str:
-        text = (
-            f"{clock(line)} | {level_name(line.level):<7} | {shown.one_line(source)} - {shown.harmless(line.message)}"
-        )
+        moment, level = console.clock(line.timestamp), level_name(line.level)
+        text = f"{moment} | {level:<7} | {shown.one_line(source)} - {shown.harmless(line.message)}"
         style = _STYLES.get(line.level) if self._colours else None
         return click.style(text, **style) if style else text  # type: ignore[arg-type]
 
     def _json(self, line: LogLine, source: str) -> str:
-        fields = msgspec.structs.asdict(line) | {"level_name": level_name(line.level), "source": source}
-        return harmless_json(msgspec.json.encode(fields))
+        return json_line(line, source, ascii_only=self._ascii_only)
 
 
-def clock(line: LogLine) -> str:
-    return line.timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3]
+# --- following -------------------------------------------------------------------------------------------------------
 
 
-def print_pages(pages: Iterable[list[LogLine]], printer: Printer) -> None:
-    for page in pages:
+def _follow(store: Store, run: FlowRun | TaskRun, printer: Printer, filter: LogFilter, last: int | None) -> None:
+    """Print what there is, then lines as they come, until the run is final and silent."""
+    cursor = log_reading.LogCursor.at_end(store, log_of(run))
+    for page in cursor.backlog(filter, last):
         printer.show(page)
-
-
-def follow(store: Store, run_id: UUID, printer: Printer, filter: LogFilter, start: int = 0) -> None:
-    """Print lines as they come, until the run is final and silent."""
-    cursor = log_reading.LogCursor(store, run_id, start=start)
     silent_since = time.monotonic()
-    for run in live.watch(store, run_id, after_end=True):
+    for seen in _looks(store, run):
         while lines := cursor.fresh(shown.now()):
             printer.show(lines, filter)
             silent_since = time.monotonic()
-        if run.state.is_final():
-            long_ago = shown.now() - run.state.timestamp > SETTLED
+        if seen.state.is_final():
+            long_ago = shown.now() - seen.state.timestamp > SETTLED
             if long_ago or time.monotonic() - silent_since > QUIET_SECONDS:
                 break
         else:
@@ -157,3 +185,32 @@ def follow(store: Store, run_id: UUID, printer: Printer, filter: LogFilter, star
     # Lines behind one that is still awaited: it will not come any more.
     while lines := cursor.fresh(shown.now() + timedelta(days=1)):
         printer.show(lines, filter)
+
+
+def _looks(store: Store, run: FlowRun | TaskRun) -> Iterator[FlowRun | TaskRun]:
+    """The run as it is, again and again. Raises `ObjectNotFound` when it is deleted, and `BrokenPipeError` as soon as
+    nobody reads what is printed."""
+    watched: Iterator[FlowRun | TaskRun]
+    if isinstance(run, FlowRun):
+        watched = live.watch(store, run.id, after_end=True)
+    else:
+        watched = live.watch_task_run(store, run.id, after_end=True)
+    is_read = _reader()
+    try:
+        for seen in watched:
+            if not is_read():
+                raise BrokenPipeError
+            yield seen
+    except ObjectNotFound:
+        kind = "Flow" if isinstance(run, FlowRun) else "Task"
+        raise ObjectNotFound(f"{kind} run {run.name!r} ({run.id}) was deleted, and its log with it.") from None
+
+
+def _reader() -> Callable[[], bool]:
+    """Whether stdout still has a reader; a pipe's may leave while the run is silent (`| head`)."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, OSError, ValueError):  # no such call, or no such stream
+        return lambda: True
+    return lambda: not any(event & select.POLLERR for _, event in poll.poll(0))

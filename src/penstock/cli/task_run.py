@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from penstock.cli import choosing, details, shown, stopping
-from penstock.cli.log_lines import Printer, choose, line_filter, log_options, print_pages
+from penstock.cli import choosing, details, log_lines, shown, stopping
+from penstock.cli.log_lines import log_options
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
 from penstock.connect import open_store
 from penstock.domain.runs import TaskRun
@@ -120,20 +122,8 @@ def cancel(ids: tuple[str, ...], grace: float | None, wait: bool, timeout: float
 @click.argument("id")
 @log_options
 @output_option
-def logs(
-    id: str,
-    head: int | None,
-    tail: int | None,
-    count: int | None,
-    reverse: bool,
-    level: str | None,
-    grep: str | None,
-    output: str,
-) -> None:
+def logs(id: str, output: str, **choice: Any) -> None:
     """Show what a task run wrote. JSON is one object a line."""
     store = open_store()
     run = reading.find_task_run(store, id)
-    filter = line_filter(level, grep, task_run_id=run.id)
-    # Inside a flow run the lines of all are one log, so that their order is known; a task of its own has its own.
-    pages = choose(store, run.flow_run_id or run.id, filter, head, tail, count, reverse)
-    print_pages(pages, Printer(store, run, output))
+    log_lines.show(store, run, output, {"task_run_id": run.id}, **choice)

@@ -52,12 +52,14 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 class LogFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Lines at or above `level`, with `containing` in the message (the case of ASCII letters is ignored), of one task
-    run, or of those whose own or task's name is `task`."""
+    run, or of those whose own or task's name is `task`, written from `after` on and before `before`."""
 
     level: int = 0
     containing: str | None = None
     task_run_id: UUID | None = None
     task: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
 
     def fits(self, line: LogLine, names: tuple[str, ...] = ()) -> bool:
         """Whether a line is meant; `names` are its task run's and its task's."""
@@ -66,6 +68,8 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             and (self.task_run_id is None or line.task_run_id == self.task_run_id)
             and (self.task is None or self.task in names)
             and (self.containing is None or ascii_lower(self.containing) in ascii_lower(line.message))
+            and (self.after is None or line.timestamp >= self.after)
+            and (self.before is None or line.timestamp < self.before)
         )
 
 

@@ -51,7 +51,7 @@ def terminal() -> Any:
     """The program's stderr, below any capture of ours."""
     stream = sys.stderr
     while True:
-        below = getattr(stream, "penstock_original", None)
+        below = getattr(stream, "penstock_below", None)
         if below is None:
             return stream
         stream = below
@@ -74,7 +74,7 @@ def show(line: LogLine, source: str, settings: EngineSettings) -> None:
         text = f"{json_line(line, source, ascii_only=outlet.ascii_only)}\n"
     else:
         name = _NAMES.get(level) or format(level_name(level), "<7")
-        text = f"{_clock(line.timestamp)} | {name} | {source} - {line.message}\n"
+        text = f"{clock(line.timestamp)} | {name} | {source} - {line.message}\n"
         if outlet.coloured and settings.logging_colors and level in _COLOURS:
             text = f"{_COLOURS[level]}{text[:-1]}\033[0m\n"
     if outlet.is_terminal:
@@ -129,7 +129,7 @@ def wants_colours(stream: Any) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _clock(moment: datetime) -> str:
+def clock(moment: datetime) -> str:
     """Local time with milliseconds; the part that changes once a second is made once a second."""
     seconds = int(moment.timestamp())
     prefix = _prefixes.get(seconds)

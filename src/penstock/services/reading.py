@@ -84,6 +84,15 @@ def get_flow_run(store: Store, id: UUID) -> FlowRun:
     return run
 
 
+def get_task_run(store: Store, id: UUID) -> TaskRun:
+    """The run of this id. Raises `ObjectNotFound`."""
+    with store.read() as tx:
+        run = task_runs.get(tx, id)
+    if run is None:
+        raise ObjectNotFound(f"Task run '{id}' not found!")
+    return run
+
+
 def find_flow_run(store: Store, text: str) -> FlowRun:
     """The run whose id this is, or begins or ends with it (4 characters at least), or whose name it is.
 

@@ -17,6 +17,10 @@ FIRST = -1
 LATE = 1 << 60
 # the lines of a run that was entered again begin at a multiple of this
 ATTEMPT = 1 << 20
+# from here on: lines of processes that were forked from the run's
+FORKED = 1 << 32
+# a page ends before it has all its lines when these have so many characters
+LONGEST_PAGE = 4_000_000
 
 
 def _row(line: LogLine) -> tuple[Value, ...]:
@@ -98,11 +102,43 @@ def page(
     backwards: bool = False,
 ) -> list[LogLine]:
     """At most `limit` lines of a run between two sequence numbers, both excluded: the first of them, or with
-    `backwards` the last, last first."""
+    `backwards` the last, last first. Fewer, where they are long."""
     where, params = _where(run_id, filter, after, before)
     order = "DESC" if backwards else "ASC"
     sql = f"SELECT {', '.join(COLUMNS)} FROM log WHERE {where} ORDER BY seq {order} LIMIT ?"
-    return list(_lines(tx.rows(sql, (*params, limit))))
+    found, size = [], 0
+    for line in _lines(tx.rows(sql, (*params, limit))):
+        found.append(line)
+        size += len(line.message)
+        if size > LONGEST_PAGE:
+            break
+    return found
+
+
+def is_last(page: list[LogLine], limit: int) -> bool:
+    """Whether nothing follows a page of at most `limit` lines."""
+    return len(page) < limit and sum(len(line.message) for line in page) <= LONGEST_PAGE
+
+
+def lanes(tx: Tx, run_id: UUID) -> Iterator[int]:
+    """The stretches of `ATTEMPT` sequence numbers that a run has lines in: lane 0 is from 0 on.
+
+    Every process that writes to a run's log counts in lanes of its own. What a process writes is in the order of its
+    numbers; between processes they say nothing of time.
+    """
+    after = FIRST
+    while (row := tx.row("SELECT min(seq) FROM log WHERE run_id = ? AND seq > ?", (run_id.bytes, after))) is not None:
+        if row[0] is None:
+            return
+        lane = int(row[0]) // ATTEMPT
+        yield lane
+        after = (lane + 1) * ATTEMPT - 1
+
+
+def last_seqs(tx: Tx, run_id: UUID, lane: int, limit: int) -> list[int]:
+    """The last sequence numbers in a lane, last first."""
+    sql = "SELECT seq FROM log WHERE run_id = ? AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+    return [int(seq) for (seq,) in tx.rows(sql, (run_id.bytes, lane * ATTEMPT, (lane + 1) * ATTEMPT, limit))]
 
 
 def start_of_last(tx: Tx, run_id: UUID, filter: LogFilter, count: int) -> int:
@@ -147,6 +183,12 @@ def _where(run_id: UUID, filter: LogFilter, after: int, before: int | None) -> t
     if filter.containing is not None:
         where.append("lower(message) LIKE lower(?) ESCAPE '!'")
         params.append(filters.contains(filter.containing))
+    if filter.after is not None:
+        where.append("at >= ?")
+        params.append(codec.exact_micros(filter.after))
+    if filter.before is not None:
+        where.append("at < ?")
+        params.append(codec.exact_micros(filter.before))
     return " AND ".join(where), params
 
 
