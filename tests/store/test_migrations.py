@@ -83,6 +83,30 @@ def test_a_new_script_is_applied_to_an_old_record_and_what_is_in_it_stays(
     assert applied(store.path)[-1] == (migrate.NEWEST, "9000_more.sql")
 
 
+def test_a_record_from_before_blocks_gets_their_tables_and_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "penstock.db"
+    every = migrate.scripts()
+    monkeypatch.setattr(migrate, "scripts", lambda: every[:3])
+    monkeypatch.setattr(migrate, "NEWEST", 3)
+    old = SqliteStore(path)
+    with old.write() as tx:
+        tx.run("INSERT INTO flow VALUES (x'00', 'kept', 0)")
+    old.close()
+    assert applied(path)[-1] == (3, "0003_retries.sql")
+    monkeypatch.undo()
+
+    again = SqliteStore(path)
+
+    with again.write() as tx:
+        assert tx.row("SELECT name FROM flow") == ("kept",)
+        assert tx.row("SELECT count(*) FROM block_document") == (0,)
+        assert tx.row("SELECT count(*) FROM variable") == (0,)
+    again.close()
+    assert applied(path) == [(number, name) for number, name, _ in every]
+
+
 def test_statements_are_split_at_semicolons_and_comments_go() -> None:
     assert migrate.statements("-- a; b\nCREATE TABLE a (b); -- c\n\nDROP TABLE a;\n") == [
         "CREATE TABLE a (b)",
