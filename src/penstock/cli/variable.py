@@ -50,7 +50,8 @@ def get(name: str, output: str) -> None:
     if output == JSON:
         print_json(value)
     elif isinstance(value, str):
-        click.echo(shown.harmless(value) if is_terminal(sys.stdout) else value)
+        # color: a pipe gets it as it is; click would take escape sequences out.
+        click.echo(shown.harmless(value) if is_terminal(sys.stdout) else value, color=True)
     else:
         click.echo(_json(value))
 
