@@ -67,6 +67,16 @@ EXPECTED: dict[str, Expected] = {
         {"persistent": "Completed"},
         {"fetch-0": "Completed", "parse-0": "Failed"},
     ),
+    "blocks.py": (
+        [
+            "TIME | INFO | Task run 'sign_in-0' - db.example.org: signing in with ********",
+            "TIME | INFO | Flow run 'RUN1' - the key has 11 characters",
+            "TIME | INFO | Flow run 'RUN1' - 500 rows at a time",
+        ],
+        ["correct horse", "k-83hf-20xk"],
+        {"load": "Completed"},
+        {"sign_in-0": "Completed"},
+    ),
     "mapping.py": (
         [
             "TIME | INFO | Flow run 'RUN1' - the sum of the squares is 285",
