@@ -18,6 +18,7 @@ from penstock.settings import PENSTOCK_ENCRYPTION_KEY, temporary_settings
 from penstock.store.sqlite import SqliteStore
 from penstock.vault import new_key
 
+from ..flows.kit import Programs
 from .test_blocks import Everything, everything
 
 
@@ -211,3 +212,34 @@ def test_a_secret_that_was_assigned_or_unpickled_is_masked(masker: Masker, monke
     monkeypatch.setattr("penstock.blocks.secrets.MASKER", later)
     pickle.loads(pickle.dumps(made))
     assert later.text("second-value") != "second-value"
+
+
+def test_a_run_that_spreads_a_secret_leaves_it_in_no_file(programs: Programs, penstock_home: Path) -> None:
+    Secret(value="hunter2-the-long").save("it")
+
+    done = programs.run("""
+        from penstock import flow, get_run_logger, task
+        from penstock.blocks.system import Secret
+
+        @task(persist_result=True)
+        def pass_on(password):
+            print("it is", password)
+            get_run_logger().warning("still %s", password)
+            return {"password": password}
+
+        @task
+        def fails(password):
+            raise ValueError(f"{password} is wrong")
+
+        @flow(log_prints=True)
+        def leaky():
+            password = Secret.load("it").get()
+            fails(pass_on(password)["password"], return_state=True)
+            return password
+
+        assert leaky() == "hunter2-the-long"
+    """)
+
+    assert done.code == 0, done.stderr
+    assert "it is ********" in done.stderr
+    assert not found(penstock_home, "hunter2-the-long", "hunter2")
