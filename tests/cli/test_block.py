@@ -7,19 +7,28 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from pydantic import SecretStr
 
-from penstock.blocks import JSON, Block, DateTime, Secret, String
+from penstock.blocks import JSON, Block, DateTime, Secret, String, core
 from penstock.cli.main import root
 from penstock.settings import PENSTOCK_ENCRYPTION_KEY, temporary_settings
 from penstock.vault import new_key
 
 Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def types_of_this_test() -> Iterator[None]:
+    """Types that a test defines are forgotten with it."""
+    before = dict(core._types)
+    yield
+    core._types.clear()
+    core._types.update(before)
 
 
 def feed(data: str | bytes, *arguments: str) -> Result:
@@ -192,7 +201,9 @@ def test_type_ls(run: Run) -> None:
     kinds = {each["slug"]: each for each in listed}
     assert {"secret", "string", "json", "date-time"} <= set(kinds)
     assert (kinds["secret"]["name"], kinds["secret"]["blocks"]) == ("Secret", 1)
-    assert "date-time  Date Time  0" in run("block", "type", "ls").stdout
+    lines = [" ".join(line.split()) for line in run("block", "type", "ls").stdout.splitlines()]
+    assert lines[0] == "Type Name Blocks Description"
+    assert "secret Secret 1 A value that nobody may see: text or JSON." in lines
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
 from typing import Any, assert_type
 
+from pydantic import SecretStr
+
 from penstock import Flow, State, allow_failure, flow, get_run_context, get_run_logger, tags, task, unmapped
+from penstock.blocks.core import Block
+from penstock.blocks.system import Secret
 from penstock.context import FlowRunContext, TaskRunContext
 from penstock.futures import PenstockFuture, PenstockFutureList, as_completed, wait
 from penstock.states import Completed
+from penstock.variables import Variable
 
 
 @task
@@ -133,3 +138,19 @@ class Methods:
     @task
     def work(self, x: int) -> int:
         return x
+
+
+# blocks and variables
+
+
+class Database(Block):
+    host: str
+    password: SecretStr
+
+
+assert_type(Secret(value="x").get(), str)
+assert_type(Secret[str].load("x").get(), str)
+assert_type(Database.load("x").host, str)
+assert_type(Variable.unset("x"), bool)
+assert_type(Variable.set("x", 1).name, str)
+Database(password=SecretStr("x"))  # type: ignore[call-arg]

@@ -33,6 +33,10 @@ class Secret(Block, Generic[T]):
 
     value: pydantic.Secret[T]
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, value: T | pydantic.Secret[T]) -> None: ...
+
     @pydantic.field_validator("value", mode="before")
     @classmethod
     def _clear(cls, value: Any) -> Any:
