@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -87,6 +87,20 @@ def test_pages_change_nothing(run: Run, made: FlowRun, monkeypatch: pytest.Monke
         assert messages(run, "wise-owl", "--follow") == whole
         assert messages(run, "wise-owl", "--follow", "--tail", "3") == whole[-3:]
         assert messages(run, "wise-owl", "--follow", "--level", "WARNING", "--task", "load") == whole[-2:]
+        assert messages(run, "wise-owl", "--follow", "--grep", "m3") == ["m3"]
+        assert messages(run, "wise-owl", "--follow", "--grep", "m", "--tail", "2") == ["m8", "m9"]
+
+
+def test_lines_are_chosen_by_their_time(run: Run, made: FlowRun) -> None:
+    """The first was written a minute ago, each of the others a second after the one before."""
+    moment = json.loads(run("flow-run", "logs", "wise-owl", "-o", "json", "--head", "1").stdout)["timestamp"]
+    after = (datetime.fromisoformat(moment) + timedelta(seconds=1)).isoformat()
+    before = (datetime.fromisoformat(moment) + timedelta(seconds=3)).isoformat()
+    assert messages(run, "wise-owl", "--since", after, "--until", before) == ["m1", "m2"]
+    assert messages(run, "wise-owl", "--until", "1h") == []
+    assert len(messages(run, "wise-owl", "--since", "1h", "--follow")) == 12
+    result = run("flow-run", "logs", "wise-owl", "--since", "yesterday")
+    assert (result.exit_code, "30m" in result.stderr) == (1, True)
 
 
 def test_a_task_is_also_named_by_its_run_id(run: Run, records: Records, made: FlowRun) -> None:
@@ -104,11 +118,24 @@ def test_json_is_one_object_a_line_with_everything(run: Run, made: FlowRun) -> N
     assert first["flow_run_id"] == str(made.id)
     assert datetime.fromisoformat(first["timestamp"]).tzinfo is not None
     assert (last["level"], last["source"]) == (40, "Task run 'load-1'")
+    assert set(first) == {
+        "timestamp", "level", "level_name", "logger", "source", "message", "flow_run_id", "task_run_id", "seq", "file",
+        "line", "function",
+    }  # fmt: skip
+
+
+def test_a_line_of_another_logger_says_whose_it_is(run: Run, records: Records) -> None:
+    made = records.flow_run(name="sly-fox")
+    records.lines(made, "rows", logger="lib.db")
+    assert run("flow-run", "logs", "sly-fox").stdout.endswith(" | INFO    | Flow run 'sly-fox' (lib.db) - rows\n")
+    document = json.loads(run("flow-run", "logs", "sly-fox", "-o", "json").stdout)
+    assert (document["logger"], document["source"]) == ("lib.db", "Flow run 'sly-fox' (lib.db)")
 
 
 def test_wrong_choices_are_errors(run: Run, made: FlowRun) -> None:
     assert run("flow-run", "logs", "wise-owl", "--head", "1", "--tail", "1").exit_code == 2
-    assert run("flow-run", "logs", "wise-owl", "--follow", "--reverse").exit_code == 2
+    for option in (["--reverse"], ["--head", "1"], ["--until", "1h"]):
+        assert run("flow-run", "logs", "wise-owl", "--follow", *option).exit_code == 2
     result = run("flow-run", "logs", "wise-owl", "--level", "LOUD")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "WARNING" in result.stderr
@@ -195,6 +222,65 @@ def test_follow_ends_with_every_line_though_one_before_them_was_lost(run: Run, r
     with records.store.write() as tx:
         logs.append(tx, [line(made.id, seq, now, f"m{seq}") for seq in (0, 1, 5, 6)])
     assert messages(run, "gappy", "--follow") == ["m0", "m1", "m5", "m6"]
+
+
+FORKS = """
+import os, sys
+from penstock import flow
+@flow(log_prints=True, flow_run_name="slow-goose")
+def wait():
+    for line in sys.stdin:
+        if "fork" in line and not (child := os.fork()):
+            print("child of", line.strip())
+            sys.stdout.flush()
+            from penstock import connect
+            connect.disconnect()
+            os._exit(0)
+        print("parent of", line.strip())
+wait()
+"""
+
+
+def test_follow_shows_the_lines_of_several_processes(run: Run, folder: Path) -> None:
+    with program(folder / "forks.py", FORKS) as flow:
+        wait_for(lambda: run("flow-run", "logs", "slow-goose").exit_code == 0)
+        with penstock("flow-run", "logs", "slow-goose", "--follow") as reader:
+            assert flow.stdin is not None
+            assert reader.stdout is not None
+            reader.stdout.readline()
+            for word in ("fork-1", "alone", "fork-2", "last"):
+                flow.stdin.write(f"{word}\n")
+                flow.stdin.flush()
+                said = {reader.stdout.readline().rstrip().rpartition(" - ")[2] for _ in range(1 + ("fork" in word))}
+                assert said == {f"parent of {word}"} | ({f"child of {word}"} if "fork" in word else set())
+            flow.stdin.close()
+            flow.stdin = None
+            assert "Finished in state Completed(" in reader.stdout.read()
+
+
+def test_follow_ends_when_the_run_is_deleted(run: Run, folder: Path) -> None:
+    with program(folder / "wait.py", WAITING):
+        wait_for(lambda: run("flow-run", "logs", "slow-goose").exit_code == 0)
+        with penstock("flow-run", "logs", "slow-goose", "--follow") as reader:
+            assert reader.stdout is not None
+            reader.stdout.readline()
+            assert run("flow-run", "delete", "slow-goose", "--force").exit_code == 0
+            _, error = reader.communicate(timeout=20)
+            assert reader.returncode == 1
+            assert error.startswith("Error: Flow run 'slow-goose' (")
+            assert error.endswith(") was deleted, and its log with it.\n")
+
+
+def test_the_reader_of_a_pipe_may_leave_while_nothing_is_said(run: Run, folder: Path) -> None:
+    with program(folder / "wait.py", WAITING):
+        wait_for(lambda: run("flow-run", "logs", "slow-goose").exit_code == 0)
+        with penstock("flow-run", "logs", "slow-goose", "--follow") as reader:
+            assert reader.stdout is not None
+            assert reader.stderr is not None
+            reader.stdout.readline()
+            reader.stdout.close()
+            assert reader.wait(20) == 1
+            assert reader.stderr.read() == ""
 
 
 def test_the_reader_of_a_pipe_may_leave(run: Run, made: FlowRun) -> None:

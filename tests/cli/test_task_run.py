@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from .conftest import Run
-from .records import Records
+from .records import Records, penstock, program, wait_for
 
 
 def names(run: Run, *options: str) -> list[str]:
@@ -62,3 +63,39 @@ def test_logs_of_a_task_run_are_its_own(run: Run, records: Records) -> None:
     lines = run("task-run", "logs", str(first.id)).stdout.splitlines()
     assert [line.split(" | ", 2)[2] for line in lines] == ["Task run 'load-0' - from the first"]
     assert "Task run 'alone-0' - from the one outside" in run("task-run", "logs", str(alone.id)).stdout
+
+
+TALKING = """
+import sys
+from penstock import flow, task
+@task
+def talk():
+    for line in sys.stdin:
+        if "end" in line:
+            return
+        print("heard", line.strip())
+@flow(log_prints=True)
+def main():
+    print("of the flow")
+    talk()
+    print("of the flow")
+    sys.stdin.read()
+main()
+"""
+
+
+def test_follow_shows_the_lines_of_a_task_run_until_it_ends(run: Run, folder: Path) -> None:
+    with program(folder / "talk.py", TALKING) as flow:
+        assert flow.stdin is not None
+        made = wait_for(lambda: json.loads(run("task-run", "ls", "--state", "Running", "-o", "json").stdout))[0]
+        with penstock("task-run", "logs", made["id"], "--follow", "--grep", "heard") as reader:
+            assert reader.stdout is not None
+            for word in ("one", "two"):
+                flow.stdin.write(f"{word}\n")
+                flow.stdin.flush()
+                assert reader.stdout.readline().endswith(f" | INFO    | Task run 'talk-0' - heard {word}\n")
+            flow.stdin.write("end\n")
+            flow.stdin.flush()
+            assert reader.stdout.read() == ""
+            assert reader.wait(20) == 0
+        assert flow.poll() is None, "the flow goes on"

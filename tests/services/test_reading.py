@@ -204,6 +204,90 @@ def test_a_line_that_does_not_come_is_not_waited_for_long_and_still_given_when_i
     assert seqs(cursor) == []
 
 
+def test_no_line_is_waited_for_longer_than_the_readers_patience(store: SqliteStore) -> None:
+    cursor = log_reading.LogCursor(store, RUN, patience=timedelta(seconds=0.1))
+    add(store, RUN, 0, 2)
+    assert seqs(cursor) == [0]
+    assert seqs(cursor, NOW + timedelta(seconds=0.09)) == []
+    assert seqs(cursor, NOW + timedelta(seconds=0.1)) == [2]
+    add(store, RUN, 1, 4)
+    assert seqs(cursor, NOW + timedelta(seconds=0.1)) == [1]
+    assert seqs(cursor, NOW + timedelta(seconds=0.2)) == [4]
+
+
+@pytest.mark.parametrize("first", [logs.ATTEMPT, (77 << 32) + 5, logs.LATE])
+def test_lines_of_other_processes_and_attempts_are_waited_for_by_nobody(first: int, store: SqliteStore) -> None:
+    """A new attempt, a forked process, and who closes a run count by themselves; and the run goes on counting."""
+    cursor = log_reading.LogCursor(store, RUN)
+    add(store, RUN, 0, 1)
+    assert seqs(cursor) == [0, 1]
+    add(store, RUN, first)
+    assert seqs(cursor) == [first]
+    add(store, RUN, 2, first + 1)
+    assert seqs(cursor) == [2, first + 1]
+    add(store, RUN, 3, first + 3)
+    assert seqs(cursor) == [3]
+    assert seqs(cursor, NOW + timedelta(seconds=1)) == [first + 3]
+
+
+def test_a_line_before_the_first_of_a_forked_process_may_be_late(store: SqliteStore) -> None:
+    cursor = log_reading.LogCursor(store, RUN)
+    add(store, RUN, 0, (77 << 32) + 6)
+    assert seqs(cursor) == [0, (77 << 32) + 6]
+    add(store, RUN, (77 << 32) + 5)
+    assert seqs(cursor) == [(77 << 32) + 5]
+
+
+def test_what_was_there_and_what_comes_are_each_line_once(store: SqliteStore) -> None:
+    forked = 77 << 32
+    add(store, RUN, 1, 2, 4, forked + 4, forked + 5, logs.LATE)
+    cursor = log_reading.LogCursor.at_end(store, RUN)
+    add(store, RUN, 0, 3, 5, forked + 6)
+    behind = [1, 2, 4, forked + 4, forked + 5, logs.LATE]
+    assert [line.seq for page in cursor.backlog(LogFilter()) for line in page] == behind
+    assert seqs(cursor) == [0, 3, 5, forked + 6]
+    assert seqs(cursor) == []
+    assert [line.seq for page in cursor.backlog(LogFilter(containing="m4")) for line in page] == [4]
+
+
+def test_the_last_lines_of_what_was_there(store: SqliteStore) -> None:
+    add(store, RUN, *range(10))
+    cursor = log_reading.LogCursor.at_end(store, RUN)
+    assert [line.seq for page in cursor.backlog(LogFilter(), 3) for line in page] == [7, 8, 9]
+    assert [line.seq for page in cursor.backlog(LogFilter(containing="m2"), 3) for line in page] == [2]
+
+
+def test_a_log_of_a_million_lines_and_more_goes_on_in_the_next_lane(store: SqliteStore) -> None:
+    cursor = log_reading.LogCursor(store, RUN)
+    end = logs.ATTEMPT
+    add(store, RUN, end - 2, end - 1, end, end + 1)
+    assert seqs(cursor, NOW + timedelta(days=1)) == [end - 2, end - 1, end, end + 1]
+    add(store, RUN, end + 2)
+    assert seqs(cursor) == [end + 2]
+
+
+def test_a_page_of_long_lines_is_short(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "LONGEST_PAGE", 100)
+    with store.write() as tx:
+        logs.append(tx, [LogLine(RUN, None, seq, NOW, 20, "x" * 40) for seq in range(8)])
+    for backwards in (False, True):
+        pages = list(log_reading.pages(store, RUN, LogFilter(), backwards=backwards))
+        assert [len(page) for page in pages] == [3, 3, 2]
+        assert sorted(line.seq for page in pages for line in page) == list(range(8))
+    cursor = log_reading.LogCursor(store, RUN)
+    assert [seqs(cursor) for _ in range(4)] == [[0, 1, 2], [3, 4, 5], [6, 7], []]
+
+
+def test_lines_are_chosen_by_their_time(store: SqliteStore) -> None:
+    for seq in range(4):
+        add(store, RUN, seq, at=NOW + timedelta(seconds=seq))
+    filter = LogFilter(after=NOW + timedelta(seconds=1), before=NOW + timedelta(seconds=3))
+    found = [line for page in log_reading.pages(store, RUN, filter) for line in page]
+    assert [line.seq for line in found] == [1, 2]
+    every = [line for page in log_reading.pages(store, RUN, LogFilter()) for line in page]
+    assert [line for line in every if filter.fits(line)] == found
+
+
 def test_old_gaps_cost_no_waiting_and_little_memory(store: SqliteStore) -> None:
     cursor = log_reading.LogCursor(store, RUN)
     add(store, RUN, *range(0, 3000, 3), 10**9)
