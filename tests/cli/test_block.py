@@ -19,6 +19,8 @@ from penstock.cli.main import root
 from penstock.settings import PENSTOCK_ENCRYPTION_KEY, temporary_settings
 from penstock.vault import new_key
 
+from .records import Records
+
 Run = Callable[..., Result]
 
 
@@ -240,6 +242,19 @@ def test_delete_deletes_all_or_none(run: Run) -> None:
     done = run("block", "delete", "secret/a", "secret/b")
     assert done.stdout == "Deleted block 'secret/a'.\nDeleted block 'secret/b'.\n"
     assert [each["name"] for each in json.loads(run("block", "ls", "-o", "json").stdout)] == ["c"]
+
+
+def test_a_damaged_block_is_told_and_can_be_deleted(run: Run, records: Records) -> None:
+    Secret(value="hunter2").save("it")
+    with records.store.write() as tx:
+        tx.run("UPDATE block_document SET data = 'nonsense'")
+
+    for command in (["inspect", "secret/it"], ["ls"]):
+        done = run("block", *command)
+        assert done.exit_code == 1
+        assert "`penstock block delete secret/it`" in done.stderr
+    assert run("block", "delete", "secret/it").exit_code == 0
+    assert run("block", "ls", "-o", "json").stdout == "[]\n"
 
 
 def test_an_old_key_can_go_after_reencrypting(run: Run) -> None:

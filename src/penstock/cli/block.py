@@ -136,13 +136,14 @@ def _parsed(text: str) -> Any:
 def delete(addresses: tuple[str, ...], yes: bool) -> None:
     """Delete blocks."""
     store = open_store()
-    found = [block_documents.get(store, *parse_address(address)) for address in addresses]
-    if not yes and is_terminal(sys.stdin):
-        named = ", ".join(repr(each.address) for each in found)
-        click.confirm(f"Are you sure you want to delete {named}?", abort=True)
+    found = [parse_address(address) for address in addresses]
     for each in found:
-        block_documents.delete(store, each.type, each.name)
-        click.echo(f"Deleted block '{each.address}'.")
+        block_documents.check_exists(store, *each)
+    if not yes and is_terminal(sys.stdin):
+        click.confirm(f"Are you sure you want to delete {', '.join(map(repr, addresses))}?", abort=True)
+    for each in found:
+        block_documents.delete(store, *each)
+        click.echo(f"Deleted block '{'/'.join(each)}'.")
 
 
 @block.group("type")

@@ -69,7 +69,14 @@ def get(store: Store, type: str, name: str) -> BlockDocument:
 
 def exists(store: Store, type: str, name: str) -> bool:
     with store.read() as tx:
-        return block_documents.get(tx, type, name) is not None
+        return block_documents.is_there(tx, type, name)
+
+
+def check_exists(store: Store, type: str, name: str) -> None:
+    """Raises `BlockNotFound`. A block that cannot be read exists, too."""
+    with store.read() as tx:
+        if not block_documents.is_there(tx, type, name):
+            raise _not_found(tx, type, name)
 
 
 def count(store: Store) -> dict[str, int]:

@@ -19,6 +19,11 @@ def get(tx: Tx, type: str, name: str) -> BlockDocument | None:
     return None if row is None else _document(row)
 
 
+def is_there(tx: Tx, type: str, name: str) -> bool:
+    """Also when it is damaged."""
+    return tx.row("SELECT 1 FROM block_document WHERE type = ? AND name = ?", (type, name)) is not None
+
+
 def select(tx: Tx, type: str | None, limit: int) -> Iterator[BlockDocument]:
     """By type and name; of all types when none is given."""
     where, params = ("", []) if type is None else ("WHERE type = ?", [type])
