@@ -8,7 +8,19 @@ import penstock
 
 from .kit import Programs
 
-HEAVY = ("asyncio", "logging", "pydantic", "msgspec", "apsw", "rich", "click", "cloudpickle", "inspect", "coolname")
+HEAVY = (
+    "asyncio",
+    "logging",
+    "pydantic",
+    "msgspec",
+    "apsw",
+    "rich",
+    "click",
+    "cloudpickle",
+    "inspect",
+    "coolname",
+    "cryptography",
+)
 
 
 def test_importing_flow_and_task_loads_nothing_heavy(programs: Programs) -> None:
