@@ -11,6 +11,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -90,6 +91,16 @@ def penstock_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PENSTOCK_HOME", str(home))
     monkeypatch.setenv("PENSTOCK_STOP_WATCHDOG", "false")
     return home
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_left() -> Iterator[None]:
+    """What a test has masked is not masked in the next one."""
+    yield
+    masking = sys.modules.get("penstock.engine.masking")
+    if masking is not None:
+        masking.MASKER.__init__()
+        masking._heeded = None
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ from penstock import flow
 from penstock.domain.runs import Arguments
 from penstock.engine import origin
 from penstock.engine.parameters import bind
+from penstock.vault import Vault
 
 MISSING = object()
+NO_VAULT = Vault(Path("/nowhere/at/all"))
 
 
 @flow
@@ -22,7 +24,7 @@ def call(a: Any = MISSING, b: Any = 2, *c: Any, d: Any = MISSING, **e: Any) -> N
 
 
 def kept(*args: Any, **kwargs: Any) -> Arguments | None:
-    return origin.keep_arguments(call, bind(call, args, kwargs), 1000)
+    return origin.keep_arguments(call, bind(call, args, kwargs), 1000, NO_VAULT)
 
 
 def values(*args: Any, **kwargs: Any) -> Any:
@@ -41,7 +43,7 @@ def test_a_call_without_arguments_costs_nothing() -> None:
     @flow
     def plain(a: Any = MISSING, *, b: Any = 2) -> None: ...
 
-    assert origin.keep_arguments(plain, bind(plain, (), {}), 1000) is None
+    assert origin.keep_arguments(plain, bind(plain, (), {}), 1000, NO_VAULT) is None
 
 
 @pytest.mark.parametrize(

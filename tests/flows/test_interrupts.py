@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from penstock import connect
 from penstock.engine.results import StoredResult
 
 from .kit import Finished, Programs, Record, names
@@ -414,7 +415,7 @@ main()
     assert done.code == 0, done.stderr
     for run in (record.task_run(), record.flow_run()):
         assert names(run) == ["Pending", "Running", "Completed"]
-        assert StoredResult(run.result, run.name).load() == "the parent's"
+        assert StoredResult(run.result, run.name, connect.vault()).load() == "the parent's"
 
 
 def test_many_threads_are_stopped_at_once(programs: Programs, record: Record) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from penstock import flow, task
+from penstock import connect, flow, task
 from penstock.exceptions import CancelledRun, FailedRun, MissingResult
 from penstock.states import Cancelled, Completed, Failed, Running
 
@@ -246,7 +246,7 @@ def test_a_value_that_was_not_kept_is_said_to_be_missing(record: Record) -> None
     assert secret() == "value"
     run = record.task_run()
     assert run.result is None
-    state: State[Any] = Completed(data=StoredResult(run.result, "task run 'secret'"))
+    state: State[Any] = Completed(data=StoredResult(run.result, "task run 'secret'", connect.vault()))
     with pytest.raises(MissingResult, match=r"secret.*persist_result"):
         state.result()
 

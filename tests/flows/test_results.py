@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penstock import flow, task
+from penstock import connect, flow, task
 from penstock.engine.results import StoredResult
 from penstock.exceptions import DefinitionError, MissingResult, SerializationError
 from penstock.serializers import CompressedSerializer, JSONSerializer
@@ -27,7 +27,7 @@ def files(home: Path) -> list[Path]:
 
 def load(run: Any) -> Any:
     """The value as another process would read it."""
-    return StoredResult(run.result, run.name).load()
+    return StoredResult(run.result, run.name, connect.vault()).load()
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_a_value_of_the_programs_own_class_is_read_by_the_program(record: Record
         store = connect.open_store()
         with store.read() as tx:
             (run,) = task_runs.select(tx, "1 = 1", [], "id", 10)
-        assert StoredResult(run.result, "work").load() == Row(5)
+        assert StoredResult(run.result, "work", connect.vault()).load() == Row(5)
     """)
     assert done.code == 0, done.stderr
 

@@ -6,6 +6,7 @@ How it is quick. Each line that a run writes is searched for some hundreds of fo
 a time, as numbers: a form of seven bytes or more has four bytes in a row that begin at a multiple of four, wherever it
 stands; so one look at every fourth place is enough to see that none is there, and the interpreter's own loop does that.
 Shorter forms need a look at every second place, or at every place. Only where a number is known, forms are compared.
+What was escaped (`escapes`) is taken back and searched as well: there are too many ways to escape a text.
 
 There is no lock: code of users that adds a secret may be interrupted anywhere, and another thread may fork. Tables only
 grow, a step at a time, and a secret counts as known when it is in all of them.
@@ -17,7 +18,8 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 
-from .secret_forms import SHORTEST, forms_of
+from .escapes import readings
+from .secret_forms import forms_of
 
 MASK = "********"
 # A masked text is searched again, for its asterisks may have made a secret of what stood around it. Then all is masked.
@@ -30,6 +32,7 @@ _MARGIN = 2000
 _PART = 1 << 14
 
 Span = tuple[int, int]
+Match = tuple[int, int, bytes]
 # A secret's value, or (True) a pattern that was added.
 Learned = tuple[bool, str | bytes]
 
@@ -60,10 +63,9 @@ class Masker:
         """A secret's clear value. False when it is not masked: fewer than four characters, blank, or asterisks only."""
         if value in self._secrets:
             return True
-        text = value if isinstance(value, str) else value.decode("latin-1")
-        if len(value) < SHORTEST or not text.replace("*", "").strip():
-            return False
         forms = forms_of(value)
+        if not forms:
+            return False
         for form in forms:
             self._secret_of[form] = value
             self._enter(form)
@@ -134,8 +136,8 @@ class Masker:
 
     def secrets_in(self, data: bytes) -> list[str | bytes]:
         """The secrets of which bytes hold a form."""
-        forms = {data[start:end] for start, end in self._matches(data)}
-        return list(dict.fromkeys(self._secret_of[form] for form in forms))
+        matches = sorted(self._matches(data))
+        return list(dict.fromkeys(self._secret_of[form] for _, _, form in matches))
 
     def _all_in(self, text: str) -> list[Span]:
         spans = self._in_text(text)
@@ -170,14 +172,21 @@ class Masker:
 
     def _found(self, data: bytes) -> list[Span]:
         """Where forms are, in order; those that touch are one."""
-        spans = self._matches(data)
-        return _merged(spans) if spans else spans
-
-    def _matches(self, data: bytes) -> list[Span]:
-        size = len(data)
-        if size < self._shortest:
+        if len(data) < self._shortest:
             return []
-        spans: list[Span] = []
+        matches = self._matches(data)
+        return _merged([(start, end) for start, end, _ in matches]) if matches else []
+
+    def _matches(self, data: bytes) -> list[Match]:
+        matches = self._standing_in(data)
+        if b"\\" in data or b"%" in data or b"\x1b" in data:
+            for text, starts, ends in readings(data):
+                matches += [(starts[start], ends[end - 1], form) for start, end, form in self._standing_in(text)]
+        return matches
+
+    def _standing_in(self, data: bytes) -> list[Match]:
+        size = len(data)
+        matches: list[Match] = []
         view = memoryview(data)
         for start, table in enumerate(self._tables):
             if not table:
@@ -189,8 +198,8 @@ class Masker:
                 if not known.isdisjoint(numbers):
                     for index, number in enumerate(numbers):
                         if number in table:
-                            spans += _matching(data, begin + index * 4, list(table[number]))
-        return spans
+                            matches += _matching(data, begin + index * 4, list(table[number]))
+        return matches
 
     def _fitting(self, text: str) -> Iterator[Span]:
         for pattern in (*self._patterns.values(), *self._held_patterns):
@@ -201,11 +210,11 @@ class Masker:
                     yield start, end
 
 
-def _matching(data: bytes, place: int, candidates: list[tuple[int, bytes]]) -> Iterator[Span]:
+def _matching(data: bytes, place: int, candidates: list[tuple[int, bytes]]) -> Iterator[Match]:
     for at, form in candidates:
         start = place - at
         if start >= 0 and data.startswith(form, start):
-            yield start, start + len(form)
+            yield start, start + len(form), form
 
 
 def _merged(spans: list[Span]) -> list[Span]:

@@ -44,11 +44,10 @@ def say(
     settings = runtime.settings
     most = settings.logging_max_line_bytes
     if len(message) > most:
-        # Enough is looked at that a secret which the cut falls into is masked whole.
-        seen = most + max(MARGIN, MASKER.longest)
-        dropped += max(len(message) - seen, 0)
-        message = MASKER.text(message[:seen])
-        message = cut(message, most, dropped)
+        # (A secret that the cut falls into is masked whole.)
+        dropped += len(message) - most
+        message = MASKER.head(message, most)
+        message = cut(message, len(message), dropped)
     else:
         message = MASKER.text(message)
         if dropped:
