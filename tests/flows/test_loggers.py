@@ -406,14 +406,18 @@ def test_the_terminal_shows_a_line_in_our_form_where_the_program_has_no_handler(
 ) -> None:
     shown = ran(
         programs,
-        "lib",
+        "lib, bare",
         before="logging.getLogger('lib').addHandler(logging.NullHandler())",
         work="logging.getLogger('lib.db').info('rows')",
-        main="work(); logging.getLogger('lib').warning('oh')",
+        main="work(); logging.getLogger('lib').warning('oh'); logging.getLogger('bare').warning('no')",
     )
-    name = record.flow_run().name
-    assert shown == ["INFO    | Task run 'work-0' (lib.db) - rows", f"WARNING | Flow run {name!r} (lib) - oh"]
-    assert told(record) == [(20, "lib.db", "rows"), (30, "lib", "oh")]
+    run = f"Flow run {record.flow_run().name!r}"
+    assert shown == [
+        "INFO    | Task run 'work-0' (lib.db) - rows",
+        f"WARNING | {run} (lib) - oh",
+        f"WARNING | {run} (bare) - no",
+    ]
+    assert told(record) == [(20, "lib.db", "rows"), (30, "lib", "oh"), (30, "bare", "no")]
 
 
 @pytest.mark.parametrize("log_prints", [False, True])
