@@ -180,8 +180,9 @@ class Masker:
     def _matches(self, data: bytes) -> list[Match]:
         matches = self._standing_in(data)
         if b"\\" in data or b"%" in data or b"\x1b" in data:
-            for text, starts, ends in readings(data):
-                matches += [(starts[start], ends[end - 1], form) for start, end, form in self._standing_in(text)]
+            for reading in readings(data):
+                found = self._standing_in(reading.text)
+                matches += [(*reading.placed(start, end), form) for start, end, form in found]
         return matches
 
     def _standing_in(self, data: bytes) -> list[Match]:
