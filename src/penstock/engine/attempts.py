@@ -15,6 +15,7 @@ import msgspec
 from ..domain.errors import CancelledRun, FlowRunTimeoutError, TaskRunTimeoutError
 from ..domain.states import State, make
 from ..domain.stops import CANCEL, IDLE, INTERRUPT, SHUTDOWN, TIMEOUT, Stilled, Stop, details_of, time_limit
+from . import live
 from .context import KILL_SECONDS, RunContext
 from .definitions import Definition, Hook
 from .effects import Call, Effect
@@ -51,6 +52,8 @@ class RunCall:
 
 def open_scope(context: RunContext[Any]) -> Scope:
     """A scope for what the run does next. A request to stop the run finds it, or has come before and is found here."""
+    if live.begins_or_ends is not None:
+        live.begins_or_ends(None)
     parent = None if context.detached else context.parent
     scope = Scope(None if parent is None else parent.scope)
     context.scope = scope

@@ -60,7 +60,9 @@ class RunContext(Generic[Run]):
         # bytes that were written and may be the beginning of a character, likewise
         self.decoders: dict[tuple[int, str], Any] | None = None
         # with `log_prints`: also what programs and native code write
-        self.captures_all: bool = parent is not None and parent.captures_all
+        self.captures_all: bool = (
+            parent.captures_all if parent is not None else runtime.settings.logging_capture == "all"
+        )
 
     def halt(self, stop: Stop) -> None:
         """Stops the run, whatever it does at the moment. Asked again, the new grace counts, from then on."""

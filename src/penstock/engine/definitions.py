@@ -53,6 +53,7 @@ class FlowDefinition(Definition, Protocol):
     """A flow, as the engine sees it."""
 
     flow_run_name: str | Callable[..., str] | None
+    capture: str | None
     tags: frozenset[str]
     task_runner: Any
     validate_parameters: bool

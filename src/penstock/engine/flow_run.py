@@ -21,7 +21,7 @@ from ..domain.states import FAILED, State, make
 from ..domain.stops import PARENT, Stop
 from ..domain.transition import Entered
 from ..ledger.contract import Begin, Enter
-from . import attempts, naming, origin, replay
+from . import attempts, live, naming, origin, replay
 from .attempts import ERROR, INFO
 from .context import FlowRunContext, RunContext, current_tags
 from .definitions import FlowDefinition
@@ -118,6 +118,8 @@ def _new_context(
     if log_prints is None:
         log_prints = parent.log_prints if parent is not None else runtime.settings.logging_log_prints
     context = FlowRunContext(run, runtime, parent, log_prints, flow, task_runner)
+    if flow.capture is not None:
+        context.captures_all = flow.capture == "all"
     context.parameters = parameters
     return context
 
@@ -365,6 +367,8 @@ def _retries(call: FlowCall) -> int:
 def _enter(call: FlowCall, state: State[Any], facts: Facts) -> Generator[Effect[Any], Any, Entered]:
     """Proposes a state to the record, and takes over what the record says."""
     run = call.context.run
+    if live.begins_or_ends is not None:
+        live.begins_or_ends(call.context)
     finish_text(call.context)
     deadline = _deadline(call, state.timestamp) if state.is_running() else None
     question = Enter(run.id, state, facts, run.run_count, run.result, deadline)

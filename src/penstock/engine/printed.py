@@ -153,6 +153,9 @@ def flush_text(context: RunContext[Any], target: Target) -> None:
         opened = partial[key] = OpenText(True)
         opened.add(held, len(held))
         target.pass_on(held)
+    elif held is not None and not held.shown:
+        held.shown = True
+        target.pass_on(held.text())
 
 
 def finish_text(context: RunContext[Any]) -> None:

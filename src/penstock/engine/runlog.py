@@ -9,7 +9,7 @@ from typing import Any
 
 from ..domain.log_forms import ENGINE, FLOW_RUNS, TASK_RUNS
 from ..domain.logs import LogLine, cut
-from . import console
+from . import console, live
 from .context import RunContext
 from .masking import MASKER
 
@@ -38,6 +38,8 @@ def say(
     runtime = context.runtime
     if level < runtime.show_level:
         return
+    if context.captures_all and live.catches_up is not None:
+        live.catches_up()
     flow_run_id, task_run_id = context.stored_under()
     if moment is None:
         moment = runtime.clock.now()

@@ -255,6 +255,8 @@ class Frame:
     """
 
     __slots__ = ("__weakref__", "_children", "_forks", "_take_over", "_token", "ending", "scope")
+    # user code is at work in this process
+    here = True
 
     def __init__(self, scope: Scope, take_over: Callable[[], Callable[[], Any]]) -> None:
         self.scope = scope

@@ -202,6 +202,7 @@ class WaitFrame(Frame):
     """The engine waiting on behalf of a scope, in a thread; there is no user code to lose."""
 
     __slots__ = ("post",)
+    here = False
 
     def __init__(self, scope: Scope, post: Post) -> None:
         super().__init__(scope, lambda: lambda: None)

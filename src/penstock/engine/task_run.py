@@ -20,7 +20,7 @@ from ..domain.stops import IDLE, Proof, details_of
 from ..domain.transition import decide
 from ..ledger.contract import FindCached
 from ..ledger.masked import masked_key
-from . import attempts, naming, replay, results
+from . import attempts, live, naming, replay, results
 from .attempts import ERROR, INFO
 from .caching import NoCache
 from .context import RunContext, TaskRunContext, current_tags
@@ -467,6 +467,8 @@ def _fail(call: TaskCall, error: BaseException) -> None:
 
 def _enter(call: TaskCall, state: State[Any]) -> None:
     run = call.context.run
+    if live.begins_or_ends is not None:
+        live.begins_or_ends(call.context)
     if call.context.partial:
         finish_text(call.context)
     run.enter(state)

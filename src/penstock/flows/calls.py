@@ -227,9 +227,22 @@ def _root(call: Any) -> Iterator[None]:
 def _surrounded(call: TaskCall | FlowCall) -> Iterator[None]:
     """What is set up around a call's script: all of it for a run that has no parent, capture where it is asked for."""
     with contextlib.nullcontext() if call.context.parent is not None else _root(call):
-        if call.context.log_prints:
-            capture.streams()
-        yield
+        if not call.context.log_prints:
+            yield
+            return
+        capture.streams()
+        with _output(call.context):
+            yield
+
+
+def _output(context: RunContext[Any]) -> contextlib.AbstractContextManager[None]:
+    """Captures also what others than Python code write, where that is asked for and no run above does it."""
+    above = context.parent
+    if not context.captures_all or (above is not None and above.captures_all):
+        return contextlib.nullcontext()
+    from . import descriptors
+
+    return descriptors.capturing(context)
 
 
 def _run_root(make: Any, script: Any, arguments: tuple[Any, ...], return_state: bool) -> Any:

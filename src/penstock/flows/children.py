@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..engine import live
 from ..engine.context import current
 
 
@@ -28,6 +29,8 @@ def follow() -> Callable[[], None] | None:
         frame = None if scope is None else scope.frame
         if frame is not None:
             frame.note_child(self.pid)
+        if context is not None and not context.log_prints and live.catches_up is not None:
+            live.note_quiet(self.pid)
 
     popen.__init__ = start
 

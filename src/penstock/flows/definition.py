@@ -109,6 +109,18 @@ def check_tags(tags: Iterable[str] | None, of: str) -> frozenset[str]:
     return made
 
 
+def check_capture(log_prints: Any, capture: Any, of: str) -> tuple[bool | None, str | None]:
+    """`log_prints` and `capture`, which go together."""
+    checked = check_bool(log_prints, of, "log_prints")
+    if capture not in (None, "prints", "all"):
+        raise DefinitionError(f'capture of {of} must be "prints" or "all"; it is {capture!r}.')
+    if capture == "all":
+        if checked is False:
+            raise DefinitionError(f'{of} has capture="all" and log_prints=False: leave one of them out.')
+        checked = True
+    return checked, capture
+
+
 def check_bool(value: Any, of: str, parameter: str) -> bool | None:
     """True, False or None."""
     if value is None or isinstance(value, bool):

@@ -24,6 +24,7 @@ _calls: Any = None
 OPTIONS = (
     "name", "description", "version", "flow_run_name", "retries", "retry_delay_seconds", "task_runner",
     "timeout_seconds", "validate_parameters", "persist_result", "result_storage", "result_serializer", "log_prints",
+    "capture",
     "tags", "cache_result_in_memory", "on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running",
 )  # fmt: skip
 
@@ -50,7 +51,7 @@ class Flow(definition.Decorated, Generic[P, R_co]):
         self.retries = check_retries(get("retries"), of)
         self.retry_delay_seconds = check_delay(get("retry_delay_seconds"), of)
         self.timeout_seconds = check_timeout(get("timeout_seconds"), of)
-        self.log_prints = definition.check_bool(get("log_prints"), of, "log_prints")
+        self.log_prints, self.capture = definition.check_capture(get("log_prints"), get("capture"), of)
         self.persist_result = definition.check_bool(get("persist_result"), of, "persist_result")
         self.result_storage = definition.check_storage(get("result_storage"), of)
         self.result_serializer = get("result_serializer")
@@ -189,6 +190,7 @@ def flow(
     result_storage: Any = None,
     result_serializer: Any = None,
     log_prints: bool | None = None,
+    capture: Literal["prints", "all"] | None = None,
     tags: Iterable[str] | None = None,
     cache_result_in_memory: bool = True,
     on_completion: list[Callable[..., Any]] | None = None,
@@ -207,6 +209,9 @@ def flow(fn: Any = None, /, **options: Any) -> Any:
     - `task_runner`: where submitted tasks run; default: threads.
     - `validate_parameters`: whether arguments are checked against, and coerced to, the function's annotations.
     - `log_prints`: whether what is printed in a run goes to its log; None: as the parent, or the setting, has it.
+    - `capture`: `"all"` takes to the log also what programs that the run starts, and native code, write to stdout and
+      stderr, and turns `log_prints` on; `"prints"`: what Python code writes; None: as the parent, or the setting, has
+      it.
     - `persist_result`, `result_storage`, `result_serializer`: as for `task`.
     - `on_completion`, `on_failure`, `on_cancellation`, `on_crashed`, `on_running`: functions called with
       (flow, flow_run, state).

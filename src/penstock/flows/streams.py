@@ -23,13 +23,15 @@ class CapturedStream:
 
     def __init__(self, original: Any, name: str) -> None:
         self.penstock_original = original
+        # where text goes that is not captured, or was: another than the original while descriptors are captured
+        self.penstock_below = original
         self.name = name
 
     def write(self, text: str) -> int:
         context = current.get()
         if context is None or not context.log_prints or not isinstance(text, str):
             console.flush()
-            return self.penstock_original.write(text)  # type: ignore[no-any-return]
+            return self.penstock_below.write(text)  # type: ignore[no-any-return]
         if text:
             write_text(context, self, text, sys._getframe(1))
         return len(text)
@@ -38,7 +40,7 @@ class CapturedStream:
         context = current.get()
         if context is None or not context.log_prints:
             console.flush()
-            self.penstock_original.writelines(lines)
+            self.penstock_below.writelines(lines)
             return
         for line in lines:
             if line:
@@ -48,15 +50,15 @@ class CapturedStream:
         context = current.get()
         if context is not None and context.log_prints:
             flush_text(context, self)
-        self.penstock_original.flush()
+        self.penstock_below.flush()
 
     @property
     def buffer(self) -> Any:
-        return CapturedBuffer(self, self.penstock_original.buffer)
+        return CapturedBuffer(self, self.penstock_below.buffer)
 
     def pass_on(self, text: str) -> None:
         console.flush()
-        console.write(self.penstock_original, text)
+        console.write(self.penstock_below, text)
 
     def is_terminal(self) -> bool:
         return console.is_terminal(self.penstock_original)
@@ -85,7 +87,7 @@ class CapturedBuffer:
         context = current.get()
         if context is None or not context.log_prints:
             console.flush()
-            self._stream.penstock_original.flush()
+            self._stream.penstock_below.flush()
             return self._original.write(data)  # type: ignore[no-any-return]
         raw = bytes(data)
         text = decode(context, self._stream.name, raw)

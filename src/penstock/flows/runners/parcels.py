@@ -78,6 +78,7 @@ class Job(msgspec.Struct):
     number: int
     run: TaskRun
     log_prints: bool
+    captures_all: bool
     tags: frozenset[str]
     task_number: int
     task: TaskFacts | None

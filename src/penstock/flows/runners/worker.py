@@ -26,6 +26,7 @@ from ...engine import console
 from ...engine.scopes import GENTLE_SECONDS, NOWHERE, Frame, Scope, Where
 from ...engine.stopping import StopDelivered
 from ...ledger.piped import Receiver
+from ..descriptors import outputs
 from . import parcels
 from .channel import Bell, Channel
 from .parcels import Answer, Job, Surroundings
@@ -54,6 +55,7 @@ class RemoteFrame(Frame):
     """
 
     __slots__ = ("_bell", "impatient")
+    here = False
 
     def __init__(self, scope: Scope, bell: Bell | None) -> None:
         super().__init__(scope, lambda: lambda: None)
@@ -146,10 +148,13 @@ class Worker:
         home = str(Path(__file__).parents[3])
         environment = {**os.environ, "PYTHONPATH": home if not before else f"{home}{os.pathsep}{before}"}
         options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # -O, -W, -X …
+        out, err = outputs()
         try:
-            process = subprocess.Popen(
+            process: subprocess.Popen[bytes] = subprocess.Popen(
                 [sys.executable, *options, "-m", "penstock.flows.runners.worker_process", *map(str, fds)],
                 stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
                 env=environment,
                 pass_fds=fds,
                 start_new_session=True,

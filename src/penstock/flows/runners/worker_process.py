@@ -39,7 +39,7 @@ from ...engine.stopping import StopDelivered, my_post
 from ...engine.timers import TIMERS
 from ...ledger.piped import CountRun, PipedLedger
 from ...settings import current, temporary_settings
-from .. import capture, loggers
+from .. import capture, descriptors, loggers
 from ..flow import Flow
 from ..task import Task
 from . import parcels
@@ -204,9 +204,20 @@ class Process:
             learn(context.parameters.values())
         except Exception as error:
             return Answer(job.number, "unreadable", parcels.words(error))
-        flow = context.flow_context
         if job.task is not None:
             self._send(parcels.LOADED, b"")
+        with descriptors.capturing(context) if job.log_prints and job.captures_all else contextlib.nullcontext():
+            answer = self._call(job, task, args, kwargs, context)
+        flow = context.flow_context
+        if flow is not None:
+            if flow.task_runner is not None:
+                flow.task_runner.close()
+            answer.tally = dict(flow.tally)
+        return answer
+
+    def _call(
+        self, job: Job, task: Task[Any, Any], args: Any, kwargs: dict[str, Any], context: TaskRunContext
+    ) -> Answer:
         try:
             value = blocking.run(_run(task, args, kwargs, context))
         except BaseException as raised:
@@ -221,10 +232,6 @@ class Process:
         else:
             answer = _packed(job.number, value)
         finish_text(context)
-        if flow is not None:
-            if flow.task_runner is not None:
-                flow.task_runner.close()
-            answer.tally = dict(flow.tally)
         return answer
 
     def _learn(self, job: Job) -> None:
@@ -249,6 +256,7 @@ class Process:
         above = _flow_above(self._flow, self._definition, runtime) if job.in_flow and self._flow is not None else None
         context = TaskRunContext(job.run, runtime, above, job.log_prints, task)
         context.scope = self._scope
+        context.captures_all = job.captures_all
         current_tags.set(job.tags)
         if job.log_prints:
             capture.streams()

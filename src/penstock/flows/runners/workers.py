@@ -309,6 +309,7 @@ def _job(call: TaskCall, worker: Worker, packed: _Packed, arguments: bytes, modu
         number=next(_numbers),
         run=context.run,
         log_prints=context.log_prints,
+        captures_all=context.captures_all,
         tags=current_tags.get(),
         task_number=packed.number,
         task=None if told else packed.facts,
