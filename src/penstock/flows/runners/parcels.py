@@ -12,7 +12,7 @@ import io
 import pickle
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -150,6 +150,8 @@ def send_answer(channel: Channel, answer: Answer) -> None:
         channel.send(ANSWER, encode(answer))
         channel.send(PAYLOAD, payload)
 
+_NAMELESS = "<dynamic-code>"
+
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Tasks and flows of modules go by their names, like other functions do; `modules` are those that were named."""
@@ -167,6 +169,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.modules.add(value.__module__ or "")
             if place := _place_of(value):
                 return _find_function, place
+        elif kind is CodeType:
+            # cloudpickle leaves out where code was written; lines of logs and tracebacks tell it.
+            make, parts = self.dispatch_table[CodeType](value)
+            return make, tuple(value.co_filename if part == _NAMELESS else part for part in parts)
         elif kind is ModuleType:
             self.modules.add(value.__name__)
         elif isinstance(value, type):
