@@ -12,30 +12,26 @@ in which they were written, also between those of prints.
 from __future__ import annotations
 
 import contextlib
-import functools
-import mmap
 import os
 import select
-import socket
-import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from ..domain.stops import ABANDONED
 from ..engine import console, live
+from ..engine.attempts import WARNING
 from ..engine.context import FlowRunContext, RunContext
-from ..engine.output_lines import OutputLines
+from ..engine.runlog import say
 from ..engine.stopping import shielded
-from .streams import CapturedStream
+from .outputs import Output, flush_buffers, open_outputs, same_file
+from .pump_process import HEAD, PumpProcess
 
-HEAD = struct.Struct("<cI")
 # How long the pump may take to answer. It waits for the terminal, which somebody may have stopped.
 PATIENCE = 5.0
-NAMES = {1: "stdout", 2: "stderr"}
+MOST_REVIVALS = 10
 
 _lock = threading.RLock()
 _installed: Descriptors | None = None
@@ -46,15 +42,19 @@ def capturing(context: RunContext[Any]) -> Iterator[None]:
     """All that is written while this run is under way is captured; undone exactly at its end."""
     global _installed
     with _lock:
-        if _installed is None:
-            _installed = Descriptors(context)
-        descriptors = _installed
-        descriptors.users.append(context)
+        descriptors: Descriptors | None = _installed
+        try:
+            if descriptors is None:
+                descriptors = _installed = Descriptors(context)
+            descriptors.users.append(context)
+        except OSError as error:  # no more processes, or file descriptors
+            say(context, WARNING, f"What programs write cannot be captured, and is in the terminal only: {error}.")
+            descriptors = None
     try:
         yield
     finally:
         with _lock:
-            if _installed is descriptors:
+            if descriptors is not None and _installed is descriptors:
                 descriptors.users.remove(context)
                 if not descriptors.users:
                     _installed = None
@@ -70,66 +70,6 @@ def outputs() -> tuple[int | None, int | None]:
     return terminals.get(1), terminals.get(2)
 
 
-class _Output:
-    """One of the descriptors 1 and 2, and what it led to."""
-
-    def __init__(self, number: int, shown: bool) -> None:
-        self.number = number
-        self.lines = OutputLines(NAMES[number], shown)
-        self.saved = os.dup(number)
-        self.reading, writing = _terminal_like(number) if os.isatty(number) else os.pipe()
-        os.dup2(writing, number)
-        os.close(writing)
-        self._below: list[tuple[CapturedStream, Any]] = []
-
-    def take_prints(self, number: int) -> None:
-        """Text that Python code prints to descriptor `number` goes to the terminal below: it was captured already."""
-        stream = getattr(sys, NAMES[number])
-        if not isinstance(stream, CapturedStream):
-            return
-        original = stream.penstock_original
-        try:
-            if original.fileno() != number:
-                return
-        except (AttributeError, OSError, ValueError):  # no file at all
-            return
-        self._below.append((stream, original))
-        stream.penstock_below = open(  # noqa: SIM115 - closed when nobody holds it any more
-            os.dup(self.saved), "w", encoding=original.encoding, errors=original.errors, buffering=1
-        )
-
-    def restore(self) -> None:
-        console.flush()
-        for stream, original in self._below:
-            with contextlib.suppress(OSError, ValueError):
-                stream.penstock_below.flush()
-            stream.penstock_below = original
-        os.dup2(self.saved, self.number)
-
-    def show(self, data: bytes) -> None:
-        with contextlib.suppress(OSError):
-            while data:
-                data = data[os.write(self.saved, data) :]
-
-    def close(self) -> None:
-        os.close(self.reading)
-        os.close(self.saved)
-
-
-def _terminal_like(number: int) -> tuple[int, int]:
-    """A terminal of our own that is like the one there; it leaves text as it is, for the real one changes it."""
-    import fcntl
-    import pty
-    import termios
-    import tty
-
-    reading, writing = pty.openpty()
-    tty.setraw(writing)
-    with contextlib.suppress(OSError):
-        fcntl.ioctl(reading, termios.TIOCSWINSZ, fcntl.ioctl(number, termios.TIOCGWINSZ, b"\0" * 8))
-    return reading, writing
-
-
 class Descriptors:
     """The descriptors as long as they are captured. `context`: the run that asked first, whose settings hold."""
 
@@ -143,34 +83,47 @@ class Descriptors:
         self._buffer = bytearray()
         self._asked = self._answered = 0
         self._doubtful = False
-        _flush_buffers()
-        console.flush()
-        self._outputs: dict[int, _Output] = {}
+        self._closing = False
+        self._revivals = 0
         # Where both lead to the same place and are treated alike, one captures both: what comes first is shown first.
-        self._second = os.dup(2) if _same_file(1, 2) and settings.logging_stderr_level == "INFO" else None
-        for number in (1, 2):
-            if _is_open(number) and not (number == 2 and self._second is not None):
-                self._outputs[number] = _Output(number, self._shows)
-        if self._second is not None:
+        both = same_file(1, 2) and settings.logging_stderr_level == "INFO"
+        self._outputs = open_outputs((1,) if both else (1, 2), self._shows)
+        self._second = os.dup(2) if both else None
+        self._unread = [output.reading for output in self._outputs.values()]
+        try:
+            self._pump = PumpProcess(list(self._outputs.values()), self._shows)
+        except OSError:
+            for output in self._outputs.values():
+                output.forgo()
+            raise
+        flush_buffers()
+        console.flush()
+        for output in self._outputs.values():
+            output.redirect()
+        if both:
             os.dup2(1, 2)
         for number in (1, 2):
-            if number in self._outputs or self._second is not None:
-                self._outputs.get(number, self._outputs[min(self._outputs)]).take_prints(number)
-        self._connect()
-        live.begins_or_ends, live.catches_up = self.settle, self.catch_up
-
-    def _connect(self) -> None:
-        flag = _memory()
-        self._on_its_way = mmap.mmap(flag, 1)
-        self._control, theirs = socket.socketpair()
-        self._control.setblocking(False)
-        self._pump = _start_pump(theirs.fileno(), flag, self._shows, list(self._outputs.values()))
-        os.close(flag)
-        theirs.close()
-        self._unread = [output.reading for output in self._outputs.values()]
-        self._untaken = [self._control.fileno()]
+            if number in self._outputs or both:
+                self._outputs[1 if both else number].take_prints(number)
         self._thread = threading.Thread(target=self._work, name="penstock-capture", daemon=True)
         self._thread.start()
+        live.begins_or_ends, live.catches_up = self.settle, self.catch_up
+
+    def _revive(self) -> None:
+        """Somebody has ended the pump: without one, who writes would wait for ever."""
+        self._revivals += 1
+        self._pump.close()
+        self._buffer.clear()
+        self._answered = self._asked
+        try:
+            if self._revivals > MOST_REVIVALS:
+                raise OSError("it was ended again and again")
+            self._pump = PumpProcess(list(self._outputs.values()), self._shows)
+        except OSError as error:
+            print(f"penstock: output of programs is not captured any more: {error}", file=sys.__stderr__)
+            self._closing = True
+            for output in self._outputs.values():
+                output.restore()
 
     def terminals(self) -> dict[int, int]:
         found = {number: output.saved for number, output in self._outputs.items()}
@@ -180,14 +133,15 @@ class Descriptors:
 
     def settle(self, ending: RunContext[Any] | None) -> None:
         """A run begins, or one ends: what was written so far is of those at work until now."""
-        _flush_buffers()
+        flush_buffers()
         if self._is_behind():
             shielded(self._sync, ending)
         if ending is not None:
             shielded(self._finish, ending)
             scope = ending.scope
-            if not ending.log_prints and scope is not None and scope.ended == ABANDONED:
-                self._doubtful = True  # its code goes on, and may write whenever it likes
+            goes_on = scope is not None and scope.ended == ABANDONED
+            if not ending.log_prints and (goes_on or self._answered < self._asked):
+                self._doubtful = True  # what it wrote is not all taken, or it may write whenever it likes
 
     def catch_up(self) -> None:
         """What was written by others comes before the line that is about to be said."""
@@ -211,10 +165,7 @@ class Descriptors:
         """Whether something was written and is not taken. It is looked for in the direction in which it moves: what has
         left one place is found at the next."""
         return (
-            _readable(self._unread, 0.0)
-            or self._on_its_way[0] != 0
-            or self._taker != 0
-            or _readable(self._untaken, 0.0)
+            _readable(self._unread, 0.0) or self._pump.is_busy() or self._taker != 0 or _readable([self._pump.fd], 0.0)
         )
 
     def _sync(self, ending: RunContext[Any] | None) -> None:
@@ -222,37 +173,33 @@ class Descriptors:
             self._ending = ending
             self._asked += 1
             asked, deadline = self._asked, time.monotonic() + PATIENCE
-            with contextlib.suppress(OSError):  # the pump is gone, as is found when it is read from
-                self._control.send(HEAD.pack(b"S", asked & 0xFFFFFFFF))
+            self._pump.ask(asked & 0xFFFFFFFF)
             while self._answered < asked and (left := deadline - time.monotonic()) > 0:
-                _readable(self._untaken, left)
+                _readable([self._pump.fd], left)
                 if not self._take():
-                    break
+                    self._revive()
             self._ending = None
         if any(output.lines.has_ended() for output in self._outputs.values()):
             self._release()
 
     def _work(self) -> None:
-        while True:
-            _readable(self._untaken, None)
+        while not self._closing:
+            _readable([self._pump.fd], None)
             with self._taking:
-                if not self._take():
-                    return
+                if not self._closing and not self._take():  # type: ignore[redundant-expr]  # closed meanwhile
+                    self._revive()
 
     def _take(self) -> bool:
         """Takes what the pump has told; False when it will not tell more."""
-        self._taker = threading.get_ident()
-        try:
-            data = self._control.recv(1 << 18)
-            self._buffer += data
-            self._handle()
-            return bool(data)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        finally:
-            self._taker = 0
+        data = self._pump.read()
+        if data:
+            self._taker = threading.get_ident()
+            try:
+                self._buffer += data
+                self._handle()
+            finally:
+                self._taker = 0
+        return data is not None
 
     def _handle(self) -> None:
         buffer, place = self._buffer, 0
@@ -269,7 +216,7 @@ class Descriptors:
             place = end
         del buffer[:place]
 
-    def _write(self, output: _Output, data: bytes) -> None:
+    def _write(self, output: Output, data: bytes) -> None:
         owner = self._owner()
         if owner is None and not self._shows:
             output.show(data)
@@ -293,7 +240,7 @@ class Descriptors:
     # --- the end ---
 
     def close(self) -> None:
-        _flush_buffers()
+        flush_buffers()
         for output in self._outputs.values():
             output.restore()
         if self._second is not None:
@@ -302,17 +249,16 @@ class Descriptors:
         self._sync(None)
         live.begins_or_ends = live.catches_up = None
         self._finish(None)
-        with contextlib.suppress(OSError):
-            self._control.shutdown(socket.SHUT_RDWR)
+        self._closing = True
+        self._pump.hang_up()
         self._thread.join()
-        self._control.close()
+        self._pump.close()
         for output in self._outputs.values():
             output.close()
-        _reap(self._pump)
 
     def forsake(self) -> None:
         """In a forked child: what it writes goes where its parent's goes; the parent takes it."""
-        self._control.close()
+        self._pump.forsake()
         for output in self._outputs.values():
             os.close(output.reading)
 
@@ -348,42 +294,6 @@ def _common_flow(runs: list[RunContext[Any]]) -> FlowRunContext | None:
     return None
 
 
-# --- the system ------------------------------------------------------------------------------------------------------
-
-_pumps: list[int] = []
-
-
-def _start_pump(control: int, flag: int, shows: bool, outputs: list[_Output]) -> int:
-    """Spawned by hand: `subprocess` is followed for the run's sake, and this is no program of the run's."""
-    given = [control, flag, *(fd for output in outputs for fd in (output.reading, output.saved))]
-    # To numbers that none of them has: so none is overwritten before it was copied.
-    first = max(given) + 1
-    actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, fd, first + place) for place, fd in enumerate(given)]
-    # What is captured is not to be held open by who waits for its end.
-    actions += [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    arguments = [str(first), str(first + 1), str(int(shows))]
-    for place, output in enumerate(outputs):
-        arguments += [str(output.number), str(first + 2 + 2 * place), str(first + 3 + 2 * place)]
-    program = str(Path(__file__).with_name("pump.py"))
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", program, *arguments],
-        os.environ,
-        file_actions=actions,
-        setpgroup=0,  # Ctrl-C is not for it: it ends when nobody writes any more
-    )
-
-
-def _reap(pump: int) -> None:
-    """It goes when nobody writes any more, which may be later than now."""
-    _pumps.append(pump)
-    for each in list(_pumps):
-        with contextlib.suppress(ChildProcessError):
-            if os.waitpid(each, os.WNOHANG)[0] == 0:
-                continue
-        _pumps.remove(each)
-
-
 def _readable(fds: list[int], seconds: float | None) -> bool:
     """Waits at most so long for something to read. (Each call has its own `poll`: one cannot be shared by threads.)"""
     poll = select.poll()
@@ -392,63 +302,11 @@ def _readable(fds: list[int], seconds: float | None) -> bool:
     return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
-def _memory() -> int:
-    """A file in memory that two processes share."""
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("penstock-capture")
-    else:
-        import tempfile
-
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
-    os.truncate(fd, 1)
-    return fd
-
-
-def _is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
-
-
-def _same_file(first: int, second: int) -> bool:
-    try:
-        return os.path.sameopenfile(first, second)
-    except OSError:
-        return False
-
-
-def _flush_buffers() -> None:
-    """What Python and C hold back of what was written to the descriptors."""
-    for stream in (sys.__stdout__, sys.__stderr__):
-        if stream is not None:
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-    for flush in _c_flushes():
-        flush()
-
-
-@functools.cache
-def _c_flushes() -> list[Callable[[], Any]]:
-    """Not `fflush(NULL)`: it waits for whoever reads from a stream."""
-    import ctypes
-
-    try:
-        library = ctypes.CDLL(None)
-        streams = [ctypes.c_void_p.in_dll(library, name) for name in ("stdout", "stderr")]
-    except (OSError, ValueError, TypeError):  # another C library
-        return []
-    return [functools.partial(library.fflush, stream) for stream in streams]
-
-
 def _forget() -> None:
     global _installed, _lock
     descriptors, _installed = _installed, None
     _lock = threading.RLock()
     live.begins_or_ends = live.catches_up = None
-    _pumps.clear()
     if descriptors is not None:
         descriptors.forsake()
 

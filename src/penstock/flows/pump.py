@@ -162,7 +162,10 @@ class Pump:
 
 
 def main() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT):
+    # It ends when nobody writes any more. (SIGTTOU: it is not in the terminal's foreground, and writes there.)
+    for number in (
+        signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT, signal.SIGTTOU,
+    ):  # fmt: skip
         signal.signal(number, signal.SIG_IGN)
     control, flag, shows, *rest = map(int, sys.argv[1:])
     streams = [Stream(*rest[place : place + 3]) for place in range(0, len(rest), 3)]
