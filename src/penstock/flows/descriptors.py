@@ -85,6 +85,7 @@ class Descriptors:
         self._doubtful = False
         self._closing = False
         self._revivals = 0
+        self._spent: list[PumpProcess] = []
         # Where both lead to the same place and are treated alike, one captures both: what comes first is shown first.
         both = same_file(1, 2) and settings.logging_stderr_level == "INFO"
         self._outputs = open_outputs((1,) if both else (1, 2), self._shows)
@@ -112,7 +113,7 @@ class Descriptors:
     def _revive(self) -> None:
         """Somebody has ended the pump: without one, who writes would wait for ever."""
         self._revivals += 1
-        self._pump.close()
+        self._spent.append(self._pump)  # not closed yet: the other thread may be waiting for it to say something
         self._buffer.clear()
         self._answered = self._asked
         try:
@@ -177,6 +178,8 @@ class Descriptors:
             while self._answered < asked and (left := deadline - time.monotonic()) > 0:
                 _readable([self._pump.fd], left)
                 if not self._take():
+                    if self._closing:  # nobody writes any more, and all that was written is taken
+                        break
                     self._revive()
             self._ending = None
         if any(output.lines.has_ended() for output in self._outputs.values()):
@@ -241,6 +244,7 @@ class Descriptors:
 
     def close(self) -> None:
         flush_buffers()
+        self._closing = True  # the pump goes when nobody writes any more, which is no reason for another
         for output in self._outputs.values():
             output.restore()
         if self._second is not None:
@@ -249,16 +253,17 @@ class Descriptors:
         self._sync(None)
         live.begins_or_ends = live.catches_up = None
         self._finish(None)
-        self._closing = True
         self._pump.hang_up()
         self._thread.join()
-        self._pump.close()
+        for pump in (*self._spent, self._pump):
+            pump.close()
         for output in self._outputs.values():
             output.close()
 
     def forsake(self) -> None:
         """In a forked child: what it writes goes where its parent's goes; the parent takes it."""
-        self._pump.forsake()
+        for pump in (*self._spent, self._pump):
+            pump.forsake()
         for output in self._outputs.values():
             os.close(output.reading)
 

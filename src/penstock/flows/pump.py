@@ -96,7 +96,7 @@ class Pump:
         self._alone = False  # the program is gone, or does not want to know any more
 
     def run(self) -> None:
-        while self._streams:
+        while self._streams or (self._out and not self._alone):
             for fd, _ in self._poll():
                 if fd == self._control:
                     self._hear()
