@@ -517,3 +517,26 @@ def test_a_run_goes_on_with_what_was_encrypted_in_another_process(
     data = everything(penstock_home)
     for secret in ("pass-word-77", "token-of-main"):
         assert secret.encode() not in data
+
+
+FROZEN = """
+    import os, signal
+    from penstock import task
+    from penstock.logging import mask_secret
+
+    @task(task_run_name="{name}", timeout_seconds=0.5, tags=["known-to-me-alone"])
+    def frozen(name):
+        print("frozen", flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    mask_secret("known-to-me-alone")
+    frozen("known-to-me-alone")
+"""
+
+
+def test_a_watchdog_is_told_no_secret(programs: Programs, record: Record, penstock_home: Path) -> None:
+    """It closes the record of a program that cannot, and has never heard of the secret."""
+    programs.start(FROZEN, PENSTOCK_JOURNAL_INTERVAL_SECONDS="60")  # of the run it knows only what it was told
+    run = until(lambda: next((run for run in record.task_runs() if run.state_name == "TimedOut"), None))
+    assert (run.name, run.tags) == (MASK, (MASK,))
+    assert b"known-to-me-alone" not in everything(penstock_home)
