@@ -23,8 +23,8 @@ NOTES = """\
 Medians; in brackets the fastest and the slowest. Every number is from a process of its own with a fresh home, the
 terminal's lines sent to nowhere, after one call that is not on the clock (except `import` and `cold`, which are whole
 processes). It includes recording everything, and the record is counted afterwards: every run there, every run final.
-`bare` is the same program without an orchestrator (for whole processes: an empty program). The budgets of `import`
-and `prints` are what is added to it. `peak` is the process's largest resident size."""
+`bare` is the same program without an orchestrator (for whole processes: an empty program). The budgets of `import`,
+`prints` and `masked` are what is added to it. `peak` is the process's largest resident size."""
 
 PREFECT_NOTES = """\
 The same programs with the package's name swapped, in the same session, alternating, on sizes that Prefect can bear;

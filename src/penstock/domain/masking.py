@@ -134,6 +134,14 @@ class Masker:
         spans = [span for span in self._all_in(seen) if span[0] < most]
         return self._masked(seen[: max(most, spans[-1][1])], spans) if spans else text[:most]
 
+    def any_in(self, texts: list[str]) -> bool:
+        """Whether there may be something to mask in one of these; quicker than to look at each."""
+        if not self.active:
+            return False
+        if self._patterns or self._held_patterns:
+            return any(self._all_in(text) for text in texts)
+        return bool(self._in_text("\n".join(texts)))
+
     def secrets_in(self, data: bytes) -> list[str | bytes]:
         """The secrets of which bytes hold a form."""
         matches = sorted(self._matches(data))

@@ -27,7 +27,14 @@ _replace = msgspec.structs.replace
 
 def all_masked(masker: Masker, items: Sequence[T]) -> Sequence[T]:
     """Facts or questions without secrets; the very same sequence while none is known."""
-    return [masked(masker, item) for item in items] if masker.active else items
+    if not masker.active:
+        return items
+    # A run is reported several times, and it is one object: as it is now it says all that its reports do.
+    made: dict[int, T] = {}
+    for item in items:
+        if id(item) not in made:
+            made[id(item)] = masked(masker, item)
+    return [made[id(item)] for item in items]
 
 
 def masked(masker: Masker, item: Any) -> Any:
@@ -44,6 +51,8 @@ def masked_key(masker: Masker, key: str) -> str:
 
 
 def _run(masker: Masker, run: Run) -> Run:
+    if not masker.any_in(_texts(run)):  # as nearly always
+        return run
     changed: dict[str, Any] = {}
     text = masker.text
     for field in ("name", "tags", "parameters", "labels"):
@@ -61,6 +70,23 @@ def _run(masker: Masker, run: Run) -> Run:
     elif run.entrypoint is not None and (entry := _entrypoint(masker, run.entrypoint)) is not run.entrypoint:
         changed["entrypoint"] = entry
     return _replace(run, **changed) if changed else run
+
+
+def _texts(run: TaskRun | FlowRun) -> list[str]:
+    texts = [run.name, *run.tags, *run.parameters, *run.parameters.values(), *run.labels, *run.labels.values()]
+    for state in run.states:
+        if state.message is not None:
+            texts.append(state.message)
+        if state.details is not None:
+            texts.append(repr(state.details))
+        if state.name not in NAMES:
+            texts.append(state.name)
+    if isinstance(run, TaskRun):
+        if run.cache_key is not None:
+            texts.append(run.cache_key)
+    elif run.entrypoint is not None:
+        texts += run.entrypoint.argv
+    return texts
 
 
 def _state(masker: Masker, state: State[Any]) -> State[Any]:
