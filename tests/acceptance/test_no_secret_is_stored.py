@@ -22,7 +22,9 @@ from urllib.parse import quote
 
 import pytest
 
+from penstock import connect
 from penstock.domain.masking import Masker
+from penstock.flows.runners import isolation
 
 from .conftest import SOURCE
 from .leaks import program
@@ -146,3 +148,33 @@ def test_no_secret_of_a_program_is_ever_in_a_file(tmp_path: Path) -> None:
             each for found in pool.map(lambda seed: tried(seed, tmp_path), range(SEED, SEED + COUNT)) for each in found
         ]
     assert not problems, "\n".join([f"PENSTOCK_TEST_SECRETS={COUNT} PENSTOCK_TEST_SECRETS_SEED={SEED}:", *problems])
+
+
+@pytest.fixture
+def threads_allowed() -> tuple[str, ...]:
+    return ("penstock-timers",)
+
+
+@pytest.fixture
+def home(no_threads_left: None, penstock_home: Path) -> Iterator[Path]:
+    """What the flow leaves behind in this process is closed."""
+    yield penstock_home
+    isolation.close()
+    connect.disconnect()
+
+
+@pytest.mark.parametrize("offset", range(0, 4, 2))
+def test_no_secret_of_a_flow_called_here_is_ever_in_a_file(
+    offset: int, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seed = SEED // 2 * 2 + offset
+    search = Search(seed)
+    monkeypatch.setenv("PENSTOCK_LOGGING_MAX_LINE_BYTES", "3000")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match="ends with"):
+        program.run(seed, "raise", 8)
+    problems = searched(home, search)
+    connect.disconnect()
+    problems += searched(home, search)
+    problems += [f"{found} in the table {table}" for table, cell in cells(home) for found in search.found_in(cell)]
+    assert not problems, f"PENSTOCK_TEST_SECRETS_SEED={SEED}: {problems}"
