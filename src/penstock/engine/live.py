@@ -20,20 +20,19 @@ RUNS: dict[UUID, RunContext[Any]] = {}
 # the end of one is said (its run); and asked, before a line is said, for what others wrote before it.
 begins_or_ends: Callable[[RunContext[Any] | None], None] | None = None
 catches_up: Callable[[], None] | None = None
-# Programs started by runs that do not log their prints, which may write as long as they live.
-_quiet: list[Process] = []
+# Programs started by runs that do not log their prints: what they write is not to be stored, as long as they live, and
+# afterwards until it is known that all they wrote was taken.
+quiet: list[Process] = []
 
 
 def note_quiet(pid: int) -> None:
     process = find(pid)
     if process is not None:
-        _quiet.append(process)
+        quiet.append(process)
 
 
-def quiet_go_on() -> bool:
-    """Whether a program may write whose output nobody is to store."""
-    _quiet[:] = [process for process in _quiet if lives(process)]
-    return bool(_quiet)
+def quiet_dead() -> list[Process]:
+    return [process for process in quiet if not lives(process)]
 
 
 def hear(signal: Signal) -> None:
@@ -43,5 +42,13 @@ def hear(signal: Signal) -> None:
         context.halt(signal.stop)
 
 
+def _forget() -> None:
+    """The runs are the parent's, and so is what they have begun to write; code in the child may go on writing."""
+    for run in RUNS.values():
+        run.partial = None
+    RUNS.clear()
+    quiet.clear()
+
+
 with contextlib.suppress(AttributeError):  # Windows has no fork
-    os.register_at_fork(after_in_child=RUNS.clear)
+    os.register_at_fork(after_in_child=_forget)

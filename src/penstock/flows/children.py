@@ -23,6 +23,8 @@ def follow() -> Callable[[], None] | None:
     original = popen.__init__
 
     def start(self: Any, *args: Any, **kwargs: Any) -> None:
+        if live.catches_up is not None:
+            live.catches_up()  # what was written before is not its own
         original(self, *args, **kwargs)
         context = current.get()
         scope = None if context is None else context.scope

@@ -55,10 +55,10 @@ def capturing(context: RunContext[Any]) -> Iterator[None]:
     finally:
         with _lock:
             if descriptors is not None and _installed is descriptors:
-                descriptors.users.remove(context)
-                if not descriptors.users:
+                if len(descriptors.users) == 1:
                     _installed = None
                     descriptors.close()
+                descriptors.users.remove(context)
 
 
 def outputs() -> tuple[int | None, int | None]:
@@ -135,7 +135,7 @@ class Descriptors:
     def settle(self, ending: RunContext[Any] | None) -> None:
         """A run begins, or one ends: what was written so far is of those at work until now."""
         flush_buffers()
-        if self._is_behind():
+        if self._is_behind() or live.quiet:
             shielded(self._sync, ending)
         if ending is not None:
             shielded(self._finish, ending)
@@ -148,7 +148,7 @@ class Descriptors:
         """What was written by others comes before the line that is about to be said."""
         if self._taker == threading.get_ident():
             return
-        if self._is_behind():
+        if self._is_behind() or live.quiet:
             shielded(self._sync, None)
         elif any(output.lines.has_ended() for output in self._outputs.values()):
             shielded(self._release)
@@ -173,6 +173,7 @@ class Descriptors:
         with self._taking:
             self._ending = ending
             self._asked += 1
+            dead = live.quiet_dead()
             asked, deadline = self._asked, time.monotonic() + PATIENCE
             self._pump.ask(asked & 0xFFFFFFFF)
             while self._answered < asked and (left := deadline - time.monotonic()) > 0:
@@ -182,6 +183,8 @@ class Descriptors:
                         break
                     self._revive()
             self._ending = None
+            if self._answered == asked:
+                live.quiet[:] = [process for process in live.quiet if process not in dead]
         if any(output.lines.has_ended() for output in self._outputs.values()):
             self._release()
 
@@ -228,7 +231,7 @@ class Descriptors:
     def _owner(self) -> RunContext[Any] | None:
         """Whose the text is that is there; None when it may be of somebody whose text is not to be stored."""
         at_work = _at_work(self._ending) or self.users[-1:]
-        if self._doubtful or live.quiet_go_on() or not all(run.log_prints and run.captures_all for run in at_work):
+        if self._doubtful or live.quiet or not all(run.log_prints and run.captures_all for run in at_work):
             return None
         return at_work[0] if len(at_work) == 1 else _common_flow(at_work) or self.users[0]
 

@@ -23,7 +23,7 @@ from ..store.sqlite import SqliteStore
 from .attendance import Attendance
 from .contract import Begin, Cached, Enter, Fact, FindCached, Question, Recall, Reopen, Reply
 from .journal import Journal
-from .masked import all_masked
+from .masked import all_masked, masked
 
 
 class LocalLedger:
@@ -58,19 +58,18 @@ class LocalLedger:
 
     def write(self, fact: Fact) -> None:
         """As in the contract, but that no line is a reason to stop code which prints: what has no room is counted."""
+        kept = self._spool.add(masked(self._masker, fact))
         if type(fact) is not LogLine:
             self._journal.write(fact)
-            return
-        kept = self._spool.add(fact)
-        if not self._journal.is_full():
+        elif not self._journal.is_full():
             with contextlib.suppress(RecordError):  # the journal has it
                 self._journal.write(fact)
         elif not kept:
             self._lines_lost[fact.flow_run_id] += 1
 
     def _lose(self, fact: Fact) -> None:
+        self._spool.recorded(1)
         if type(fact) is LogLine:
-            self._spool.recorded(1)
             self._lines_lost[fact.flow_run_id] += 1
 
     def ask_then(self, question: Question, reply: Reply) -> None:
@@ -106,9 +105,8 @@ class LocalLedger:
                 self._lease_wanted = False
             ingest.apply(tx, facts)
             answers = [_answer(tx, question, self._lines_lost) for question in questions]
-        lines = sum(type(fact) is LogLine for fact in facts)
-        if lines:
-            self._spool.recorded(lines)
+        if facts:
+            self._spool.recorded(len(facts))
         return [self._told(answer) if isinstance(answer, Reopened) else answer for answer in answers]
 
     def _told(self, reopened: Reopened) -> Any:

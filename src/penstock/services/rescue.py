@@ -20,7 +20,7 @@ from ..domain.stops import CANCEL, GONE
 from ..domain.transition import decide
 from ..store import flow_runs, holders, logs, signals, spool, task_runs, unconfirmed
 from ..store.contract import Store, Tx
-from . import proof
+from . import ingest, proof
 
 # Whether a process lives: None when it cannot be seen from here.
 Lives = Callable[[Holder], bool | None]
@@ -50,15 +50,17 @@ def rescue(store: Store, lives: Lives, now: Callable[[], datetime]) -> list[Flow
 
 
 def take_spooled(store: Store, lives: Lives, now: Callable[[], datetime]) -> None:
-    """Records the lines that processes which are gone had no time to record."""
+    """Records what processes which are gone had reported and had no time to record."""
     for spooled in spool.left(store.spool_folder):
         with store.read() as tx:
             if not _is_lost(tx, spooled.holder, lives, now()):
                 continue
-        lines = spool.lines_of(spooled.path)
+        facts = spool.facts_of(spooled.path)
+        lines = [fact for fact in facts if isinstance(fact, LogLine)]
         with store.write() as tx:
+            ingest.apply(tx, [fact for fact in facts if not isinstance(fact, LogLine)])
             known = {run_id for run_id in {_run_of(line) for line in lines} if _is_known(tx, run_id)}
-            logs.append(tx, [line for line in lines if _run_of(line) in known])
+            ingest.apply(tx, [line for line in lines if _run_of(line) in known])
         with contextlib.suppress(OSError):  # somebody else did the same
             spooled.path.unlink()
 

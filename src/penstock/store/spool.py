@@ -1,10 +1,10 @@
-"""Log lines of a process that are not in the record yet, where the end of the process does not take them.
+"""What a process has reported and the record does not have yet, where the end of the process does not take it.
 
-A line is copied into a file that is mapped into memory: no system call, and when the process is killed a moment later,
-the kernel has it. Who closes the process's runs reads the file first (`take`), so what a run wrote last is in its log.
-The files are beside the database, and hold nothing that the record may not: lines are masked before.
+A fact is copied into a file that is mapped into memory: no system call, and when the process is killed a moment later,
+the kernel has it. Who closes the process's runs reads the file first, so what a run wrote last is in its log. The files
+are beside the database, and hold nothing that the record may not: facts are masked before.
 
-Law: a line counts when the end mark behind it has moved. Nothing is ever removed from a file but all of it: two files
+Law: a fact counts when the end mark behind it has moved. Nothing is ever removed from a file but all of it: two files
 take turns, and one is begun anew when the record has all that is in it.
 """
 
@@ -18,14 +18,19 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from ..domain.caching import CacheEntry
 from ..domain.logs import LogLine
-from ..domain.runs import Holder
+from ..domain.runs import Holder, TaskRun
+from ..domain.stops import Stilled
+
+Fact = TaskRun | LogLine | CacheEntry | Stilled
 
 _MAGIC = b"PENSPOOL"
-# the mark, where the lines end, the holder's length; then the holder
+# the mark, where the facts end, the holder's length; then the holder
 _HEAD = struct.Struct("<8sQI")
 _END = struct.Struct("<Q")
 _LENGTH = struct.Struct("<I")
@@ -36,8 +41,9 @@ TURN = SIZE // 2
 # More than this is kept of no process: the journal has it, too, and waits for the record.
 MOST = 1 << 26
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(LogLine).decode
+_encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
+_KINDS: dict[type[Any], bytes] = {LogLine: b"L", TaskRun: b"T", CacheEntry: b"C", Stilled: b"S"}
+_decoders = {mark: msgspec.msgpack.Decoder(kind).decode for kind, mark in _KINDS.items()}
 _encode_holder = msgspec.json.Encoder().encode
 _decode_holder = msgspec.json.Decoder(Holder).decode
 
@@ -45,7 +51,7 @@ _open: weakref.WeakSet[Spool] = weakref.WeakSet()
 
 
 class _File:
-    """One mapped file. `waiting`: how many of its lines the record does not have."""
+    """One mapped file. `waiting`: how many of its facts the record does not have."""
 
     def __init__(self, path: Path, holder: bytes) -> None:
         self.path = path
@@ -112,10 +118,10 @@ class _File:
 
 
 class Spool:
-    """The lines that this process has reported and the record may not have yet.
+    """The facts that this process has reported and the record may not have yet.
 
     `folder` is where its files are; `holder()` is this process. A spool that cannot be written is none: the journal
-    has the lines all the same.
+    has the facts all the same.
     """
 
     def __init__(self, folder: Path, holder: Callable[[], Holder]) -> None:
@@ -136,9 +142,9 @@ class Spool:
             file.close(remove=False)
         self._begin()
 
-    def add(self, line: LogLine) -> bool:
-        """Whether the line is kept."""
-        data = _encode(line)
+    def add(self, fact: Fact) -> bool:
+        """Whether the fact is kept."""
+        data = _KINDS[type(fact)] + _encode(fact)
         with self._lock:
             file = self._current or self._next()
             if file is None:
@@ -179,7 +185,7 @@ class Spool:
         return file
 
     def recorded(self, count: int) -> None:
-        """So many lines, the oldest, need not be kept any more."""
+        """So many facts, the oldest, need not be kept any more."""
         with self._lock:
             # What was begun before the present file's turn is older than what is in that.
             for file in sorted(self._files, key=lambda file: file is self._current):
@@ -188,7 +194,7 @@ class Spool:
                 count -= done
 
     def close(self) -> None:
-        """The files go, but for those with lines that the record could not take: somebody will read them."""
+        """The files go, but for those with facts that the record could not take: somebody will read them."""
         with self._lock:
             for file in self._files:
                 file.close(remove=file.waiting == 0)
@@ -224,13 +230,13 @@ def _holder_of(path: Path) -> Holder | None:
             head = file.read(_START)
         magic, _, length = _HEAD.unpack_from(head)
         return _decode_holder(head[_HEAD.size : _HEAD.size + length]) if magic == _MAGIC else None
-    except (OSError, struct.error, msgspec.DecodeError):
+    except (OSError, struct.error, ValueError):
         return None
 
 
-def lines_of(path: Path) -> list[LogLine]:
-    """The lines in a spool; those before the damage, where it is damaged."""
-    lines: list[LogLine] = []
+def facts_of(path: Path) -> list[Fact]:
+    """The facts in a spool, in their order; those before the damage, where it is damaged."""
+    facts: list[Fact] = []
     try:
         data = path.read_bytes()
         _, end, _ = _HEAD.unpack_from(data)
@@ -238,11 +244,11 @@ def lines_of(path: Path) -> list[LogLine]:
         while place < min(end, len(data)):
             (length,) = _LENGTH.unpack_from(data, place)
             place += _LENGTH.size
-            lines.append(_decode(data[place : place + length]))
+            facts.append(_decoders[data[place : place + 1]](data[place + 1 : place + length]))
             place += length
-    except (OSError, struct.error, msgspec.DecodeError):
+    except (OSError, struct.error, ValueError, KeyError):
         pass
-    return lines
+    return facts
 
 
 def _forget() -> None:

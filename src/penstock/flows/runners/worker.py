@@ -9,6 +9,7 @@ is ever lost, and no code outlives its stop.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 import signal
 import socket
@@ -150,7 +151,9 @@ class Worker:
         options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # -O, -W, -X …
         out, err = outputs()
         try:
-            process: subprocess.Popen[bytes] = subprocess.Popen(
+            # In no run's context: it is not a program that a run has started.
+            process: subprocess.Popen[bytes] = contextvars.Context().run(
+                subprocess.Popen,
                 [sys.executable, *options, "-m", "penstock.flows.runners.worker_process", *map(str, fds)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
