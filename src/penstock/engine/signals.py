@@ -102,9 +102,10 @@ def _on_interrupt(number: int, frame: Any) -> None:
     if behind is not None and _is_asyncios(behind):
         behind(number, frame)  # cancels the main asyncio task; the second time it raises
         return
-    if asyncio_runs():
-        return  # the task that the run is in is cancelled, which the run turns into what it is
     post = my_post()
+    if asyncio_runs() and not post.armed:
+        return  # the task that the run is in is cancelled, which the run turns into what it is
+    # (Blocking code has the floor also where a loop runs: in a notebook one always does.)
     post.unheard = False
     if post.armed or not post.inside:
         raise KeyboardInterrupt
