@@ -1,14 +1,16 @@
 """The terminal lines of runs: `21:31:37.513 | INFO    | Flow run 'gigantic-cockatoo' - hello`, or JSON for machines.
 
-They go to stderr. On a terminal each is written at once. In a file or a pipe, where nobody watches, lines are held for
-a few milliseconds and written together (a system call a line costs more than the task it tells of); they are written
-at once when something else is to follow them: a warning or an error, text of the program that passes through our
-capture, the end of the run.
+They go to stderr. On a terminal each is written at once, and above the bars that are drawn there. In a file or a pipe,
+where nobody watches, lines are held for a few milliseconds and written together (a system call a line costs more than
+the task it tells of); they are written at once when something else is to follow them: a warning or an error, text of
+the program that passes through our capture, the end of the run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import io
 import os
 import sys
 import threading
@@ -38,13 +40,18 @@ class _Outlet(NamedTuple):
     """Where lines go, and what is looked up of it once."""
 
     stream: Any
-    is_terminal: bool
+    is_watched: bool
+    holds: bool
     coloured: bool
     ascii_only: bool
 
 
-_outlet = _Outlet(None, False, False, False)
+_outlet = _Outlet(None, False, False, False, False)
 _flushing = threading.Lock()
+# Whether files take lines together. Not in a forked child, which may end at any time without a word.
+_holding = True
+# The terminal's last line is the program's, and has no end yet.
+_begun = False
 
 
 def terminal() -> Any:
@@ -77,8 +84,11 @@ def show(line: LogLine, source: str, settings: EngineSettings) -> None:
         text = f"{clock(line.timestamp)} | {name} | {source} - {line.message}\n"
         if outlet.coloured and settings.logging_colors and level in _COLOURS:
             text = f"{_COLOURS[level]}{text[:-1]}\033[0m\n"
-    if outlet.is_terminal:
-        write(stream, text)
+    if not outlet.holds:
+        if outlet.is_watched and settings.logging_console_format == "text":
+            _write_above(stream, text)
+        else:
+            write(stream, text)
         return
     _held.append(text)
     if level >= WARNING or len(_held) >= MOST_HELD:
@@ -91,7 +101,10 @@ def _change_outlet(stream: Any) -> _Outlet:
     global _outlet
     flush()
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    _outlet = _Outlet(stream, is_terminal(stream), wants_colours(stream), not encoding.lower().startswith("utf"))
+    watched = is_watched(stream)
+    # What is no file may want to know who writes: a notebook shows a line below the cell whose code has written it.
+    holds = _holding and not watched and isinstance(stream, io.TextIOWrapper)
+    _outlet = _Outlet(stream, watched, holds, wants_colours(stream), not encoding.lower().startswith("utf"))
     return _outlet
 
 
@@ -117,11 +130,46 @@ def write(stream: Any, text: str) -> None:
         pass
 
 
+def pass_on(stream: Any, text: str) -> None:
+    """Writes text of the program, as it is."""
+    global _begun
+    flush()
+    write(stream, text)
+    _begun = text[-1:] not in ("\n", "\r", "")
+
+
+def _write_above(stream: Any, text: str) -> None:
+    """A line, where the program may be drawing: rich and tqdm know how to make room for one, others get a new line.
+
+    In no run's context: what they draw on the way is not written by a run.
+    """
+    global _begun
+    drawn_over = sys.stderr
+    bars = sys.modules.get("tqdm.std")
+    if hasattr(type(drawn_over), "rich_proxied_file"):
+        contextvars.Context().run(write, drawn_over, text)
+    elif bars is not None and getattr(bars.tqdm, "_instances", None):
+        contextvars.Context().run(_write_between, bars.tqdm, stream, text)
+    else:
+        write(stream, f"\n{text}" if _begun else text)
+        _begun = False
+
+
+def _write_between(tqdm: Any, stream: Any, text: str) -> None:
+    with tqdm.external_write_mode(sys.stderr):
+        write(stream, text)
+
+
 def is_terminal(stream: Any) -> bool:
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError):
         return False
+
+
+def is_watched(stream: Any) -> bool:
+    """Whether somebody sees what is drawn there while it is drawn: in a terminal, in a notebook."""
+    return is_terminal(stream) or type(stream).__module__.partition(".")[0] == "ipykernel"
 
 
 def wants_colours(stream: Any) -> bool:
@@ -141,7 +189,9 @@ def clock(moment: datetime) -> str:
 
 def _forget() -> None:
     """Lines that a parent holds are the parent's to write, not its forked child's."""
-    global _flushing
+    global _flushing, _holding, _outlet
+    _holding = False
+    _outlet = _Outlet(None, False, False, False, False)
     _held.clear()
     _flushing = threading.Lock()
 

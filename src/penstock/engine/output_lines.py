@@ -62,6 +62,8 @@ class OutputLines:
             piece if drawn or not ends else piece[:-1],
             settings.logging_max_line_bytes + max(MARGIN, MASKER.longest),
         )
+        for line in held.passed():
+            self._say(owner, line, 0)
         if ends and not drawn:
             self._finish()
 

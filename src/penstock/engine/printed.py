@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from threading import get_ident
+from threading import RLock, get_ident
 from types import FrameType
 from typing import Any, Protocol
 
@@ -27,6 +27,12 @@ from .screen import Screen, moves
 INFO, WARNING = 20, 30
 # Up to so many characters pieces of a line are just put together.
 SHORT = 4096
+# In the place of a thread, for the display that is drawn on a stream. (No thread has this number.)
+DISPLAY = 0
+
+# A file, a line and a function.
+Place = tuple[str | None, int | None, str | None]
+NOWHERE: Place = (None, None, None)
 
 
 class Target(Protocol):
@@ -37,13 +43,15 @@ class Target(Protocol):
     def pass_on(self, text: str) -> None:
         """Writes to the stream itself, below any capture."""
 
-    def is_terminal(self) -> bool: ...
+    def is_watched(self) -> bool:
+        """Whether somebody sees what is drawn there while it is drawn."""
 
 
 class OpenText:
-    """Text of one thread on one stream without its end yet; what is more than one short piece."""
+    """Text on one stream without its end yet, what is more than one short piece; of one thread, or a display, which
+    several may draw."""
 
-    __slots__ = ("dropped", "parts", "screen", "shown", "size")
+    __slots__ = ("_lock", "_waiting", "dropped", "parts", "place", "screen", "shown", "size")
 
     def __init__(self, shown: bool) -> None:
         self.parts: list[str] = []
@@ -51,15 +59,13 @@ class OpenText:
         self.dropped = 0
         self.screen: Screen | None = None
         self.shown = shown  # it was passed on to the terminal as it came
+        self.place: Place = NOWHERE  # where it was written last
+        self._lock = RLock()
+        self._waiting: list[str] = []
 
     def add(self, text: str, most: int) -> None:
-        if self.screen is None and moves(text):
-            self.screen = Screen(most)
-            self.screen.write("".join(self.parts))
-            self.parts.clear()
-        if self.screen is not None:
-            self.screen.write(text)
-            self.dropped = self.screen.dropped
+        if self.screen is not None or moves(text):
+            self._draw(text, most)
             return
         room = most - self.size
         if len(text) > room:
@@ -67,6 +73,24 @@ class OpenText:
             text = text[:room]
         self.size += len(text)
         self.parts.append(text)
+
+    def _draw(self, text: str, most: int) -> None:
+        with self._lock:
+            self._waiting.append(text)
+            if len(self._waiting) > 1:  # a finalizer or a signal's handler draws while this thread does
+                return
+            if self.screen is None:
+                self.screen = Screen(most)
+                self.screen.write("".join(self.parts))
+                self.parts.clear()
+            while self._waiting:
+                self.screen.write(self._waiting[0])
+                del self._waiting[0]
+            self.dropped = self.screen.dropped
+
+    def passed(self) -> list[str]:
+        """Lines above a display that nobody draws again."""
+        return [] if self.screen is None else self.screen.passed()
 
     def ended(self) -> bool:
         """Whether the text is whole. (Of a display one cannot know: the cursor may go up again.)"""
@@ -103,8 +127,8 @@ def write_text(context: RunContext[Any], target: Target, text: str, caller: Fram
     else:
         if held is not None:
             del partial[key]
-        if partial:
-            _release_ended(context, key)
+        if partial and _meets_display(context, target, key, whole, caller):
+            return
         _line(context, target.name, whole[:-1], caller)
 
 
@@ -113,15 +137,10 @@ def _write_more(context: RunContext[Any], target: Target, text: str, caller: Fra
     partial, settings = context.partial, context.runtime.settings
     assert partial is not None
     most = settings.logging_max_line_bytes + max(MARGIN, MASKER.longest)
-    held = partial.get(key)
-    if type(held) is OpenText and held.ended() and not moves(text):
-        _close(context, key, caller)  # a display that is done
-        held = None
-    if type(held) is not OpenText:
-        opened = OpenText(settings.logging_quiet)
-        if type(held) is str:
-            opened.add(held, most)
-        held = partial[key] = opened
+    held = _held(context, key, moves(text), most)
+    if held.ended() and not moves(text):
+        _close(context, key)  # a display that is done
+        held = partial[key] = OpenText(settings.logging_quiet)
     if held.screen is None and "\n" in (before := held.text()):
         # Not the end of one print, after all: what stands before the last end of line are lines of their own.
         lines, _, rest = before.rpartition("\n")
@@ -132,20 +151,40 @@ def _write_more(context: RunContext[Any], target: Target, text: str, caller: Fra
     if text.endswith("\r\n"):
         text = text[:-2] + "\n"
     drawn = moves(text) or held.screen is not None
-    if drawn and not held.shown and settings.logging_to_console and target.is_terminal():
+    if drawn and not held.shown and settings.logging_to_console and target.is_watched():
         held.shown = True
         target.pass_on(held.text() + text)
     elif held.shown and not settings.logging_quiet:
         target.pass_on(text)
+    held.place = (caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name)
     held.add(text[:-1] if ends and not drawn else text, most)
-    if ends and not drawn:
-        _close(context, key, caller)
+    if drawn:
+        partial[DISPLAY, target.name] = held
+        for line in held.passed():
+            _say(context, target.name, line, held.place, held.shown)
+    elif ends:
+        _close(context, key)
+
+
+def _held(context: RunContext[Any], key: tuple[int, str], draws: bool, most: int) -> OpenText:
+    """What this thread writes to; the stream's display, if it draws and others have begun to."""
+    partial = context.partial
+    assert partial is not None
+    held = partial.get(key)
+    display = partial.get((DISPLAY, key[1])) if draws else None
+    if type(held) is OpenText and (display is None or held.screen is not None):
+        return held
+    found: OpenText = display or OpenText(context.runtime.settings.logging_quiet)
+    if held is not None:
+        found.add(held if type(held) is str else held.text(), most)
+    partial[key] = found
+    return found
 
 
 def flush_text(context: RunContext[Any], target: Target) -> None:
     """The code wants to have seen on the terminal what it wrote, though the line has no end yet."""
     partial, settings = context.partial, context.runtime.settings
-    if not partial or not settings.logging_to_console or settings.logging_quiet or not target.is_terminal():
+    if not partial or not settings.logging_to_console or settings.logging_quiet or not target.is_watched():
         return
     key = (get_ident(), target.name)
     held = partial.get(key)
@@ -161,48 +200,57 @@ def flush_text(context: RunContext[Any], target: Target) -> None:
 def finish_text(context: RunContext[Any]) -> None:
     """The run ends: what was written without an end of line is a line now."""
     while context.partial:
-        _close(context, next(iter(context.partial)), None)
+        _close(context, next(iter(context.partial)))
     context.partial = None
 
 
-def _release_ended(context: RunContext[Any], key: tuple[int, str]) -> None:
-    """Displays of this thread that are done come before what it writes elsewhere."""
+def _meets_display(
+    context: RunContext[Any], target: Target, key: tuple[int, str], whole: str, caller: FrameType
+) -> bool:
+    """Displays that are done come before a line that is written elsewhere. A bare end of line, where others draw,
+    is most likely of what they draw: then it is added there."""
     partial = context.partial
     assert partial is not None
+    display = partial.get((DISPLAY, target.name))
+    if display is not None and whole == "\n":
+        partial[key] = display
+        _write_more(context, target, whole, caller, key)
+        return True
     for other, held in list(partial.items()):
-        if other[0] == key[0] and other != key and type(held) is OpenText and held.ended():
-            _close(context, other, None)
+        if other[0] in (key[0], DISPLAY) and other != key and type(held) is OpenText and held.ended():
+            _close(context, other)
+    return False
 
 
-def _close(context: RunContext[Any], key: tuple[int, str], caller: FrameType | None) -> None:
-    held = context.partial.pop(key, None) if context.partial else None
+def _close(context: RunContext[Any], key: tuple[int, str]) -> None:
+    partial = context.partial
+    held = partial.pop(key, None) if partial else None
     if type(held) is str:
-        _line(context, key[1], held, caller)
-    elif held is not None:
+        _say(context, key[1], held, NOWHERE, False)
+    elif held is not None and partial is not None:
+        if held.screen is not None:
+            for other in [other for other, each in list(partial.items()) if each is held]:
+                partial.pop(other, None)
         text = held.text()
         if text or not held.screen:
-            _line(context, key[1], text, caller, held.shown, held.dropped)
+            _say(context, key[1], text, held.place, held.shown, held.dropped)
 
 
-def _line(
-    context: RunContext[Any],
-    stream: str,
-    text: str,
-    caller: FrameType | None,
-    shown: bool = False,
-    dropped: int = 0,
-) -> None:
-    runtime = context.runtime
-    level = INFO if stream == "stdout" else LEVELS[runtime.settings.logging_stderr_level]
-    shown = shown or runtime.settings.logging_quiet
-    if caller is None:
-        say(context, level, text, shown=shown, dropped=dropped)
-        return
+def _line(context: RunContext[Any], stream: str, text: str, caller: FrameType, shown: bool = False) -> None:
+    settings = context.runtime.settings
     code = caller.f_code
     say(
-        context, level, text, file=code.co_filename, line=caller.f_lineno, function=code.co_name, shown=shown,
-        dropped=dropped,
+        context, INFO if stream == "stdout" else LEVELS[settings.logging_stderr_level], text, file=code.co_filename,
+        line=caller.f_lineno, function=code.co_name, shown=shown or settings.logging_quiet,
     )  # fmt: skip
+
+
+def _say(context: RunContext[Any], stream: str, text: str, place: Place, shown: bool, dropped: int = 0) -> None:
+    settings = context.runtime.settings
+    level = INFO if stream == "stdout" else LEVELS[settings.logging_stderr_level]
+    file, line, function = place
+    shown = shown or settings.logging_quiet
+    say(context, level, text, file=file, line=line, function=function, shown=shown, dropped=dropped)
 
 
 # --- writers that know more of their text -----------------------------------------------------------------------

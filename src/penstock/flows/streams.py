@@ -13,7 +13,7 @@ from threading import get_ident
 from types import FrameType
 from typing import Any
 
-from ..engine import console
+from ..engine import console, live
 from ..engine.context import RunContext, current
 from ..engine.printed import flush_text, write_text
 
@@ -30,7 +30,7 @@ class CapturedStream:
     def write(self, text: str) -> int:
         context = current.get()
         if context is None or not context.log_prints or not isinstance(text, str):
-            console.flush()
+            self._give_way()
             return self.penstock_below.write(text)  # type: ignore[no-any-return]
         if text:
             write_text(context, self, text, sys._getframe(1))
@@ -39,7 +39,7 @@ class CapturedStream:
     def writelines(self, lines: Iterable[str]) -> None:
         context = current.get()
         if context is None or not context.log_prints:
-            console.flush()
+            self._give_way()
             self.penstock_below.writelines(lines)
             return
         for line in lines:
@@ -56,12 +56,18 @@ class CapturedStream:
     def buffer(self) -> Any:
         return CapturedBuffer(self, self.penstock_below.buffer)
 
-    def pass_on(self, text: str) -> None:
+    def _give_way(self) -> None:
+        """What was written before comes before."""
+        if live.catches_up is not None:
+            live.catches_up()
         console.flush()
-        console.write(self.penstock_below, text)
 
-    def is_terminal(self) -> bool:
-        return console.is_terminal(self.penstock_original)
+    def pass_on(self, text: str) -> None:
+        self._give_way()
+        console.pass_on(self.penstock_below, text)
+
+    def is_watched(self) -> bool:
+        return console.is_watched(self.penstock_original)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.penstock_original, name)
@@ -86,7 +92,7 @@ class CapturedBuffer:
     def write(self, data: Any) -> int:
         context = current.get()
         if context is None or not context.log_prints:
-            console.flush()
+            self._stream._give_way()
             self._stream.penstock_below.flush()
             return self._original.write(data)  # type: ignore[no-any-return]
         raw = bytes(data)
