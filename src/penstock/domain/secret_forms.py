@@ -65,11 +65,12 @@ def _in_base64(data: bytes) -> Iterator[bytes]:
     if len(data) < SHORTEST_IN_BASE64:
         return
     for before in range(3):
-        whole = base64.b64encode(bytes(before) + data)
-        # A character has six bits; those that hold bits of a neighbour may be any.
-        own = whole[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6]
-        yield own
-        yield own.translate(_URL_SAFE)
+        whole = base64.b64encode(bytes(before) + data).rstrip(b"=")
+        # A character has six bits; those that hold bits of a neighbour may be any. (At the end there may be none.)
+        begin, end = (before * 8 + 5) // 6, (before + len(data)) * 8 // 6
+        for own in (whole[begin:end], whole[begin:]):
+            yield own
+            yield own.translate(_URL_SAFE)
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
