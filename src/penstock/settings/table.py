@@ -46,7 +46,7 @@ PENSTOCK_ENCRYPTION_KEY = Setting(
     "PENSTOCK_ENCRYPTION_KEY",
     optional(TEXT),
     None,
-    "The key that secrets are encrypted with; none: one is made, and kept in the file secret.key of PENSTOCK_HOME.",
+    "The key of secrets (several, separated by commas: the first encrypts); none: that in secret.key of PENSTOCK_HOME.",
     secret=True,
 )
 PENSTOCK_UI_URL = Setting(
