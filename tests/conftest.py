@@ -151,6 +151,7 @@ _SLOW = (
     "tests/flows/test_interrupts.py",
     "tests/flows/test_isolation.py",
     "tests/flows/test_loggers.py",
+    "tests/flows/test_masking_in_programs.py",
     "tests/flows/test_process_runner.py",
     "tests/flows/test_regressions_of_stops.py",
     "tests/flows/test_retry_from_failure.py",

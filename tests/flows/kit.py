@@ -95,6 +95,16 @@ def names(run: FlowRun | TaskRun) -> list[str]:
     return [state.name for state in run.states]
 
 
+def everything(home: Path) -> bytes:
+    """All bytes of all files, and all cells of the record (which may lie in two pages)."""
+    store = connect.open_store()
+    with store.read() as tx:
+        tables = [name for (name,) in tx.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        cells = [cell for table in tables for row in tx.rows(f"SELECT * FROM {table}") for cell in row]
+    parts = [cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells]
+    return b"\n".join([*parts, *(path.read_bytes() for path in home.rglob("*") if path.is_file())])
+
+
 # --- programs --------------------------------------------------------------------------------------------------------
 
 
