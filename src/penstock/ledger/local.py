@@ -58,12 +58,15 @@ class LocalLedger:
 
     def write(self, fact: Fact) -> None:
         """As in the contract, but that no line is a reason to stop code which prints: what has no room is counted."""
-        kept = self._spool.add(masked(self._masker, fact))
+        kept = self._spool.add(masked(self._masker, fact) if self._masker.active else fact)
+        journal = self._journal
         if type(fact) is not LogLine:
-            self._journal.write(fact)
-        elif not self._journal.is_full():
-            with contextlib.suppress(RecordError):  # the journal has it
-                self._journal.write(fact)
+            journal.write(fact)
+        elif not (journal.trouble and journal.is_full()):
+            try:
+                journal.write(fact)
+            except RecordError:  # the journal has it
+                pass
         elif not kept:
             self._lines_lost[fact.flow_run_id] += 1
 
