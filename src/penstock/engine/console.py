@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import io
 import os
+import re
 import sys
 import threading
 import time
@@ -30,6 +31,7 @@ _COLOURS = {40: "\033[31m", 50: "\033[31;1m", 30: "\033[33m", 10: "\033[2m"}
 _NAMES = {20: "INFO   ", 30: "WARNING", 40: "ERROR  "}
 _prefixes: dict[int, str] = {}
 WARNING = 30
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[@-~]")
 
 MOST_HELD = 200
 HELD_SECONDS = 0.01
@@ -135,7 +137,10 @@ def pass_on(stream: Any, text: str) -> None:
     global _begun
     flush()
     write(stream, text)
-    _begun = text[-1:] not in ("\n", "\r", "")
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    if text:
+        _begun = text[-1] not in "\r\n"
 
 
 def _write_above(stream: Any, text: str) -> None:
