@@ -62,6 +62,7 @@ test-fast: env
 
 bench: env
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.capture
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
