@@ -20,37 +20,27 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src"
 
+# The work, how a flow is made of it, and then both on the clock.
 PRINTS = """
-import json, resource, sys, time
-from penstock import connect, flow
-
 def work(n):
     for number in range(n):
         print("line", number)
 
-captured = flow(log_prints=True)(work)
-
-def seconds(call, n):
-    began = time.perf_counter()
-    call(n)
-    connect.disconnect()
-    return time.perf_counter() - began
-
-n = int(sys.argv[1])
-captured(1)
-bare, ours = seconds(work, n), seconds(captured, n)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-sys.stderr.write("\\n" + json.dumps({"bare": bare, "ours": ours, "peak": peak / 1024}) + "\\n")
+options = {"log_prints": True}
 """
 
 OUTPUT = """
-import json, resource, subprocess, sys, time
-from penstock import connect, flow
+import subprocess
 
 def work(n):
     subprocess.run(["seq", "1", str(n)], check=True)
 
-captured = flow(capture="all")(work)
+options = {"capture": "all"}
+"""
+
+ON_THE_CLOCK = """
+import json, resource, sys, time
+from penstock import connect, flow
 
 def seconds(call, n):
     began = time.perf_counter()
@@ -58,7 +48,7 @@ def seconds(call, n):
     connect.disconnect()
     return time.perf_counter() - began
 
-n = int(sys.argv[1])
+n, captured = int(sys.argv[1]), flow(**options)(work)
 captured(1)
 bare, ours = seconds(work, n), seconds(captured, n)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -95,7 +85,7 @@ def cost(program: str, n: int, samples: int) -> list[dict[str, float]]:
     found = []
     for _ in range(samples):
         with tempfile.TemporaryDirectory() as home:
-            command = [sys.executable, "-c", program, str(n)]
+            command = [sys.executable, "-c", program + ON_THE_CLOCK, str(n)]
             done = subprocess.run(
                 command, env=environment(Path(home)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True
             )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -199,36 +200,40 @@ def test_a_living_process_keeps_its_spool(programs: Programs, record: Record, pe
 # --- a record that cannot be written ---------------------------------------------------------------------------------
 
 
+class Disk:
+    """The record of this process, which cannot be written while it is `full`; few facts may wait for it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PENSTOCK_JOURNAL_LIMIT", "50")
+        self.full = False
+        self.ledger = connect.local_ledger(current())
+        self._write = self.ledger.store.write
+        monkeypatch.setattr(self.ledger.store, "write", self.write)
+
+    def write(self) -> Any:
+        if self.full:
+            raise StoreUnavailableError("the disk is full")
+        return self._write()
+
+
 def test_prints_go_on_while_the_record_cannot_be_written_and_none_is_lost(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PENSTOCK_JOURNAL_LIMIT", "50")
-    ledger = connect.local_ledger(current())
-    write, broken = ledger.store.write, False
-
-    def failing(*args: object) -> object:
-        if broken:
-            raise StoreUnavailableError("the disk is full")
-        return write(*args)  # type: ignore[call-arg]
-
-    monkeypatch.setattr(ledger.store, "write", failing)
+    disk = Disk(monkeypatch)
 
     @flow(log_prints=True)
     def main() -> None:
-        nonlocal broken
-        broken = True
+        disk.full = True
         for number in range(500):
             print("line", number)
             if number == 100:
-                until(lambda: ledger.trouble)
-        broken = False
+                until(lambda: disk.ledger.trouble)
+        disk.full = False
 
     main()
     connect.disconnect()
-    monkeypatch.undo()
-    monkeypatch.setenv("PENSTOCK_HOME", str(ledger.store.path.parent))
     # What the journal had no room for was kept beside, until the process ends.
-    store = SqliteStore(ledger.store.path)
+    store = SqliteStore(disk.ledger.store.path)
     rescue(store, lambda holder: False, lambda: SYSTEM.now() + timedelta(days=1))
     store.close()
     printed = [line.message for line in record.lines() if line.message.startswith("line ")]
@@ -238,38 +243,24 @@ def test_prints_go_on_while_the_record_cannot_be_written_and_none_is_lost(
 def test_lines_that_have_no_room_anywhere_are_counted_and_the_run_says_so(
     record: Record, monkeypatch: pytest.MonkeyPatch, penstock_home: Path
 ) -> None:
-    monkeypatch.setenv("PENSTOCK_JOURNAL_LIMIT", "50")
     penstock_home.mkdir(parents=True)
-    ledger = connect.local_ledger(current())
-    ledger.store.spool_folder.write_text("in the way")
-    write, broken = ledger.store.write, False
-
-    def failing(*args: object) -> object:
-        if broken:
-            raise StoreUnavailableError("the disk is full")
-        return write(*args)  # type: ignore[call-arg]
-
-    monkeypatch.setattr(ledger.store, "write", failing)
+    disk = Disk(monkeypatch)
+    disk.ledger.store.spool_folder.write_text("in the way")
 
     @flow(log_prints=True)
     def main() -> None:
-        nonlocal broken
-        broken = True
+        disk.full = True
         print("first")
-        until(lambda: ledger.trouble)
+        until(lambda: disk.ledger.trouble)
         for number in range(500):
             print("line", number)
-        broken = False
+        disk.full = False
 
     main()
     run = record.flow_run()
     stored = sum(line.message.startswith("line ") for line in record.lines())
     assert 0 < stored < 500
     assert run.lines_lost == 500 - stored
-    shown = subprocess.run(
-        [sys.executable, "-m", "penstock", "flow-run", "inspect", str(run.id)],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    command = [sys.executable, "-m", "penstock", "flow-run", "inspect", str(run.id)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"{run.lines_lost:,} log lines could not be recorded" in shown
