@@ -83,6 +83,20 @@ def test_lines_of_named_loggers_and_those_below_have_their_level_logger_run_and_
     assert (second.file, second.line, second.function) == (__file__, work.fn.__code__.co_firstlineno + 2, "work")
 
 
+def test_a_package_may_be_named_though_only_its_modules_have_loggers(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_LOGGING_EXTRA_LOGGERS", "project")
+    log = logging.getLogger("project.jobs.load")
+
+    @flow
+    def main() -> None:
+        log.info("told")
+
+    main()
+    assert told(record) == [(20, "project.jobs.load", "told")]
+
+
 def test_outside_of_runs_nothing_is_taken(record: Record, lib: logging.Logger) -> None:
     @flow
     def main() -> None:

@@ -33,6 +33,11 @@ def following(settings: EngineSettings) -> Iterator[None]:
     if not settings.logging_extra_loggers:  # and `logging` is not touched
         yield
         return
+    import logging
+
+    for name in settings.logging_extra_loggers:
+        # A package whose modules alone have loggers has none itself, and they would not be below it.
+        logging.getLogger(name)
     global _followed_for, _undo
     with _lock:
         _followed_for += 1
