@@ -150,6 +150,7 @@ def send_answer(channel: Channel, answer: Answer) -> None:
         channel.send(ANSWER, encode(answer))
         channel.send(PAYLOAD, payload)
 
+
 _NAMELESS = "<dynamic-code>"
 
 
