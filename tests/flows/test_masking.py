@@ -39,6 +39,13 @@ class Deep:
     logins: list[dict[str, Any]]
 
 
+class Client:
+    """What is in it is not looked for; but pickled it would be."""
+
+    def __init__(self, password: Any) -> None:
+        self.password = password
+
+
 @pytest.fixture
 def nowhere(penstock_home: Path, record: Record) -> Any:
     """Checks, when asked and at the end, that a text is in no file."""
@@ -273,6 +280,22 @@ def test_a_result_that_holds_a_secret_is_encrypted(
     assert (ref.inline is None) == (padding > 0 and "compressed" not in ref.serializer)
     assert StoredResult(ref, "it", connect.vault()).load()[0] == value
     nowhere("plain-ascii-secret")
+
+
+@pytest.mark.parametrize("serializer", [None, "pickle", "compressed/pickle"])
+def test_a_secret_within_any_object_is_known_when_that_is_kept(serializer: Any, record: Record, nowhere: Any) -> None:
+    @task(persist_result=serializer and True, result_serializer=serializer)
+    def work(client: Client) -> Client:
+        return client
+
+    @flow
+    def body(client: Client) -> list[Client]:
+        return [work(client)]
+
+    body(Client(Client(SecretStr(SECRET))))
+    for ref in (record.flow_run().result, record.task_run().result):
+        assert ref is not None
+        assert ref.serializer.startswith("sealed/")
 
 
 def test_a_serializer_of_the_users_hides_no_secret(record: Record, penstock_home: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from ..vault import Vault
 from . import sealing
 from .masking import MASKER
 from .runlog import say
-from .secrets import learn_of
+from .secrets import learn_if_secret, learn_of
 from .serializers import CompressedSerializer, JSONSerializer, PickleSerializer, Serializer, resolve
 
 if TYPE_CHECKING:
@@ -57,13 +57,14 @@ class _Bounded(io.RawIOBase):
 
 
 class _Bounding(pickle.Pickler):
-    """Refuses large arrays by their own word, before they are copied."""
+    """Refuses large arrays by their own word, before they are copied. Learns the secrets that it comes by."""
 
     def __init__(self, file: _Bounded, limit: int) -> None:
         super().__init__(file, protocol=5)
         self._limit = limit
 
     def reducer_override(self, value: Any) -> Any:
+        learn_if_secret(value)
         size = getattr(value, "nbytes", 0)
         if isinstance(size, int) and size > self._limit:
             raise TooLarge

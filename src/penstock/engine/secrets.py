@@ -78,6 +78,12 @@ def learn_of(value: Any) -> None:
     learn((value,))
 
 
+def learn_if_secret(value: Any) -> None:
+    """As `learn`, and what is in the value is not looked for: for a pickler, which comes by it, however deep it is."""
+    if callable(getattr(type(value), "get_secret_value", None)):
+        add(value.get_secret_value())
+
+
 def add(value: Any, depth: int = 0) -> None:
     """Has the clear value of a secret masked: of what holds several, each; of anything else, how it is written."""
     if isinstance(value, str | bytes):

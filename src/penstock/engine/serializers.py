@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from functools import cache
 from typing import Any, Protocol
 
 import msgspec
 
 from ..domain.errors import SerializationError
+from . import secrets
 
 
 class Serializer(Protocol):
@@ -24,14 +27,27 @@ class PickleSerializer:
     type = "pickle"
 
     def dumps(self, value: Any) -> bytes:
-        import cloudpickle
-
-        return cloudpickle.dumps(value)  # type: ignore[no-any-return]
+        file = io.BytesIO()
+        _pickler()(file).dump(value)
+        return file.getvalue()
 
     def loads(self, data: bytes) -> Any:
         import pickle
 
         return pickle.loads(data)
+
+
+@cache
+def _pickler() -> Any:
+    """cloudpickle's, which learns the secrets that it comes by."""
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            secrets.learn_if_secret(value)
+            return super().reducer_override(value)
+
+    return Pickler
 
 
 class JSONSerializer:
