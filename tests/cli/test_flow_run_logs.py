@@ -67,6 +67,7 @@ def test_the_lines_look_as_they_did_when_the_run_wrote_them(run: Run, folder: Pa
         (["--task", "load"], ["Task 0 100% done", "Task 1 100% done"]),
         (["--task", "load-1"], ["Task 1 100% done"]),
         (["--task", "nothing"], []),
+        (["--level", "9" * 30], []),
         (["--task", "load", "--tail", "1"], ["Task 1 100% done"]),
         (["--tail", "400", "--grep", "m"], [f"m{number}" for number in range(10)]),
     ],
@@ -101,6 +102,15 @@ def test_lines_are_chosen_by_their_time(run: Run, made: FlowRun) -> None:
     assert len(messages(run, "wise-owl", "--since", "1h", "--follow")) == 12
     result = run("flow-run", "logs", "wise-owl", "--since", "yesterday")
     assert (result.exit_code, "30m" in result.stderr) == (1, True)
+
+
+def test_a_choice_that_leaves_nothing_says_so(run: Run, made: FlowRun) -> None:
+    result = run("flow-run", "logs", "wise-owl", "--task", "laod")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "No task run of 'wise-owl' is named 'laod', and no task.\n"
+    for choice in (["--grep", "nothing"], ["--task", "load", "--level", "CRITICAL"]):
+        result = run("flow-run", "logs", "wise-owl", *choice)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No lines fit.\n")
 
 
 def test_a_task_is_also_named_by_its_run_id(run: Run, records: Records, made: FlowRun) -> None:

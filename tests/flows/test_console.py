@@ -219,6 +219,31 @@ def test_json_is_one_object_a_line_with_documented_names(
     assert objects[0]["source"] == "penstock.engine"
 
 
+def test_json_has_no_number_where_a_line_has_none_yet(record: Record, programs: Programs) -> None:
+    program = """
+from penstock import flow, get_run_logger, task
+from penstock.logging import get_logger
+
+@task(isolation="process")
+def work():
+    get_run_logger().info("in a worker")
+
+@flow
+def main():
+    work()
+    get_run_logger().info("here")
+
+if __name__ == "__main__":
+    get_logger("program").info("outside of runs")
+    main()
+"""
+    done = programs.run(program, PENSTOCK_LOGGING_CONSOLE_FORMAT="json")
+    numbers = {each["message"]: each["seq"] for each in map(json.loads, done.stderr.splitlines())}
+    recorded = {line.message: line.seq for line in record.lines()}
+    assert (numbers["in a worker"], numbers["outside of runs"]) == (None, None)
+    assert numbers["here"] == recorded["here"] > recorded["in a worker"] > 0
+
+
 anything = st.text(st.characters(exclude_categories=()), max_size=30)
 
 

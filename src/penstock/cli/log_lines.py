@@ -13,7 +13,7 @@ from uuid import UUID
 import click
 
 from penstock.cli import live, shown
-from penstock.cli.output import JSON
+from penstock.cli.output import JSON, remark
 from penstock.domain.errors import ObjectNotFound
 from penstock.domain.filters import LogFilter, log_level, moment
 from penstock.domain.ids import InvalidId
@@ -115,8 +115,14 @@ def show(
     else:  # --head counts in the order of reading: with --reverse from the newest
         limit = last if head is None else count or head
         pages = log_reading.pages(store, id, filter, backwards=reverse, limit=limit)
+    empty = True
     for page in pages:
         printer.show(page)
+        empty = False
+    if empty:
+        name = filter.task
+        known = name is None or log_reading.knows_task(store, run.id, name)
+        remark("No lines fit." if known else f"No task run of {run.name!r} is named {name!r}, and no task.")
 
 
 def _moment(text: str | None) -> datetime | None:

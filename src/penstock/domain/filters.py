@@ -98,11 +98,15 @@ def state_type(text: str) -> StateType:
         raise FilterError(f"There is no state type {text!r}; there are {', '.join(StateType)}.") from None
 
 
+# No line has a higher one, and any store takes it.
+HIGHEST_LEVEL = 2**63 - 1
+
+
 def log_level(text: str) -> int:
     """The number of a level given by name or number. Raises `FilterError` with the names there are."""
     level = LEVELS.get(text.strip().upper())
     if level is None and text.strip().isdecimal():
-        level = int(text)
+        level = min(int(text), HIGHEST_LEVEL)
     if level is None:
         raise FilterError(f"There is no log level {text!r}; there are {', '.join(LEVELS)}, and numbers.")
     return level

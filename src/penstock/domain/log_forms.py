@@ -24,8 +24,11 @@ def source_of(logger: str, run: str) -> str:
     return run if run == logger else f"{run} ({logger})"
 
 
-def json_line(line: LogLine, source: str, *, ascii_only: bool = False) -> str:
-    """A line as one JSON object on one line, whatever it holds. The names are part of the documented interface."""
+def json_line(line: LogLine, source: str, *, ascii_only: bool = False, numbered: bool = True) -> str:
+    """A line as one JSON object on one line, whatever it holds. The names are part of the documented interface.
+
+    `numbered`: whether the line's number is known already.
+    """
     fields = {
         "timestamp": line.timestamp,
         "level": line.level,
@@ -35,7 +38,7 @@ def json_line(line: LogLine, source: str, *, ascii_only: bool = False) -> str:
         "message": line.message,
         "flow_run_id": line.flow_run_id,
         "task_run_id": line.task_run_id,
-        "seq": line.seq,
+        "seq": line.seq if numbered else None,
         "file": line.file,
         "line": line.line,
         "function": line.function,

@@ -33,6 +33,9 @@ _prefixes: dict[int, str] = {}
 WARNING = 30
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[@-~]")
 
+# Whether lines have their numbers here: not in a worker process, whose lines its parent numbers.
+NUMBERED = True
+
 MOST_HELD = 200
 HELD_SECONDS = 0.01
 _held: deque[str] = deque()
@@ -80,7 +83,8 @@ def show(line: LogLine, source: str, settings: EngineSettings) -> None:
     outlet = _outlet if stream is _outlet.stream else _change_outlet(stream)
     source = source_of(line.logger, source)
     if settings.logging_console_format == "json":
-        text = f"{json_line(line, source, ascii_only=outlet.ascii_only)}\n"
+        numbered = NUMBERED and (line.flow_run_id or line.task_run_id) is not None
+        text = f"{json_line(line, source, ascii_only=outlet.ascii_only, numbered=numbered)}\n"
     else:
         name = _NAMES.get(level) or format(level_name(level), "<7")
         text = f"{clock(line.timestamp)} | {name} | {source} - {line.message}\n"

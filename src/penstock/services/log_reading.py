@@ -64,6 +64,12 @@ def task_names(store: Store, lines: Iterable[LogLine]) -> dict[UUID, tuple[str, 
         return task_runs.names(tx, ids)
 
 
+def knows_task(store: Store, run_id: UUID, name: str) -> bool:
+    """Whether a flow run has a task run of this name, or one of a task of this name."""
+    with store.read() as tx:
+        return task_runs.has_name(tx, run_id, name)
+
+
 class LogCursor:
     """A reader of a log that grows: gives each line once.
 

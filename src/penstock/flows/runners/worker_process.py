@@ -111,6 +111,7 @@ class Process:
         """Does jobs until there are no more."""
         self._become(msgspec.msgpack.decode(self._jobs.receive()[1], type=Welcome))
         connect.give(self._ledger)
+        console.NUMBERED = False
         console.MOST_HELD = 1  # a line is shown at once: this process may be killed any moment
         threading.Thread(target=self._listen, name="penstock-worker-listener", daemon=True).start()
         with capture.following(), Signals(self._interrupted):
