@@ -151,6 +151,24 @@ def test_a_folder_that_cannot_hold_a_key_is_told(tmp_path: Path) -> None:
         Vault(tmp_path).seal(CLEAR)
 
 
+def test_a_link_that_leads_nowhere_is_told(path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(path.with_name("gone"))
+
+    with pytest.raises(ConfigurationError, match="leads nowhere"):
+        Vault(path).seal(CLEAR)
+    path.with_name("gone").write_text(new_key())
+    path.chmod(0o600)
+    assert Vault(path).open(Vault(path).seal(CLEAR)) == CLEAR
+
+
+def test_a_key_file_that_an_editor_saved_is_read(path: Path) -> None:
+    sealed = Vault(path).seal(CLEAR)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().strip() + b"\r\n\r\n")
+
+    assert Vault(path).open(sealed) == CLEAR
+
+
 FIRST = """
 import sys
 from pathlib import Path

@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 import stat
+from codecs import BOM_UTF8
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -113,7 +114,8 @@ class Vault:
                 f"The key file {self.path} can be read or changed by others (mode {stat.S_IMODE(status.st_mode):04o}). "
                 f"Run `chmod 600 {self.path}`; whoever has read it can open every secret, so think of a new key."
             )
-        return _keys(content.decode("ascii", "replace"), f"The key file {self.path}")
+        # Some editors put a mark before what they save as UTF-8.
+        return _keys(content.removeprefix(BOM_UTF8).decode("ascii", "replace"), f"The key file {self.path}")
 
     def _made(self) -> list[Key]:
         """A new key in the key file; that of another process when it was faster."""
@@ -135,7 +137,13 @@ class Vault:
                 f"The key file {self.path} cannot be made: {error.strerror or error}. Make its folder writable, or "
                 f"give a key as {_SETTING}."
             ) from None
-        return self._file_keys()
+        found = self._file_keys()
+        if not found:
+            raise ConfigurationError(
+                f"The key file {self.path} cannot be made: there is a link of this name that leads nowhere. Put back "
+                f"the file that it is to lead to, or give a key as {_SETTING}."
+            )
+        return found
 
 
 def new_key() -> str:
