@@ -163,6 +163,22 @@ def test_a_damaged_row_is_an_error_that_names_the_block(penstock_home: Path, col
     Secret.delete("it")
 
 
+def test_a_secret_cannot_take_the_place_of_another(penstock_home: Path) -> None:
+    Secret(value="hunter2").save("one")
+    Secret(value="hunter3").save("other")
+    store = SqliteStore(penstock_home / "penstock.db")
+    with store.write() as tx:
+        tx.run(
+            "UPDATE block_document SET secrets = (SELECT secrets FROM block_document WHERE name = 'one') "
+            "WHERE name = 'other'"
+        )
+    store.close()
+
+    assert Secret.load("one").get() == "hunter2"
+    with pytest.raises(DecryptionError, match=r"'secret/other' is damaged: .* 'secret/one', field 'value'"):
+        Secret.load("other")
+
+
 # --- the mask --------------------------------------------------------------------------------------------------------
 
 

@@ -273,3 +273,17 @@ def test_an_old_key_can_go_after_reencrypting(run: Run) -> None:
         done = run("block", "reencrypt")
         assert done.exit_code == 1
         assert "was encrypted with the key" in done.stderr
+
+
+def test_a_block_that_cannot_be_opened_keeps_no_other_from_being_reencrypted(run: Run) -> None:
+    lost, old, new = (run("block", "key").stdout.strip() for _ in range(3))
+    with temporary_settings({PENSTOCK_ENCRYPTION_KEY: lost}):
+        Secret(value="hunter1").save("a")
+    with temporary_settings({PENSTOCK_ENCRYPTION_KEY: old}):
+        Secret(value="hunter2").save("b")
+    with temporary_settings({PENSTOCK_ENCRYPTION_KEY: f"{new},{old}"}):
+        done = run("block", "reencrypt")
+    assert done.exit_code == 1
+    assert "Of 2 blocks 1 were encrypted anew, and 1 cannot be opened: Block 'secret/a'" in done.stderr
+    with temporary_settings({PENSTOCK_ENCRYPTION_KEY: new}):
+        assert Secret.load("b").get() == "hunter2"

@@ -58,7 +58,7 @@ def inspect(address: str, show_secrets: bool, output: str) -> None:
     if show_secrets:
         fields = block_documents.opened(document, vault())
     else:
-        fields = document.with_secrets(lambda _: MASK)
+        fields = document.with_secrets(lambda _place, _sealed: MASK)
     if output == JSON:
         print_json(_head(document) | {"data": fields})
         return

@@ -42,14 +42,14 @@ class BlockDocument(msgspec.Struct, frozen=True):
         """`secret/api-key`: what one block is called among all."""
         return f"{self.type}/{self.name}"
 
-    def with_secrets(self, value: Callable[[str], Any]) -> Fields:
-        """The fields with `value(encrypted)` in the place of each secret."""
+    def with_secrets(self, value: Callable[[Place, str], Any]) -> Fields:
+        """The fields with `value(place, encrypted)` in the place of each secret."""
         fields: Fields = _copied(self.data)
         for place, sealed in self.secrets:
             inner: Any = fields
             for step in place[:-1]:
                 inner = inner[step]
-            inner[place[-1]] = value(sealed)
+            inner[place[-1]] = value(place, sealed)
         return fields
 
 

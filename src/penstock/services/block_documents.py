@@ -18,7 +18,7 @@ import msgspec
 
 from ..domain import names
 from ..domain.blocks import BlockDocument, Fields, Place
-from ..domain.errors import BlockNotFound, NameTaken, UnreadableBlock, UnstorableValue
+from ..domain.errors import BlockNotFound, DecryptionError, NameTaken, UnreadableBlock, UnstorableValue
 from ..store import block_documents
 from ..store.contract import Store, Tx
 from ..vault import Vault
@@ -45,7 +45,7 @@ def save(
     address = f"{type}/{name}"
     try:
         json.dumps(data)
-        sealed = tuple((place, vault.seal(_text(value)).decode()) for place, value in secrets)
+        sealed = tuple((place, vault.seal(_text(value, address, place)).decode()) for place, value in secrets)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnstorableValue(f"Block {address!r} has a value that is not JSON: {error}.") from None
     with store.write() as tx:
@@ -102,8 +102,8 @@ def opened(document: BlockDocument, vault: Vault, tell: Callable[[Any], None] | 
     """The fields with their secrets, each of which `tell` is told. Raises `DecryptionError`, `ConfigurationError` or
     `UnreadableBlock`."""
 
-    def value(sealed: str) -> Any:
-        clear = _value(vault.open(sealed.encode(), f"Block {document.address!r}"))
+    def value(place: Place, sealed: str) -> Any:
+        clear = _value(vault.open(sealed.encode(), f"Block {document.address!r}"), document.address, place)
         if tell is not None:
             tell(clear)
         return clear
@@ -117,19 +117,30 @@ def opened(document: BlockDocument, vault: Vault, tell: Callable[[Any], None] | 
 def encrypt_anew(store: Store, vault: Vault, limit: int) -> tuple[int, int]:
     """Encrypts with the present key what was encrypted with another: how many blocks were, of how many.
 
-    Each block is a transaction of its own; interrupted, it can be asked for again. Raises `DecryptionError`.
+    Each block is a transaction of its own; interrupted, it can be asked for again. Raises `DecryptionError` for those
+    that cannot be opened, when all others are done.
     """
     done = 0
+    failed: list[DecryptionError] = []
     documents = list_documents(store, None, limit)
     for document in documents:
         if all(vault.is_current(sealed.encode()) for _, sealed in document.secrets):
             continue
-        secrets = tuple((place, _sealed_anew(vault, sealed, document)) for place, sealed in document.secrets)
+        try:
+            secrets = tuple((place, _sealed_anew(vault, sealed, document)) for place, sealed in document.secrets)
+        except DecryptionError as error:
+            failed.append(error)
+            continue
         with store.write() as tx:
             # What was saved meanwhile is encrypted with the present key anyway.
             if block_documents.get(tx, document.type, document.name) == document:
                 block_documents.put(tx, msgspec.structs.replace(document, secrets=secrets))
         done += 1
+    if failed:
+        raise DecryptionError(
+            f"Of {len(documents):,} blocks {done:,} were encrypted anew, and {len(failed):,} cannot be opened: "
+            + " ".join(map(str, failed[:10]))
+        )
     return done, len(documents)
 
 
@@ -147,12 +158,18 @@ def _not_found(tx: Tx, type: str, name: str) -> BlockNotFound:
     return BlockNotFound(f"Block {names.shown(f'{type}/{name}')} not found!{hint}")
 
 
-def _text(value: Any) -> bytes:
-    """A secret as the bytes that are encrypted; of bytes it is remembered that they are bytes."""
+def _text(value: Any, address: str, place: Place) -> bytes:
+    """A secret as the bytes that are encrypted; of bytes it is remembered that they are bytes, and of all where they
+    belong: who can write to the record, but has no key, cannot put one secret in the place of another."""
     kind, plain = ("bytes", base64.b64encode(value).decode()) if isinstance(value, bytes) else ("value", value)
-    return json.dumps({kind: plain}).encode()
+    return json.dumps({kind: plain, "of": [address, *place]}).encode()
 
 
-def _value(text: bytes) -> Any:
+def _value(text: bytes, address: str, place: Place) -> Any:
     held = json.loads(text)
+    if held["of"] != [address, *place]:
+        raise DecryptionError(
+            f"Block {address!r} is damaged: in its field {'.'.join(map(str, place))!r} is a secret that was encrypted "
+            f"as that of {held['of'][0]!r}, field {'.'.join(map(str, held['of'][1:]))!r}."
+        )
     return base64.b64decode(held["bytes"]) if "bytes" in held else held["value"]
