@@ -14,11 +14,12 @@ from .kit import SOURCE, Finished, Record
 TESTS = """
 import logging, os, subprocess, sys
 import pytest
-from penstock import flow, task
+from penstock import flow, get_run_logger, task
 
 
 @task
 def work():
+    get_run_logger().info("by the logger")
     print("from the task")
     subprocess.run(["echo", "from a program"], check=True)
 
@@ -51,6 +52,12 @@ def undone():
     before = found()
     yield
     assert found() == before
+
+
+def test_caplog_from_the_first_test_on(run, caplog):
+    run()
+    assert "from a library" in caplog.messages
+    assert caplog.messages.count("by the logger") == 1
 
 
 def test_capsys(run, capsys):
@@ -92,11 +99,6 @@ def test_capfd(run, capfd):
     out, err = capfd.readouterr()
     assert out == "before\\nfrom a program\\nafter\\n"
     assert err.count("from the flow") == err.count("from the task") == err.count("to stderr") == 1
-
-
-def test_caplog(run, caplog):
-    run()
-    assert "from a library" in caplog.messages
 
 
 def test_neither(run):

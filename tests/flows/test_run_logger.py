@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import logging.config
 import threading
@@ -230,6 +231,36 @@ def test_extra_fields_are_for_handlers_and_no_trouble(record: Record) -> None:
         ("me", None, "penstock.flow_runs"),
         ("you", 2, "penstock.flow_runs"),
         ("me", None, "penstock.flow_runs"),
+    ]
+
+
+def test_formats_of_handlers_may_name_the_run(record: Record) -> None:
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    names = "flow_name", "flow_run_name", "flow_run_id", "task_name", "task_run_name", "task_run_id"
+    handler.setFormatter(logging.Formatter(" ".join(f"%({name})s" for name in names)))
+    logging.getLogger("penstock").addHandler(handler)
+
+    @task
+    def work() -> None:
+        get_run_logger().info("in the task")
+
+    @flow
+    def main() -> None:
+        get_run_logger().info("in the flow")
+        work()
+
+    try:
+        main()
+        work()
+    finally:
+        logging.getLogger("penstock").removeHandler(handler)
+    run, (inside, alone) = record.flow_run(), record.task_runs()
+    of_flow = f"main {run.name} {run.id}"
+    assert text.getvalue().splitlines() == [
+        f"{of_flow} None None None",
+        f"{of_flow} work {inside.name} {inside.id}",
+        f"None None None work {alone.name} {alone.id}",
     ]
 
 

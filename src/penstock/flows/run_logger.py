@@ -2,7 +2,7 @@
 
 A run's logger is not one of those that `logging.getLogger` gives, so that no configuration (`logging.config` disables
 loggers that it does not know, and takes handlers away) can silence a run. Handlers that a program puts on
-`penstock.flow_runs` and `penstock.task_runs` get the records all the same.
+`penstock.flow_runs`, `penstock.task_runs` or `penstock` get the records all the same, with the names and ids of the run.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
 def get_run_logger(context: RunContext[Any] | None = None, **fields: Any) -> RunLogger:
     """The logger of the run that the caller is in, or of the run whose `context` is given.
 
-    `fields` are on each record, for handlers of yours; the run's log does not keep them. Raises `MissingContextError`
+    `fields` are on each record, for handlers of yours, beside `flow_run_id`, `flow_run_name`, `flow_name`,
+    `task_run_id`, `task_run_name` and `task_name`; the run's log does not keep them. Raises `MissingContextError`
     outside of runs, but not under `penstock.logging.disable_run_logger()`: then the logger says nothing.
 
     Example::
@@ -117,7 +118,21 @@ def get_run_logger(context: RunContext[Any] | None = None, **fields: Any) -> Run
         )
     name = TASK_RUNS if isinstance(context, TaskRunContext) else FLOW_RUNS
     extra = {key: value for key, value in fields.items() if key not in _TAKEN_NAMES}
-    return RunLogger(_voice(name, context.runtime.show_level), {**extra, "penstock_run": context})
+    return RunLogger(_voice(name, context.runtime.show_level), {**_names(context), **extra, "penstock_run": context})
+
+
+def _names(context: RunContext[Any]) -> dict[str, str | None]:
+    """The run, for formats of the program's handlers. All names are there, or a format would fail that has them."""
+    flow_run = None if context.flow_context is None else context.flow_context.run
+    task_run = context.run if isinstance(context, TaskRunContext) else None
+    return {
+        "flow_run_id": None if flow_run is None else str(flow_run.id),
+        "flow_run_name": None if flow_run is None else flow_run.name,
+        "flow_name": None if flow_run is None else flow_run.flow_name,
+        "task_run_id": None if task_run is None else str(task_run.id),
+        "task_run_name": None if task_run is None else task_run.name,
+        "task_name": None if task_run is None else task_run.task_name,
+    }
 
 
 def get_logger(name: str | None = None) -> logging.Logger:
@@ -162,3 +177,5 @@ def _ours() -> logging.Logger:
 
 _SILENT = logging.Logger("penstock.silenced", logging.CRITICAL + 1)
 _SILENT.disabled = True
+
+_ours()  # now, so that tools which look for loggers that pass nothing on, as pytest's caplog does, find ours
