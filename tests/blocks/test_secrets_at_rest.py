@@ -91,6 +91,47 @@ def test_what_came_around_validation_is_not_stored_in_clear(penstock_home: Path)
     assert not found(penstock_home, "hunter2")
 
 
+class Odd(Block):
+    model_config = pydantic.ConfigDict(extra="allow")
+    anything: Any = None
+    text: str | SecretStr = ""
+    keyed: dict[SecretStr, int] = {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"anything": SecretStr("hunter2")}, "'anything' of Odd holds a secret, but its annotation does not say so"),
+        ({"anything": {"a": [SecretStr("hunter2")]}}, "'anything' of Odd holds a secret"),
+        ({"more": SecretStr("hunter2")}, "'more' of Odd holds a secret"),
+        ({"text": SecretStr("hunter2")}, "'text' of Odd holds a secret"),
+        ({"keyed": {SecretStr("hunter2"): 1}}, "is the key of a dictionary"),
+    ],
+)
+def test_what_would_be_loaded_as_no_secret_is_not_saved_as_one(
+    fields: dict[str, Any], said: str, penstock_home: Path
+) -> None:
+    with pytest.raises(UnstorableValue, match=said):
+        Odd(**fields).save("it")
+    assert not found(penstock_home, "hunter2")
+
+
+def test_secrets_that_the_annotation_tells_are_loaded_as_secrets(penstock_home: Path) -> None:
+    class Told(Block):
+        maybe: SecretStr | int | None = None
+        many: dict[str, list[SecretStr]] = {}
+        pair: tuple[int, SecretStr] = (1, SecretStr(""))
+        whatever: Any = None
+
+    Told(maybe="hunter2", many={"a": ["hunter2"]}, pair=(2, "hunter2"), whatever=[5]).save("it")
+    again = Told.load("it")
+    again.save(overwrite=True)
+    assert Told.load("it") == again
+    assert isinstance(again.maybe, SecretStr)
+    assert again.many["a"][0].get_secret_value() == again.pair[1].get_secret_value() == "hunter2"
+    assert not found(penstock_home, "hunter2")
+
+
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 

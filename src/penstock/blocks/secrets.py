@@ -22,10 +22,10 @@ def mask(value: Any) -> None:
         mask_clear(secret)
 
 
-def mask_clear(secret: Any) -> None:
-    """Tells the process's mask a clear value."""
-    for text in _texts(secret):
-        MASKER.add(text)
+def mask_clear(secret: Any) -> bool:
+    """Tells the process's mask a clear value. False where some text in it is not masked: it is too short, or blank."""
+    added = [MASKER.add(text) for text in _texts(secret)]
+    return all(added)
 
 
 def found_in(value: Any) -> Iterator[Any]:
@@ -77,14 +77,16 @@ def taken_out(block: pydantic.BaseModel) -> tuple[dict[str, Any], list[tuple[Pla
     if len(secrets) < sum(1 for _ in found_in(block)):
         raise UnstorableValue(
             f"A {type(block).__name__} cannot be stored: a field holds a value of a narrower class than its annotation "
-            "says, whose secrets would be lost. Annotate the field with that class."
+            "says, whose secrets would be lost, or has a serializer of its own. Annotate it with that class, or do "
+            "without the serializer."
         )
     return fields, secrets
 
 
 def _check(value: Any) -> None:
     """Refuses a clear value where the annotation wants a secret: pydantic's `model_construct` and `model_copy` let it
-    in, and it would be stored as it is."""
+    in, and it would be stored as it is. And a secret where the annotation wants none: when it was loaded it would be
+    one no more, and be stored in clear the next time."""
     if isinstance(value, pydantic.BaseModel):
         for name, field in type(value).model_fields.items():
             each = getattr(value, name, None)
@@ -93,13 +95,46 @@ def _check(value: Any) -> None:
                     f"Field {name!r} of {type(value).__name__} is a secret, but holds a plain {type(each).__name__}. "
                     f"Make it by calling {type(value).__name__}(...), which puts the value into the field's type."
                 )
+            if not _is_secret(field.annotation) and _comes_back_clear(each, field.annotation):
+                raise _undeclared(name, value)
             _check(each)
+        for name, each in (value.__pydantic_extra__ or {}).items():
+            if any(True for _ in found_in(each)):
+                raise _undeclared(name, value)
     elif isinstance(value, dict):
+        if any(isinstance(key, SECRETS) for key in value):
+            raise UnstorableValue("A secret is the key of a dictionary, where it cannot be encrypted. Make it a value.")
         for each in value.values():
             _check(each)
     elif isinstance(value, list | tuple | set | frozenset):
         for each in value:
             _check(each)
+
+
+def _undeclared(name: str, of: pydantic.BaseModel) -> UnstorableValue:
+    return UnstorableValue(
+        f"Field {name!r} of {type(of).__name__} holds a secret, but its annotation does not say so: it would be loaded "
+        "as a plain value. Annotate it as SecretStr, SecretBytes or Secret[...]."
+    )
+
+
+def _comes_back_clear(value: Any, annotation: Any) -> bool:
+    """Whether secrets in a field (not those in models in it, whose fields are looked at) would be none any more."""
+    count = _count(value)
+    if not count:
+        return False
+    try:
+        return _count(pydantic.TypeAdapter(annotation).validate_python(_jsonable(value))) < count
+    except (pydantic.PydanticUserError, pydantic.ValidationError):  # then it is for loading to tell
+        return False
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, SECRETS):
+        return 1
+    if isinstance(value, dict):
+        return sum(map(_count, value.values()))
+    return sum(map(_count, value)) if isinstance(value, list | tuple | set | frozenset) else 0
 
 
 def _is_secret(annotation: Any) -> bool:

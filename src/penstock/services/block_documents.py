@@ -98,7 +98,7 @@ def delete(store: Store, type: str, name: str) -> None:
             raise _not_found(tx, type, name)
 
 
-def opened(document: BlockDocument, vault: Vault, tell: Callable[[Any], None] | None = None) -> Fields:
+def opened(document: BlockDocument, vault: Vault, tell: Callable[[Any], object] | None = None) -> Fields:
     """The fields with their secrets, each of which `tell` is told. Raises `DecryptionError`, `ConfigurationError` or
     `UnreadableBlock`."""
 
