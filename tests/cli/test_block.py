@@ -92,6 +92,8 @@ def test_a_block_is_replaced_only_when_asked() -> None:
         (b"hunter2", ["secret", "../x"], 1, "cannot be the name of a block"),
         (b"hunter2", ["sercet", "x"], 1, "Did you mean 'secret'?"),
         (b"hunter2", ["json", "x"], 1, "not JSON"),
+        (b"[" * 100_000, ["json", "x"], 1, "not JSON"),
+        (b"x" * (1 << 20) + b"x", ["secret", "x"], 2, "more than 1,048,576 bytes"),
         (b"hunter2", ["secret", "x", "--json"], 1, "not JSON"),
         (b"hunter2", ["date-time", "x"], 1, "no value for a block of the type 'date-time'"),
     ],
@@ -107,7 +109,10 @@ def test_what_cannot_be_made_is_told_without_the_value(data: bytes, arguments: l
 
 def test_a_short_secret_comes_with_a_remark() -> None:
     assert "not masked" in feed("abc", "block", "create", "secret", "short").stderr
+    assert "not masked" in feed("    ", "block", "create", "secret", "blank").stderr
+    assert "not masked" in feed('{"pin": 123}', "block", "create", "secret", "part", "--json").stderr
     assert feed("abcd", "block", "create", "secret", "longer").stderr == ""
+    assert feed('{"pin": 1234}', "block", "create", "secret", "whole", "--json").stderr == ""
 
 
 def test_on_a_terminal_the_value_is_asked_for_and_not_shown(penstock_home: Path) -> None:

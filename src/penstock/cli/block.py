@@ -18,6 +18,7 @@ from penstock.domain.secret_forms import SHORTEST
 from penstock.services import block_documents
 
 MASK = "********"
+LONGEST = 1 << 20  # bytes that are read from standard input: it may have no end
 NONE = (
     "There are no blocks yet. To make the first: `penstock block create secret NAME`, or in Python "
     "Secret(value=...).save('name')."
@@ -88,7 +89,7 @@ def create(type_: str, name: str, is_json: bool, overwrite: bool) -> None:
     """
     import pydantic
 
-    from penstock.blocks import Secret
+    from penstock.blocks import Secret, secrets
     from penstock.blocks import core as blocks
 
     kind: Any = blocks.block_type(type_)
@@ -104,8 +105,11 @@ def create(type_: str, name: str, is_json: bool, overwrite: bool) -> None:
             f"This is no value for a block of the type {type_!r}: {blocks.problems(error)}."
         ) from None
     made.save(name, overwrite)
-    if hidden and len(value) < SHORTEST:
-        remark(f"A secret of less than {SHORTEST} characters is encrypted, but not masked in logs: too much would be.")
+    if hidden and not secrets.mask_clear(made.value):
+        remark(
+            f"What is blank or has less than {SHORTEST} characters (a part of this secret, or all of it) is encrypted, "
+            "but not masked in logs: too much would be."
+        )
     click.echo(f"Saved block '{type_}/{name}'.")
 
 
@@ -113,7 +117,10 @@ def _read_value(hidden: bool) -> str:
     if is_terminal(sys.stdin):
         return str(click.prompt("Value", hide_input=hidden, err=True))
     try:
-        text = "" if sys.stdin is None else sys.stdin.buffer.read().decode()
+        data = b"" if sys.stdin is None else sys.stdin.buffer.read(LONGEST + 1)
+        if len(data) > LONGEST:
+            raise click.UsageError(f"The value has more than {LONGEST:,} bytes. Save such a block in Python.")
+        text = data.decode()
     except UnicodeDecodeError:
         raise click.UsageError("Standard input is not UTF-8 text.") from None
     line = text.removesuffix("\n").removesuffix("\r")
@@ -126,7 +133,7 @@ def _read_value(hidden: bool) -> str:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UnstorableValue("The value is not JSON.") from None
 
 
