@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import SecretBytes, SecretStr
 from penstock import connect, flow, get_run_logger, task
 from penstock.cache_policies import INPUTS
 from penstock.domain.masking import MASK
+from penstock.engine.masking import MASKER
 from penstock.engine.results import StoredResult
 from penstock.exceptions import DecryptionError, ParameterTypeError
 from penstock.flow_runs import cancel_flow_run
@@ -163,6 +165,13 @@ def test_who_masks_too_short_a_value_is_told() -> None:
     assert mask_secret(SecretBytes(b"\xff\xfeabc"))
     with pytest.raises(TypeError, match="NoneType"):
         mask_secret(None)
+
+
+@pytest.mark.parametrize("given", [b"id-[0-9]+", re.compile("id-[0-9]+"), None])
+def test_a_pattern_is_text(given: Any) -> None:
+    with pytest.raises(TypeError, match=f"as text; it was given a {type(given).__name__}"):
+        mask_pattern(given)
+    assert not MASKER.active
 
 
 def test_requests_to_stop_a_run_and_its_limit_are_masked(record: Record, nowhere: Any) -> None:

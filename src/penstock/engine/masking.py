@@ -58,10 +58,12 @@ def mask_pattern(regex: str) -> None:
     """Has all that fits a regular expression masked from now on: the group named `secret`, if there is one, else the
     whole match. The setting PENSTOCK_LOGGING_MASK_PATTERNS does the same for all programs.
 
-    Raises `re.error` for what is no regular expression.
+    Raises `re.error` for what is no regular expression, `TypeError` for what is not text.
 
     Example::
 
         mask_pattern(r"token=(?P<secret>[0-9a-f]{32})")
     """
+    if not isinstance(regex, str):
+        raise TypeError(f"mask_pattern() takes a regular expression as text; it was given a {type(regex).__name__}.")
     MASKER.add_pattern(regex)
