@@ -9,6 +9,7 @@ import pytest
 
 from penstock import flow, task
 from penstock.exceptions import InvalidName, NameTaken, UnstorableValue
+from penstock.logging import mask_secret
 from penstock.variables import Variable
 
 from .kit import Programs, Record
@@ -90,10 +91,24 @@ def test_names_that_are_not(name: Any) -> None:
     Variable.set("still", 1)
 
 
-@pytest.mark.parametrize("tags", ["a", b"a", [""], ["a\nb"], [5], ["x" * 256]], ids=lambda it: repr(it)[:10])
+@pytest.mark.parametrize("tags", ["a", b"a", [""], ["a\nb"], [5], 5, [[]], ["x" * 256]], ids=lambda it: repr(it)[:10])
 def test_tags_are_printable_texts(tags: Any) -> None:
     with pytest.raises(UnstorableValue):
         Variable.set("it", 1, tags=tags)
+
+
+@pytest.mark.parametrize(
+    ("value", "tags"), [("say häppy-s3cret!", []), ({"a": ["häppy-s3cret!"]}, []), (1, ["häppy-s3cret!"])]
+)
+def test_a_secret_in_a_variable_is_warned_of(value: Any, tags: list[str]) -> None:
+    Variable.set("before", value, tags)
+    mask_secret("häppy-s3cret!")
+
+    with pytest.warns(UserWarning, match="Variable 'it' holds a secret, which everybody can read now") as said:
+        Variable.set("it", value, tags)
+    assert said[0].filename == __file__
+    assert Variable.get("it") == value
+    Variable.set("other", "nothing", ["of that"])
 
 
 def test_a_variable_that_is_set_is_kept_unless_it_is_to_be_overwritten() -> None:

@@ -55,7 +55,10 @@ def checked_tags(tags: Iterable[str] | None) -> tuple[str, ...]:
         return ()
     if isinstance(tags, str | bytes):
         raise UnstorableValue(f"tags is a list of texts; this is one text: {tags!r}. Write [{tags!r}].")
-    found: tuple[Any, ...] = tuple(dict.fromkeys(tags))
+    try:
+        found: tuple[Any, ...] = tuple(dict.fromkeys(tags))
+    except TypeError:
+        raise UnstorableValue(f"tags is a list of texts; this is a {type(tags).__name__}.") from None
     for tag in found:
         if not isinstance(tag, str) or not tag or len(tag) > 255 or not tag.isprintable():
             raise UnstorableValue("A tag is printable text of 1 to 255 characters.")

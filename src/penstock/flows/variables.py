@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +12,7 @@ import msgspec
 
 from ..connect import ask_record
 from ..engine.clock import SYSTEM
+from ..engine.masking import MASKER
 from ..services import variables
 
 
@@ -34,11 +37,17 @@ class Variable(msgspec.Struct, frozen=True):
         """Sets a variable; with `overwrite=True` also one that is there, whose tags are then those given here.
 
         A name has lowercase letters, digits, dashes and underscores, 255 at most; a value at most 5000 characters of
-        JSON. Raises `InvalidName`, `UnstorableValue`, or `NameTaken` (all of them `ValueError`).
+        JSON. Raises `InvalidName`, `UnstorableValue`, or `NameTaken` (all of them `ValueError`). Warns of a value that
+        holds a secret which this process knows, and sets it.
         """
         saved = ask_record(
             lambda store: variables.save(store, name, value, tags, overwrite=overwrite, now=SYSTEM.now())
         )
+        if MASKER.active and MASKER.holds(json.dumps([value, saved.tags]).encode()):
+            warnings.warn(
+                f"Variable {name!r} holds a secret, which everybody can read now. Unset it, and keep it as a Secret.",
+                stacklevel=2,
+            )
         return cls(saved.name, saved.value, list(saved.tags))
 
     @classmethod
