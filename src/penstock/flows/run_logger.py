@@ -2,7 +2,7 @@
 
 A run's logger is not one of those that `logging.getLogger` gives, so that no configuration (`logging.config` disables
 loggers that it does not know, and takes handlers away) can silence a run. Handlers that a program puts on
-`penstock.flow_runs`, `penstock.task_runs` or `penstock` get the records all the same, with the names and ids of the run.
+`penstock.flow_runs`, `penstock.task_runs` or `penstock` get the records all the same, with names and ids of the run.
 """
 
 from __future__ import annotations
