@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,18 @@ def test_a_forked_child_has_a_spool_of_its_own(tmp_path: Path) -> None:
     assert sorted(per_file) == [["child's"], ["parent's", "parent's"]]
     mine.recorded(2)
     mine.close()
+
+
+def test_a_spool_that_somebody_took_is_made_anew(tmp_path: Path) -> None:
+    mine = made(tmp_path / "spool")
+    mine.add(line(0))
+    mine.recorded(1)
+    shutil.rmtree(tmp_path / "spool")
+    mine.add(line(1))
+    assert found(tmp_path / "spool") == [line(1)]
+    mine.recorded(1)
+    mine.close()
+    assert not (tmp_path / "spool").exists()
 
 
 def test_where_it_cannot_be_written_there_is_none(tmp_path: Path) -> None:

@@ -157,10 +157,15 @@ class Spool:
         """The file for the next fact: begun anew where the record has all that is in it, the other one where it is
         long."""
         file = self._current
-        if file is not None and file.waiting == 0:
-            if file.end > _START:
+        if file is not None and file.waiting == 0 and file.end > _START:
+            if file.path.exists():
                 file.begin_anew()
-        else:
+            else:
+                # Somebody took this process for dead, from another host perhaps, or has deleted the folder.
+                self._files.remove(file)
+                file.close(remove=False)
+                file = None
+        if file is None or file.waiting:
             file = self._current = self._next() or file
         return file
 
