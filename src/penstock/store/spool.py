@@ -53,11 +53,11 @@ _open: weakref.WeakSet[Spool] = weakref.WeakSet()
 
 
 class _File:
-    """One mapped file. `waiting`: how many of its facts the record does not have."""
+    """One mapped file. `last`: the number of the last fact that is in it."""
 
     def __init__(self, path: Path, holder: bytes) -> None:
         self.path = path
-        self.waiting = 0
+        self.last = 0
         self.end = _START
         self.size = SIZE
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
@@ -120,7 +120,9 @@ class Spool:
         _open.add(self)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of those who add
+        self._added = 0
+        self._recorded = 0  # of those who record: one thread
         self._files: list[_File] = []
         self._current: _File | None = None
         self._broken = False
@@ -138,11 +140,12 @@ class Spool:
         size = len(data)
         with self._lock:
             file = self._current
-            if file is None or file.waiting == 0 or file.end > TURN:
+            self._added = number = self._added + 1  # also what finds no room: it is recorded in its turn
+            if file is None or file.last <= self._recorded or file.end > TURN:
                 file = self._turn()
                 if file is None:
                     return False
-            file.waiting += 1  # also what finds no room: it is recorded in its turn
+            file.last = number
             start = file.end
             end = start + size + 4
             if end > file.size and not file.grow(end):
@@ -157,7 +160,7 @@ class Spool:
         """The file for the next fact: begun anew where the record has all that is in it, the other one where it is
         long."""
         file = self._current
-        if file is not None and file.waiting == 0 and file.end > _START:
+        if file is not None and file.last <= self._recorded and file.end > _START:
             if file.path.exists():
                 file.begin_anew()
             else:
@@ -165,7 +168,7 @@ class Spool:
                 self._files.remove(file)
                 file.close(remove=False)
                 file = None
-        if file is None or file.waiting:
+        if file is None or file.end > _START:
             file = self._current = self._next() or file
         return file
 
@@ -174,7 +177,7 @@ class Spool:
         if self._broken:
             return None
         for file in self._files:
-            if file is not self._current and file.waiting == 0:
+            if file is not self._current and file.last <= self._recorded:
                 file.begin_anew()
                 return file
         if len(self._files) == 2:
@@ -194,19 +197,15 @@ class Spool:
         return file
 
     def recorded(self, count: int) -> None:
-        """So many facts, the oldest, need not be kept any more."""
-        with self._lock:
-            # What was begun before the present file's turn is older than what is in that.
-            for file in sorted(self._files, key=lambda file: file is self._current):
-                done = min(count, file.waiting)
-                file.waiting -= done
-                count -= done
+        """So many facts, the oldest, need not be kept any more. (Without the lock: who holds that may have to wait for
+        its turn, and all who report would wait with it.)"""
+        self._recorded += count
 
     def close(self) -> None:
         """The files go, but for those with facts that the record could not take: somebody will read them."""
         with self._lock:
             for file in self._files:
-                file.close(remove=file.waiting == 0)
+                file.close(remove=file.last <= self._recorded)
             self._files, self._current, self._broken = [], None, True
         with contextlib.suppress(OSError):
             self._folder.rmdir()
