@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import pickle
 import re
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable
 from unicodedata import normalize
 from urllib.parse import quote, quote_plus, urlencode
+from xml.sax import saxutils
 
 import pytest
 from hypothesis import given, settings
@@ -42,11 +44,18 @@ WRITTEN: dict[str, Callable[[str], str]] = {
     "repr beside a quote": lambda text: repr(text + "'")[1:-2] if '"' not in text else repr(text)[1:-1],
     "ascii": lambda text: ascii(text)[1:-1],
     "bytes": lambda text: repr(text.encode("utf-8", "surrogatepass"))[2:-1],
+    "in HTML": lambda text: html.escape(text),
+    "in XML": lambda text: saxutils.escape(text),
+    "in XML, by number": lambda text: "".join(f"&#{ord(each)};" if each in "&<>\"'" else each for each in text),
+    "in SQL": lambda text: text.replace("'", "''"),
+    "in CSV": lambda text: text.replace('"', '""'),
+    "in a shell": lambda text: text.replace("'", "'\"'\"'"),
+    "HTML in JSON": lambda text: json.dumps(html.escape(text))[1:-1],
     "JSON in a repr": lambda text: repr(json.dumps(text))[2:-2],
     "repr in JSON": lambda text: json.dumps(repr(text))[2:-2],
 }
 ALPHABET = st.one_of(
-    st.sampled_from("abcdeABC0123-_+/=!&%*'\"\\ \t{}"),
+    st.sampled_from("abcdeABC0123-_+/=!&%*'\"\\ \t{}<>;#"),
     st.sampled_from("äéßñ漢字🔑\u0301\u200b"),
     st.sampled_from("\n\r\0\ud800\x7f\u2028"),
 )

@@ -1,5 +1,5 @@
 """Taking back what programs do to a text when they write it into another: percents of URLs, backslashes of JSON and of
-Python's `repr`, colours of terminals. For a search: what is found in such a reading can be placed in the text.
+Python's `repr`, entities of HTML and XML, colours of terminals. For a search: what is found in such a reading can be placed in the text.
 
 Law: pure, and it judges nothing: text that only looks escaped is taken back, too.
 """
@@ -19,6 +19,8 @@ _BACKSLASH = re.compile(
     rb"\\(?:u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})"  # two halves of a character, in JSON
     + rb"|u" + _HEX % 4 + rb"|U" + _HEX % 8 + rb"|x" + _HEX % 2 + rb"|[\\'\"/abfnrtv0])"
 )  # fmt: skip
+_ENTITY = re.compile(rb"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#[xX]([0-9A-Fa-f]{1,6}));")
+_ENTITIES = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
 _COLOUR = re.compile(rb"\x1b\[[0-9;:?]*[@-~]")
 # `\xe4` is a byte, where bytes were written, or a character.
 _BYTE_OR_CHARACTER = re.compile(rb"\\x[89A-Fa-f][0-9A-Fa-f]")
@@ -61,6 +63,11 @@ class Reading:
         return [*starts, *range(at, len(self._of))], [*ends, *range(at + 1, len(self._of) + 1)]
 
 
+def is_escaped(data: bytes) -> bool:
+    """Whether there may be readings: a quick look."""
+    return b"\\" in data or b"%" in data or b"&" in data or b"\x1b" in data
+
+
 def readings(data: bytes) -> Iterator[Reading]:
     """What data may have been before it was escaped; nothing where nothing is."""
     waiting: list[Reading | None] = [None]
@@ -83,6 +90,8 @@ def _ways(text: bytes) -> Iterator[tuple[re.Pattern[bytes], Meant]]:
         yield _BACKSLASH, _as_text
         if _BYTE_OR_CHARACTER.search(text):
             yield _BACKSLASH, _as_bytes
+    if b"&" in text:
+        yield _ENTITY, _entity
     if b"\x1b" in text:
         yield _COLOUR, _nothing
 
@@ -106,6 +115,14 @@ def _as_text(match: re.Match[bytes]) -> bytes:
 def _as_bytes(match: re.Match[bytes]) -> bytes:
     byte = match[5]
     return _as_text(match) if byte is None else bytes([int(byte, 16)])
+
+
+def _entity(match: re.Match[bytes]) -> bytes:
+    name, number, hexadecimal = match.groups()
+    if name:
+        return _ENTITIES[name]
+    code = int(number) if number else int(hexadecimal, 16)
+    return chr(code).encode("utf-8", "surrogatepass") if code < 0x110000 else match[0]
 
 
 def _nothing(match: re.Match[bytes]) -> bytes:

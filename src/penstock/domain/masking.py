@@ -18,7 +18,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 
-from .escapes import readings
+from .escapes import is_escaped, readings
 from .secret_forms import forms_of
 
 MASK = "********"
@@ -187,7 +187,7 @@ class Masker:
 
     def _matches(self, data: bytes) -> list[Match]:
         matches = self._standing_in(data)
-        if b"\\" in data or b"%" in data or b"\x1b" in data:
+        if is_escaped(data):
             for reading in readings(data):
                 found = self._standing_in(reading.text)
                 matches += [(*reading.placed(start, end), form) for start, end, form in found]

@@ -27,6 +27,8 @@ def forms_of(value: str | bytes) -> set[bytes]:
     for text in _texts_of(value):
         data = text.encode("utf-8", "surrogatepass")
         found |= {data, data.replace(b" ", b"+")}  # the latter in a form that is sent by HTTP
+        found |= {data.replace(quote, quote * 2) for quote in (b"'", b'"')}  # in SQL; in CSV
+        found.add(data.replace(b"'", b"'\"'\"'"))  # in a shell
         found.add(data.decode("latin-1").encode())  # bytes that were taken for Latin-1, as happens
         found.update(_in_base64(data))
     return {form for form in found if len(form) >= SHORTEST and form.strip(b"*+\0 \t\r\n")}
