@@ -241,6 +241,35 @@ def test_threads_work_as_they_did_before_when_the_run_has_ended(record: Record) 
     assert (threading.Thread.start, ThreadPoolExecutor.submit) == before
 
 
+def test_threads_may_be_in_a_print_when_the_run_ends(programs: Programs) -> None:
+    done = programs.run("""
+        import gc, threading, time
+        from penstock import flow
+
+        over = threading.Event()
+
+        def dot():
+            while not over.is_set():
+                print(".", end="")
+
+        @flow(log_prints=True)
+        def main():
+            threads = [threading.Thread(target=dot) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            return threads
+
+        for _ in range(5):
+            over.clear()
+            threads = main()
+            gc.collect()
+            over.set()
+            for thread in threads:
+                thread.join()
+    """)
+    assert done.code == 0, done.stderr[-2000:]
+
+
 def test_prints_of_concurrent_tasks_are_each_their_own(record: Record) -> None:
     @task
     def thread(number: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,9 @@ _lock = threading.Lock()
 _roots = 0
 _undo: list[Any] = []
 _captured = False
+# `print` borrows the stream that it writes to, until Python 3.13: one that went while a thread is in a print would take
+# the process with it.
+_kept: deque[CapturedStream] = deque(maxlen=16)
 
 
 @contextlib.contextmanager
@@ -58,9 +62,17 @@ def streams() -> None:
         for name in ("stdout", "stderr"):
             original = getattr(sys, name)
             if original is not None:
-                proxy = CapturedStream(original, name)
+                proxy = _stream_before(original, name)
                 setattr(sys, name, proxy)
                 _undo.append(lambda name=name, proxy=proxy, original=original: _restore(name, proxy, original))
+
+
+def _stream_before(original: Any, name: str) -> CapturedStream:
+    for kept in _kept:
+        if kept.penstock_original is original and kept.name == name:
+            return kept
+    _kept.append(CapturedStream(original, name))
+    return _kept[-1]
 
 
 def _restore(name: str, proxy: Any, original: Any) -> None:
