@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import pty
 import signal
@@ -277,20 +278,80 @@ def test_what_a_task_opted_out_is_in_the_terminal_and_nowhere_else(
     assert not [path for path in files if b"SECRET" in path.read_bytes()]
 
 
-def test_a_program_that_an_opted_out_task_left_behind_is_not_stored_either(record: Record) -> None:
+LEAVE_BEHIND: dict[str, Callable[[str], object]] = {
+    "a program": lambda command: subprocess.Popen(["sh", "-c", command]),
+    "a program's own": lambda command: shell(f"({command}) &"),
+    "system": lambda command: os.system(f"({command}) &"),
+    "spawn": lambda command: os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ),
+    "fork": lambda command: os.fork() or os.execv("/bin/sh", ["sh", "-c", command]),
+}
+
+
+@pytest.mark.needs("sh")
+@pytest.mark.parametrize("how", LEAVE_BEHIND)
+def test_what_an_opted_out_task_left_behind_is_not_stored_either(
+    how: str, record: Record, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+
     @task(log_prints=False)
-    def quiet() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(["sh", "-c", "read go; echo secret"], stdin=subprocess.PIPE)
+    def quiet() -> None:
+        LEAVE_BEHIND[how](f"read go < {gate}; echo secret")
 
     @flow(capture="all")
     def main() -> None:
-        left = quiet()
+        quiet()
         shell("echo while it lives")
-        left.communicate(b"go\n")
+        gate.write_text("go\n")
+        until(lambda: "secret" in capfd.readouterr().out)
         shell("echo afterwards")
 
     main()
-    assert written(record) == ["afterwards"]
+    assert written(record) == ["while it lives", "afterwards"]
+
+
+def test_what_a_loud_flow_below_an_opted_out_task_starts_is_stored(record: Record) -> None:
+    @flow(log_prints=True)
+    def loud() -> None:
+        shell("echo loud")
+
+    @task(log_prints=False)
+    def quiet() -> None:
+        shell("echo secret before")
+        loud()
+        shell("echo secret after")
+
+    @flow(capture="all")
+    def main() -> None:
+        quiet()
+        shell("echo end")
+
+    main()
+    of_main, of_loud = (record.messages(record.flow_run(name)) for name in ("main", "loud"))
+    assert [line for line in (*of_main, *of_loud) if "secret" in line] == []
+    assert "end" in of_main
+    assert "loud" in of_loud
+
+
+def test_an_opted_out_task_leaves_alone_where_the_program_led_its_output(record: Record, tmp_path: Path) -> None:
+    @task(log_prints=False)
+    def quiet() -> None:
+        shell("echo to the file")
+
+    @flow(capture="all")
+    def main() -> None:
+        before, file = os.dup(1), os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, 1)
+        quiet()
+        os.dup2(before, 1)
+        os.close(before)
+        os.close(file)
+        shell("echo back")
+
+    main()
+    assert (tmp_path / "file").read_text() == "to the file\n"
+    assert written(record) == ["back"]
 
 
 # --- its end, and what it leaves alone -------------------------------------------------------------------------------
@@ -415,8 +476,10 @@ def test_it_goes_on_when_somebody_ends_its_pump(record: Record, programs: Progra
         def main():
             subprocess.run(["echo", "before"])
             print("print")
-            listed = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "pump.py"], stdout=subprocess.PIPE)
-            os.kill(int(listed.stdout), signal.SIGKILL)
+            listed = subprocess.run(["pgrep", "-f", "pump.py"], stdout=subprocess.PIPE)
+            home = os.environ["PENSTOCK_HOME"].encode()
+            (pump,) = [pid for pid in listed.stdout.split() if home in open(f"/proc/{int(pid)}/environ", "rb").read()]
+            os.kill(int(pump), signal.SIGKILL)
             subprocess.run(["seq", "1", "20000"])
             print("after")
 
@@ -427,6 +490,59 @@ def test_it_goes_on_when_somebody_ends_its_pump(record: Record, programs: Progra
     assert lines[:2] == ["before", "print"]
     assert lines[-1] == "after"
     assert "20000" in lines
+
+
+def test_code_may_wait_for_all_its_children(record: Record, programs: Programs) -> None:
+    done = programs.run("""
+        import os
+        from penstock import flow
+
+        @flow(capture="all")
+        def main():
+            for number in range(3):
+                if os.fork() == 0:
+                    os._exit(number)
+            waited = 0
+            while True:
+                try:
+                    os.wait()
+                except ChildProcessError:
+                    break
+                waited += 1
+            print("waited for", waited)
+
+        main()
+    """)
+    assert done.code == 0, done.stderr
+    assert written(record) == ["waited for 3"]
+
+
+def test_where_it_cannot_begin_nothing_is_changed_and_the_run_says_so(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(self: threading.Thread) -> None:
+        if self.name == "penstock-capture":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    @flow(capture="all")
+    def main() -> dict[str, str]:
+        print("goes on")
+        gc.collect()
+        return descriptors()
+
+    @flow(log_prints=True)
+    def plain() -> dict[str, str]:
+        return descriptors()
+
+    before = plain()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert main() == before
+    messages = record.messages(record.flow_run("main"))
+    assert "can't start new thread" in messages[0]
+    assert "goes on" in messages
 
 
 def test_ctrl_c_ends_it_and_what_was_written_is_kept(record: Record, programs: Programs) -> None:

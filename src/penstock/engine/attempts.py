@@ -52,8 +52,8 @@ class RunCall:
 
 def open_scope(context: RunContext[Any]) -> Scope:
     """A scope for what the run does next. A request to stop the run finds it, or has come before and is found here."""
-    if live.begins_or_ends is not None:
-        live.begins_or_ends(None)
+    if live.begins is not None:
+        live.begins(context)
     parent = None if context.detached else context.parent
     scope = Scope(None if parent is None else parent.scope)
     context.scope = scope

@@ -367,8 +367,8 @@ def _retries(call: FlowCall) -> int:
 def _enter(call: FlowCall, state: State[Any], facts: Facts) -> Generator[Effect[Any], Any, Entered]:
     """Proposes a state to the record, and takes over what the record says."""
     run = call.context.run
-    if live.begins_or_ends is not None:
-        live.begins_or_ends(call.context)
+    if live.ends is not None:
+        live.ends(call.context)
     finish_text(call.context)
     deadline = _deadline(call, state.timestamp) if state.is_running() else None
     question = Enter(run.id, state, facts, run.run_count, run.result, deadline)

@@ -9,30 +9,17 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..domain.stops import Signal
-from ..infrastructure.process import Process, find, lives
 
 if TYPE_CHECKING:
     from .context import RunContext
 
 RUNS: dict[UUID, RunContext[Any]] = {}
 
-# While all output of the process is captured (`flows.descriptors`): told before an attempt begins (None), and before
-# the end of one is said (its run); and asked, before a line is said, for what others wrote before it.
-begins_or_ends: Callable[[RunContext[Any] | None], None] | None = None
+# While all output of the process is captured (`flows.descriptors`): told of a run before an attempt of it begins, and
+# before the end of one is said; and asked, before a line is said, for what others wrote before it.
+begins: Callable[[RunContext[Any]], None] | None = None
+ends: Callable[[RunContext[Any]], None] | None = None
 catches_up: Callable[[], None] | None = None
-# Programs started by runs that do not log their prints: what they write is not to be stored, as long as they live, and
-# afterwards until it is known that all they wrote was taken.
-quiet: list[Process] = []
-
-
-def note_quiet(pid: int) -> None:
-    process = find(pid)
-    if process is not None:
-        quiet.append(process)
-
-
-def quiet_dead() -> list[Process]:
-    return [process for process in quiet if not lives(process)]
 
 
 def hear(signal: Signal) -> None:
@@ -47,7 +34,6 @@ def _forget() -> None:
     for run in RUNS.values():
         run.partial = None
     RUNS.clear()
-    quiet.clear()
 
 
 with contextlib.suppress(AttributeError):  # Windows has no fork

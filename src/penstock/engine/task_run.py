@@ -467,8 +467,8 @@ def _fail(call: TaskCall, error: BaseException) -> None:
 
 def _enter(call: TaskCall, state: State[Any]) -> None:
     run = call.context.run
-    if live.begins_or_ends is not None:
-        live.begins_or_ends(call.context)
+    if live.ends is not None:
+        live.ends(call.context)
     if call.context.partial:
         finish_text(call.context)
     run.enter(state)

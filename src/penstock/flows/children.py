@@ -31,8 +31,6 @@ def follow() -> Callable[[], None] | None:
         frame = None if scope is None else scope.frame
         if frame is not None:
             frame.note_child(self.pid)
-        if context is not None and not context.log_prints and live.catches_up is not None:
-            live.note_quiet(self.pid)
 
     popen.__init__ = start
 

@@ -4,7 +4,8 @@ While a flow run with `capture="all"` is under way, the file descriptors 1 and 2
 on to the terminal what is written, and tells this process. Where the output is a terminal, what is written to is one.
 
 Law: a line belongs to the run whose code is at work, when there is only one; else to the flow run above all that are.
-While code of a run that does not log its prints is at work, nobody can tell who wrote a line, and it is not stored.
+While code of a run that does not log its prints is at work, nobody can tell who wrote a line, and it is not stored; the
+descriptors lead past the pump, so that what such code starts writes to the terminal for as long as it lives.
 What was written before a run begins or ends is taken before (`settle`), so the answer is right. Lines come in the order
 in which they were written, also between those of prints.
 """
@@ -47,7 +48,7 @@ def capturing(context: RunContext[Any]) -> Iterator[None]:
             if descriptors is None:
                 descriptors = _installed = Descriptors(context)
             descriptors.users.append(context)
-        except OSError as error:  # no more processes, or file descriptors
+        except (OSError, RuntimeError) as error:  # no more processes, file descriptors, or threads
             say(context, WARNING, f"What programs write cannot be captured, and is in the terminal only: {error}.")
             descriptors = None
     try:
@@ -88,27 +89,30 @@ class Descriptors:
         self._spent: list[PumpProcess] = []
         # Where both lead to the same place and are treated alike, one captures both: what comes first is shown first.
         both = same_file(1, 2) and settings.logging_stderr_level == "INFO"
-        self._outputs = open_outputs((1,) if both else (1, 2), self._shows)
-        self._second = os.dup(2) if both else None
+        self._outputs = open_outputs(((1, 2),) if both else ((1,), (2,)), self._shows)
         self._unread = [output.reading for output in self._outputs.values()]
+        self._past = False  # the descriptors lead past the pump
+        self._thread = threading.Thread(target=self._work, name="penstock-capture", daemon=True)
         try:
-            self._pump = PumpProcess(list(self._outputs.values()), self._shows)
-        except OSError:
             for output in self._outputs.values():
-                output.forgo()
+                output.prepare()
+            self._pump = PumpProcess(list(self._outputs.values()), self._shows)
+            try:
+                self._thread.start()
+            except RuntimeError:
+                self._pump.close()
+                raise
+        except (OSError, RuntimeError):
+            for output in self._outputs.values():
+                output.close()
             raise
         flush_buffers()
         console.flush()
         for output in self._outputs.values():
             output.redirect()
-        if both:
-            os.dup2(1, 2)
-        for number in (1, 2):
-            if number in self._outputs or both:
-                self._outputs[1 if both else number].take_prints(number)
-        self._thread = threading.Thread(target=self._work, name="penstock-capture", daemon=True)
-        self._thread.start()
-        live.begins_or_ends, live.catches_up = self.settle, self.catch_up
+        live.begins, live.ends, live.catches_up = self.begin, self.end, self.catch_up
+        with self._taking:
+            self._lead()
 
     def _revive(self) -> None:
         """Somebody has ended the pump: without one, who writes would wait for ever."""
@@ -127,28 +131,47 @@ class Descriptors:
                 output.restore()
 
     def terminals(self) -> dict[int, int]:
-        found = {number: output.saved for number, output in self._outputs.items()}
-        return found if self._second is None else found | {2: self._second}
+        return {number: saved for output in self._outputs.values() for number, saved in output.led.items()}
 
     # --- taking what was written ---
 
-    def settle(self, ending: RunContext[Any] | None) -> None:
-        """A run begins, or one ends: what was written so far is of those at work until now."""
+    def begin(self, run: RunContext[Any]) -> None:
+        """An attempt of a run begins: what was written so far is of those at work until now."""
+        shielded(self._settle, run, None)
+
+    def end(self, run: RunContext[Any]) -> None:
+        """An attempt of a run ends: what was written so far may be its own."""
+        shielded(self._settle, None, run)
+
+    def _settle(self, begins: RunContext[Any] | None, ends: RunContext[Any] | None) -> None:
         flush_buffers()
-        if self._is_behind() or live.quiet:
-            shielded(self._sync, ending)
-        if ending is not None:
-            shielded(self._finish, ending)
-            scope = ending.scope
-            goes_on = scope is not None and scope.ended == ABANDONED
-            if not ending.log_prints and (goes_on or self._answered < self._asked):
-                self._doubtful = True  # what it wrote is not all taken, or it may write whenever it likes
+        if self._is_behind():
+            self._sync(ends)
+        if ends is not None:
+            self._finish(ends)
+            scope = ends.scope
+            if not _is_captured(ends) and scope is not None and scope.ended == ABANDONED:
+                self._doubtful = True  # it may write whenever it likes
+        above = None if ends is None else ends.parent
+        if self._past or not all(run is None or _is_captured(run) for run in (begins, above)):
+            with self._taking:
+                self._lead(begins, ends)
+
+    def _lead(self, begins: RunContext[Any] | None = None, ends: RunContext[Any] | None = None) -> None:
+        """Past the pump while any code at work is not to be captured, also what it writes, or what it started does,
+        when this process knows no more of it."""
+        at_work = _at_work(begins, ends)
+        past = self._doubtful or not all(_is_captured(run) for run in at_work)
+        if past != self._past and not self._closing:
+            self._past = past
+            for output in self._outputs.values():
+                output.lead(past)
 
     def catch_up(self) -> None:
         """What was written by others comes before the line that is about to be said."""
         if self._taker == threading.get_ident():
             return
-        if self._is_behind() or live.quiet:
+        if self._is_behind():
             shielded(self._sync, None)
         elif any(output.lines.has_ended() for output in self._outputs.values()):
             shielded(self._release)
@@ -166,14 +189,13 @@ class Descriptors:
         """Whether something was written and is not taken. It is looked for in the direction in which it moves: what has
         left one place is found at the next."""
         return (
-            _readable(self._unread, 0.0) or self._pump.is_busy() or self._taker != 0 or _readable([self._pump.fd], 0.0)
+            _readable(self._unread, 0.0) or self._pump.is_busy() or _readable([self._pump.fd], 0.0) or self._taker != 0
         )
 
     def _sync(self, ending: RunContext[Any] | None) -> None:
         with self._taking:
             self._ending = ending
             self._asked += 1
-            dead = live.quiet_dead()
             asked, deadline = self._asked, time.monotonic() + PATIENCE
             self._pump.ask(asked & 0xFFFFFFFF)
             while self._answered < asked and (left := deadline - time.monotonic()) > 0:
@@ -183,8 +205,6 @@ class Descriptors:
                         break
                     self._revive()
             self._ending = None
-            if self._answered == asked:
-                live.quiet[:] = [process for process in live.quiet if process not in dead]
         if any(output.lines.has_ended() for output in self._outputs.values()):
             self._release()
 
@@ -197,14 +217,14 @@ class Descriptors:
 
     def _take(self) -> bool:
         """Takes what the pump has told; False when it will not tell more."""
-        data = self._pump.read()
-        if data:
-            self._taker = threading.get_ident()
-            try:
+        self._taker = threading.get_ident()  # before it is read: what is not there to be read any more is in its hands
+        try:
+            data = self._pump.read()
+            if data:
                 self._buffer += data
                 self._handle()
-            finally:
-                self._taker = 0
+        finally:
+            self._taker = 0
         return data is not None
 
     def _handle(self) -> None:
@@ -231,7 +251,7 @@ class Descriptors:
     def _owner(self) -> RunContext[Any] | None:
         """Whose the text is that is there; None when it may be of somebody whose text is not to be stored."""
         at_work = _at_work(self._ending) or self.users[-1:]
-        if self._doubtful or live.quiet or not all(run.log_prints and run.captures_all for run in at_work):
+        if self._doubtful or not all(_is_captured(run) for run in at_work):
             return None
         return at_work[0] if len(at_work) == 1 else _common_flow(at_work) or self.users[0]
 
@@ -247,14 +267,12 @@ class Descriptors:
 
     def close(self) -> None:
         flush_buffers()
-        self._closing = True  # the pump goes when nobody writes any more, which is no reason for another
-        for output in self._outputs.values():
-            output.restore()
-        if self._second is not None:
-            os.dup2(self._second, 2)
-            os.close(self._second)
+        with self._taking:
+            self._closing = True  # the pump goes when nobody writes any more, which is no reason for another
+            for output in self._outputs.values():
+                output.restore()
         self._sync(None)
-        live.begins_or_ends = live.catches_up = None
+        live.begins = live.ends = live.catches_up = None
         self._finish(None)
         self._pump.hang_up()
         self._thread.join()
@@ -268,12 +286,16 @@ class Descriptors:
         for pump in (*self._spent, self._pump):
             pump.forsake()
         for output in self._outputs.values():
-            os.close(output.reading)
+            output.forsake()
 
 
-def _at_work(ending: RunContext[Any] | None) -> list[RunContext[Any]]:
+def _is_captured(run: RunContext[Any]) -> bool:
+    return bool(run.log_prints and run.captures_all)
+
+
+def _at_work(also: RunContext[Any] | None, but: RunContext[Any] | None = None) -> list[RunContext[Any]]:
     """The runs of this process whose code is at work, without those that only wait for what they called."""
-    found = [run for run in list(live.RUNS.values()) if run is ending or _is_at_work(run)]
+    found = [run for run in list(live.RUNS.values()) if run is not but and (run is also or _is_at_work(run))]
     callers = {run.parent for run in found}
     return [run for run in found if run not in callers]
 
@@ -314,7 +336,7 @@ def _forget() -> None:
     global _installed, _lock
     descriptors, _installed = _installed, None
     _lock = threading.RLock()
-    live.begins_or_ends = live.catches_up = None
+    live.begins = live.ends = live.catches_up = None
     if descriptors is not None:
         descriptors.forsake()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import select
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -17,29 +18,45 @@ NAMES = {1: "stdout", 2: "stderr"}
 
 
 class Output:
-    """One of the descriptors 1 and 2, and what it led to."""
+    """One of the descriptors 1 and 2, or both where they lead to one place; `led`: what each of them led to."""
 
-    def __init__(self, number: int, shown: bool) -> None:
-        self.number = number
-        self.lines = OutputLines(NAMES[number], shown)
-        self._below: list[tuple[CapturedStream, Any]] = []
-        self.saved = os.dup(number)
+    def __init__(self, numbers: tuple[int, ...], shown: bool) -> None:
+        self.number = numbers[0]
+        self.lines = OutputLines(NAMES[self.number], shown)
+        self.led: dict[int, int] = {}
+        self.reading = self._writing = -1
+        self._below: list[tuple[CapturedStream, Any, Any]] = []
         try:
-            self.reading, self._writing = _terminal_like(number) if os.isatty(number) else os.pipe()
+            for number in numbers:
+                self.led[number] = os.dup(number)
+            self.reading, self._writing = _terminal_like(self.number) if os.isatty(self.number) else os.pipe()
         except OSError:
-            os.close(self.saved)
+            self.close()
             raise
 
-    def forgo(self) -> None:
-        """It is not to be redirected after all."""
-        os.close(self._writing)
-        self.close()
+    @property
+    def saved(self) -> int:
+        return self.led[self.number]
+
+    def prepare(self) -> None:
+        """All of `redirect` that may fail. Raises OSError."""
+        for number in self.led:
+            self._take_prints(number)
 
     def redirect(self) -> None:
-        os.dup2(self._writing, self.number)
-        os.close(self._writing)
+        for number in self.led:
+            os.dup2(self._writing, number)
+        for stream, _, below in self._below:
+            stream.penstock_below = below
 
-    def take_prints(self, number: int) -> None:
+    def lead(self, past: bool) -> None:
+        """Past the capture, or to it again; a descriptor that the program has led elsewhere meanwhile stays there."""
+        for number, saved in self.led.items():
+            of, to = (self._writing, saved) if past else (saved, self._writing)
+            if same_file(number, of):
+                os.dup2(to, number)
+
+    def _take_prints(self, number: int) -> None:
         """Text that Python code prints to descriptor `number` goes to the terminal below: it was captured already."""
         stream = getattr(sys, NAMES[number])
         if not isinstance(stream, CapturedStream):
@@ -50,41 +67,63 @@ class Output:
                 return
         except (AttributeError, OSError, ValueError):  # no file at all
             return
-        self._below.append((stream, original))
-        stream.penstock_below = open(  # noqa: SIM115 - closed when nobody holds it any more
-            os.dup(self.saved), "w", encoding=original.encoding, errors=original.errors, buffering=1
-        )
+        fd = os.dup(self.led[number])
+        below = open(fd, "w", encoding=original.encoding, errors=original.errors, buffering=1)  # noqa: SIM115
+        self._below.append((stream, original, below))
 
     def restore(self) -> None:
         console.flush()
-        for stream, original in self._below:
-            below, stream.penstock_below = stream.penstock_below, original
+        for stream, original, below in self._below:
+            stream.penstock_below = original
             with contextlib.suppress(OSError, ValueError):
                 below.close()
-        os.dup2(self.saved, self.number)
+        self._below.clear()
+        for number, saved in self.led.items():
+            with contextlib.suppress(OSError):  # the program has closed all that is open
+                os.dup2(saved, number)
+        self._let_go("_writing")
 
     def show(self, data: bytes) -> None:
         with contextlib.suppress(OSError):
             while data:
-                data = data[os.write(self.saved, data) :]
+                try:
+                    data = data[os.write(self.saved, data) :]
+                except BlockingIOError:  # somebody made the terminal so
+                    select.select((), (self.saved,), (), 1.0)
 
     def close(self) -> None:
-        os.close(self.reading)
-        os.close(self.saved)
+        for _, _, below in self._below:  # it was not redirected after all
+            below.close()
+        self.forsake()
+        for saved in self.led.values():
+            with contextlib.suppress(OSError):
+                os.close(saved)
+
+    def forsake(self) -> None:
+        """In a forked child: the capture is the parent's."""
+        self._let_go("reading")
+        self._let_go("_writing")
+
+    def _let_go(self, name: str) -> None:
+        fd = getattr(self, name)
+        if fd >= 0:
+            setattr(self, name, -1)
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
 
-def open_outputs(numbers: tuple[int, ...], shown: bool) -> dict[int, Output]:
+def open_outputs(groups: tuple[tuple[int, ...], ...], shown: bool) -> dict[int, Output]:
     """Those of these descriptors that are open, not redirected yet. Raises OSError."""
     outputs: dict[int, Output] = {}
     try:
-        for number in numbers:
-            if is_open(number):
-                outputs[number] = Output(number, shown)
+        for numbers in groups:
+            if is_open(numbers[0]):
+                outputs[numbers[0]] = Output(numbers, shown)
         if not outputs:
             raise OSError("neither stdout nor stderr is open")
     except OSError:
         for output in outputs.values():
-            output.forgo()
+            output.close()
         raise
     return outputs
 

@@ -14,6 +14,7 @@ from typing import Any
 from .outputs import Output
 
 HEAD = struct.Struct("<cI")
+SHELL = "/bin/sh"
 # What was ended and may not be gone yet.
 _ended: list[int] = []
 
@@ -59,7 +60,8 @@ class PumpProcess:
     def close(self) -> None:
         """Its process goes when nobody writes any more, which may be later."""
         self._line.close()
-        _ended.append(self.pid)
+        if self.pid is not None:
+            _ended.append(self.pid)
         for pid in list(_ended):
             with contextlib.suppress(ChildProcessError):
                 if os.waitpid(pid, os.WNOHANG)[0] == 0:
@@ -72,8 +74,12 @@ class PumpProcess:
         _ended.clear()
 
 
-def _spawn(line: int, flag: int, shows: bool, outputs: list[Output]) -> int:
-    """By hand: `subprocess` is followed for the run's sake, and this is no program of the run's."""
+def _spawn(line: int, flag: int, shows: bool, outputs: list[Output]) -> int | None:
+    """By hand: `subprocess` is followed for the run's sake, and this is no program of the run's.
+
+    Nor is it a child of this process's, where another takes care of orphans: code that waits for all its children would
+    wait for it. Gives the child that is to be waited for, if it is one.
+    """
     given = [line, flag, *(fd for output in outputs for fd in (output.reading, output.saved))]
     # To numbers that none of them has: so none is overwritten before it was copied.
     first = max(given) + 1
@@ -83,13 +89,16 @@ def _spawn(line: int, flag: int, shows: bool, outputs: list[Output]) -> int:
     arguments = [str(first), str(first + 1), str(int(shows))]
     for place, output in enumerate(outputs):
         arguments += [str(output.number), str(first + 2 + 2 * place), str(first + 3 + 2 * place)]
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", str(Path(__file__).with_name("pump.py")), *arguments],
-        os.environ,
-        file_actions=actions,
-        setpgroup=0,  # Ctrl-C is not for it
-    )
+    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("pump.py")), *arguments]
+    if os.getpid() != 1 and os.access(SHELL, os.X_OK):
+        command = [SHELL, "-c", '"$@" &', SHELL, *command]
+    # Ctrl-C is not for it.
+    pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions, setpgroup=0)
+    if command[0] != SHELL:
+        return pid
+    with contextlib.suppress(ChildProcessError):  # another thread waits for all
+        os.waitpid(pid, 0)
+    return None
 
 
 def _memory() -> int:
