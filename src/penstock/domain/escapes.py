@@ -1,5 +1,6 @@
 """Taking back what programs do to a text when they write it into another: percents of URLs, backslashes of JSON and of
-Python's `repr`, entities of HTML and XML, colours of terminals. For a search: what is found in such a reading can be placed in the text.
+Python's `repr`, entities of HTML and XML, colours of terminals. For a search: what is found in such a reading can be
+placed in the text.
 
 Law: pure, and it judges nothing: text that only looks escaped is taken back, too.
 """
