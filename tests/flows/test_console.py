@@ -184,6 +184,29 @@ def test_away_from_a_terminal_there_are_no_colours(programs: Programs) -> None:
     assert "\033" not in programs.run(PROGRAM, TERM="xterm").stderr
 
 
+def test_in_a_process_without_a_run_a_logger_that_was_sent_there_writes_to_the_terminal(
+    record: Record, programs: Programs
+) -> None:
+    program = """
+import multiprocessing
+from penstock import flow, get_run_logger
+
+def work(logger):
+    logger.info("in a pool")
+
+@flow(flow_run_name="wise-owl")
+def main():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(work, [get_run_logger()])
+
+if __name__ == "__main__":
+    main()
+"""
+    done = programs.run(program)
+    assert done.code == 0, done.stderr
+    assert "| INFO    | Flow run 'wise-owl' - in a pool" in done.stderr
+
+
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 

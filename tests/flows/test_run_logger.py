@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import logging.config
+import pickle
 import threading
 from typing import Any
 
@@ -261,6 +263,29 @@ def test_formats_of_handlers_may_name_the_run(record: Record) -> None:
         f"{of_flow} None None None",
         f"{of_flow} work {inside.name} {inside.id}",
         f"None None None work {alone.name} {alone.id}",
+    ]
+
+
+def test_a_logger_may_be_copied_and_sent_to_another_process(record: Record) -> None:
+    @task(isolation="process")
+    def work(logger: Any) -> None:
+        logger.info("the flow's, from a worker")
+        get_run_logger().info("the task's, from a worker")
+
+    @flow
+    def main() -> None:
+        logger = get_run_logger(user="me")
+        for each in (copy.copy(logger), copy.deepcopy(logger), pickle.loads(pickle.dumps(logger))):
+            assert each.name == logger.name
+            each.info("the flow's")
+        work(logger)
+
+    main()
+    task_run = record.task_run()
+    assert [(line.task_run_id, line.message) for line in record.lines() if line.function is not None] == [
+        *[(None, "the flow's")] * 3,
+        (None, "the flow's, from a worker"),
+        (task_run.id, "the task's, from a worker"),
     ]
 
 

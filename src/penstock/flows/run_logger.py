@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from ..domain.errors import MissingContextError
@@ -23,7 +23,10 @@ from ..engine.records import say_record
 from ..settings import current as settings
 
 # What a record has already, and `extra` must not replace.
-_TAKEN_NAMES = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "penstock_run", "penstock_taken"})
+_TAKEN_NAMES = frozenset({
+    *vars(logging.makeLogRecord({})), "message", "asctime",
+    "penstock_run", "penstock_run_id", "penstock_source", "penstock_taken",
+})  # fmt: skip
 _own_level = logging.NOTSET
 _silenced = 0
 _silencing = threading.Lock()
@@ -36,15 +39,25 @@ class RunHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "penstock_taken", False):
             return
-        context: RunContext[Any] | None = getattr(record, "penstock_run", None) or current.get()
+        context: RunContext[Any] | None = getattr(record, "penstock_run", None) or _run_of(record)
         try:
             if context is not None:
                 say_record(context, record)
             elif settings().logging_to_console:
                 line = LogLine(None, None, 0, SYSTEM.now(), record.levelno, self.format(record), record.name)
-                console.show(line, record.name, settings())
+                console.show(line, getattr(record, "penstock_source", record.name), settings())
+                console.flush()  # a process that somebody else started may end at any time without a word
         except Exception:
             self.handleError(record)
+
+
+def _run_of(record: logging.LogRecord) -> RunContext[Any] | None:
+    """The run that the caller is in, or the one above it whose logger this was in the process that it came from."""
+    here = context = current.get()
+    id = getattr(record, "penstock_run_id", None)
+    while id is not None and context is not None and context.run.id != id:
+        context = context.parent
+    return context or here
 
 
 _HANDLER = RunHandler()
@@ -72,7 +85,11 @@ def _voice(name: str, level: int) -> _Voice:
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger bound to a run: it may be handed to other threads."""
+    """A logger bound to a run: it may be handed to other threads, and copied.
+
+    One that is sent to another process is bound to the run there, or to the nearest; where there is none, as in the
+    processes of a pool that are spawned, its lines go to the terminal.
+    """
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Fields of the call and of the logger, as far as a record has room for them."""
@@ -84,9 +101,26 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
             kwargs["extra"] = self.extra
         return msg, kwargs
 
+    def __copy__(self) -> RunLogger:
+        return RunLogger(self.logger, self.extra)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RunLogger:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Callable[..., RunLogger], tuple[Any, ...]]:
+        fields = dict(self.extra or {})
+        context: Any = fields.pop("penstock_run", None)
+        if context is not None:
+            fields.update(penstock_run_id=context.run.id, penstock_source=context.source)
+        return _received, (self.logger.name, self.logger.level, fields)
+
     def getChild(self, suffix: str) -> RunLogger:
         """A logger of the same run whose name goes on with a dot and `suffix`."""
         return RunLogger(_voice(f"{self.logger.name}.{suffix}", self.logger.level), self.extra)
+
+
+def _received(name: str, level: int, fields: dict[str, Any]) -> RunLogger:
+    return RunLogger(_voice(name, level), fields)
 
 
 def get_run_logger(context: RunContext[Any] | None = None, **fields: Any) -> RunLogger:
