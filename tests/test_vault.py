@@ -162,6 +162,20 @@ def test_a_link_that_leads_nowhere_is_told(path: Path) -> None:
     assert Vault(path).open(Vault(path).seal(CLEAR)) == CLEAR
 
 
+def test_a_lost_key_is_added_to_the_one_that_was_made_since(path: Path) -> None:
+    first = Vault(path).seal(CLEAR)
+    backup = path.read_text()
+    path.unlink()
+    with pytest.raises(DecryptionError, match="Put the file back"):
+        Vault(path).open(first)
+    second = Vault(path).seal(CLEAR)
+    with pytest.raises(DecryptionError, match="Add it there, as a line of its own"):
+        Vault(path).open(first)
+
+    path.write_text(path.read_text() + backup)
+    assert Vault(path).open(first) == Vault(path).open(second) == CLEAR
+
+
 def test_a_key_file_that_an_editor_saved_is_read(path: Path) -> None:
     sealed = Vault(path).seal(CLEAR)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().strip() + b"\r\n\r\n")

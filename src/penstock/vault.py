@@ -88,9 +88,12 @@ class Vault:
 
     def _lacking(self) -> str:
         there, given = self.path.exists(), self._given is not None
+        if not given and there:  # What is in the file now may have sealed something, too.
+            return f"which is not in {self.path}. Add it there, as a line of its own, or give it as {_SETTING}."
         if not given:
-            lack = f"which is not in {self.path}" if there else f"and there is no key file {self.path}"
-            return f"{lack}. Put the file back from a backup, or give the key as {_SETTING}."
+            return (
+                f"and there is no key file {self.path}. Put the file back from a backup, or give the key as {_SETTING}."
+            )
         if there:
             return f"which is neither in {_SETTING} nor in {self.path}. Add it to {_SETTING}."
         return f"which is not in {_SETTING}, and there is no key file {self.path}. Add it to {_SETTING}."
