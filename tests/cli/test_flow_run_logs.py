@@ -92,6 +92,15 @@ def test_pages_change_nothing(run: Run, made: FlowRun, monkeypatch: pytest.Monke
         assert messages(run, "wise-owl", "--follow", "--grep", "m", "--tail", "2") == ["m8", "m9"]
 
 
+def test_lines_of_another_day_have_their_date(run: Run, records: Records) -> None:
+    made = records.flow_run(name="wise-owl")
+    now = datetime.now().astimezone()
+    with records.store.write() as tx:
+        logs.append(tx, [line(made.id, 0, now - timedelta(days=3), "old"), line(made.id, 1, now, "new")])
+    old, new = run("flow-run", "logs", "wise-owl").stdout.splitlines()
+    assert old == f"{now - timedelta(days=3):%Y-%m-%d} {new.replace('new', 'old')}"
+
+
 def test_lines_are_chosen_by_their_time(run: Run, made: FlowRun) -> None:
     """The first was written a minute ago, each of the others a second after the one before."""
     moment = json.loads(run("flow-run", "logs", "wise-owl", "-o", "json", "--head", "1").stdout)["timestamp"]

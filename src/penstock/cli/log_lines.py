@@ -1,4 +1,5 @@
-"""Lines of a run's log in the terminal: in the form they had when the run wrote them, or as JSON, one line each."""
+"""Lines of a run's log in the terminal: in the form they had when the run wrote them, with the date where that is not
+today's; or as JSON, one line each."""
 
 from __future__ import annotations
 
@@ -142,6 +143,7 @@ class Printer:
         self._run = run
         self._form = self._json if output == JSON else self._text
         self._colours = console.wants_colours(sys.stdout)
+        self._today = shown.now().astimezone().date()
         self._ascii_only = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
 
     def show(self, lines: list[LogLine], filter: LogFilter | None = None) -> None:
@@ -161,6 +163,9 @@ class Printer:
 
     def _text(self, line: LogLine, source: str) -> str:
         moment, level = console.clock(line.timestamp), level_name(line.level)
+        day = line.timestamp.astimezone().date()
+        if day != self._today:
+            moment = f"{day} {moment}"
         text = f"{moment} | {level:<7} | {shown.one_line(source)} - {shown.harmless(line.message)}"
         style = _STYLES.get(line.level) if self._colours else None
         return click.style(text, **style) if style else text  # type: ignore[arg-type]
