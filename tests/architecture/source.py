@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,14 @@ def read_modules(root: Path) -> list[Module]:
         if parts[-1] == "__init__":
             parts.pop()
         text = path.read_text(encoding="utf-8")
-        name = ".".join([PACKAGE, *parts])
-        found.append(Module(name, path.relative_to(shown_from), text, ast.parse(text, str(path))))
+        found.append(_module(".".join([PACKAGE, *parts]), path.relative_to(shown_from), text))
     return found
+
+
+@functools.cache
+def _module(name: str, path: Path, text: str) -> Module:
+    """Each rule reads the whole tree; it is parsed once."""
+    return Module(name, path, text, ast.parse(text, str(path)))
 
 
 def read_imports(modules: list[Module]) -> list[Import]:

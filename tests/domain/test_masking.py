@@ -78,6 +78,7 @@ def known_and_text(draw: st.DrawFn) -> tuple[list[str], str]:
     return secrets, "".join(draw(st.lists(piece, max_size=12)))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(known_and_text())
 def test_no_form_of_any_secret_is_left(case: tuple[list[str], str]) -> None:
@@ -90,6 +91,7 @@ def test_no_form_of_any_secret_is_left(case: tuple[list[str], str]) -> None:
             assert written(secret) not in masked, how
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(known_and_text(), st.integers(0, 80))
 def test_a_beginning_ends_with_no_part_of_a_secret(case: tuple[list[str], str], most: int) -> None:

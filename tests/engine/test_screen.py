@@ -149,6 +149,7 @@ def test_a_line_is_no_longer_than_it_may_be_and_what_is_dropped_is_counted() -> 
     assert screen.dropped == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "update",
     [
@@ -177,6 +178,7 @@ def test_updates_without_end_take_little_memory(update: str) -> None:
     assert peak < 2_000_000
 
 
+@pytest.mark.slow
 def test_a_million_updates_of_a_bar_leave_one_line() -> None:
     screen = Screen(1000)
     for number in range(1_000_000):
