@@ -12,10 +12,13 @@ import pytest
 
 from penstock import connect, flow
 from penstock.domain.errors import StoreUnavailableError
+from penstock.domain.logs import LogLine
+from penstock.domain.runs import Holder
 from penstock.engine import identity
 from penstock.engine.clock import SYSTEM
 from penstock.services.rescue import rescue
 from penstock.settings import current
+from penstock.store.spool import Spool, left
 from penstock.store.sqlite import SqliteStore
 
 from .kit import Programs, Record, until
@@ -195,6 +198,24 @@ def test_a_living_process_keeps_its_spool(programs: Programs, record: Record, pe
     rescued(record)
     assert not list(penstock_home.rglob("*-spool/*"))
     assert "here" in record.messages()
+
+
+def test_what_cannot_be_recorded_stands_in_nobodys_way(record: Record) -> None:
+    @flow
+    def main() -> None: ...
+
+    main()
+    run = record.flow_run()
+    assert run.holder is not None
+    gone = Holder("here", run.holder.boot, 4711, "1", run.holder.namespace)
+    store = SqliteStore(current().database_path)
+    its_spool = Spool(store.spool_folder, lambda: gone)
+    for seq in (1000, 2**63, 1001):
+        its_spool.add(LogLine(run.id, None, seq, SYSTEM.now(), 20, f"line {seq}", "logger"))
+    rescue(store, lambda holder: holder != gone, SYSTEM.now)
+    assert gone not in [each.holder for each in left(store.spool_folder)]
+    store.close()
+    assert record.messages()[-2:] == ["line 1000", "line 1001"]
 
 
 # --- a record that cannot be written ---------------------------------------------------------------------------------

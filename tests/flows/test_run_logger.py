@@ -67,6 +67,16 @@ def test_the_level_of_the_settings_decides(
     assert [message for _, message in said(record)] == kept
 
 
+def test_a_level_may_be_any_number(record: Record) -> None:
+    @flow
+    def main() -> None:
+        for level in (2**31, 2**63, 2**70):
+            get_run_logger().log(level, "high")
+
+    main()
+    assert said(record) == [(2**31 - 1, "high")] * 3
+
+
 def test_exceptions_are_written_with_their_traceback(record: Record) -> None:
     @flow
     def main() -> None:
@@ -152,17 +162,36 @@ def test_a_task_outside_flows_has_its_own_log(record: Record) -> None:
     assert [line.task_run_id for line in record.lines(run) if line.message == "alone"] == [run.id]
 
 
-def test_a_message_that_cannot_be_made_is_no_reason_to_fail(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-
-    @flow
+def test_a_message_that_does_not_fit_its_arguments_is_told_as_it_is(
+    record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @flow(log_prints=True)
     def main() -> int:
-        get_run_logger().info("%d", "not a number")
+        get_run_logger().info("%d rows, 100%", 3)
         get_run_logger().info("fine")
         return 1
 
     assert main() == 1
-    assert (20, "fine") in said(record)
+    assert said(record) == [(20, "%d rows, 100% (3,) (ValueError: incomplete format)"), (20, "fine")]
+    assert "Logging error" not in capsys.readouterr().err
+
+
+def test_a_message_that_cannot_be_made_is_no_reason_to_fail(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+        __repr__ = __str__
+
+    @flow(log_prints=True)
+    def main() -> int:
+        get_run_logger().info(Broken())
+        get_run_logger().info("fine")
+        return 1
+
+    assert main() == 1
+    assert said(record) == [(20, "fine")]
+    assert capsys.readouterr().err.count("--- Logging error ---") == 1
 
 
 def test_loggers_of_ones_own_below_penstock_write_to_the_run_they_are_in_and_elsewhere_to_the_terminal(

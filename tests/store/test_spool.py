@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,6 +153,12 @@ def test_a_spool_that_somebody_took_is_made_anew(tmp_path: Path) -> None:
     assert not (tmp_path / "spool").exists()
 
 
+def test_text_that_cannot_be_written_is_kept_as_the_record_has_it(tmp_path: Path) -> None:
+    mine = made(tmp_path / "spool")
+    assert mine.add(msgspec.structs.replace(line(0), file="caf\udce9.py"))
+    assert found(tmp_path / "spool") == [msgspec.structs.replace(line(0), file="caf?.py")]
+
+
 def test_where_it_cannot_be_written_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file")
     mine = made(tmp_path / "spool")
@@ -169,6 +176,8 @@ def test_where_it_cannot_be_written_there_is_none(tmp_path: Path) -> None:
 def test_a_file_that_is_none_of_ours_is_no_spool(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "stranger").write_bytes(content)
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "nobody writes here")
+    (tmp_path / "endless").symlink_to("/dev/zero")
     assert spool.left(tmp_path) == []
     assert spool.facts_of(tmp_path / "stranger") == []
 

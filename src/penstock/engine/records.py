@@ -8,13 +8,18 @@ from typing import Any
 from .context import RunContext
 from .runlog import say
 
+# Levels may be any numbers; this one any database takes.
+HIGHEST = 2**31 - 1
 _FORM = logging.Formatter()
 
 
 def say_record(context: RunContext[Any], record: logging.LogRecord, shown: bool = False) -> None:
     """Adds a record to the log of the run that `context` is of, with its level, logger and place; once, whoever brings
-    it. `shown`: the terminal has it already. Raises what a message raises that cannot be made."""
-    message = record.getMessage()
+    it. `shown`: the terminal has it already. A message that does not fit its arguments is told as it is."""
+    try:
+        message = record.getMessage()
+    except Exception as error:
+        message = f"{record.msg} {record.args!r} ({type(error).__name__}: {error})"
     if record.exc_info:
         message = f"{message}\n{_FORM.formatException(record.exc_info)}"
     if record.stack_info:
@@ -22,7 +27,7 @@ def say_record(context: RunContext[Any], record: logging.LogRecord, shown: bool 
     record.penstock_taken = True
     say(
         context,
-        record.levelno,
+        min(record.levelno, HIGHEST),
         message,
         record.name,
         file=record.pathname,

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ..domain.errors import RecordError
 from ..domain.logs import LogLine
 from ..domain.rules import Accept, Facts, Replace, Transition
 from ..domain.runs import FlowRun, Holder, TaskRun
@@ -55,14 +56,25 @@ def take_spooled(store: Store, lives: Lives, now: Callable[[], datetime]) -> Non
         with store.read() as tx:
             if not _is_lost(tx, spooled.holder, lives, now()):
                 continue
-        facts = spool.facts_of(spooled.path)
-        lines = [fact for fact in facts if isinstance(fact, LogLine)]
+        _take_in(store, spool.facts_of(spooled.path))
+        with contextlib.suppress(OSError):  # somebody else did the same
+            spooled.path.unlink()
+
+
+def _take_in(store: Store, facts: list[ingest.Fact]) -> None:
+    lines = [fact for fact in facts if isinstance(fact, LogLine)]
+    try:
         with store.write() as tx:
             ingest.apply(tx, [fact for fact in facts if not isinstance(fact, LogLine)])
             known = {run_id for run_id in {_run_of(line) for line in lines} if _is_known(tx, run_id)}
             ingest.apply(tx, [line for line in lines if _run_of(line) in known])
-        with contextlib.suppress(OSError):  # somebody else did the same
-            spooled.path.unlink()
+    except RecordError:
+        raise
+    except Exception:
+        # One cannot be written as it is, and would stand in the way of the others, and of every program that looks.
+        if len(facts) > 1:
+            for fact in facts:
+                _take_in(store, [fact])
 
 
 def _run_of(line: LogLine) -> UUID | None:

@@ -22,7 +22,7 @@ def _to_json(value: Any) -> bytes:
     try:
         return _encode(value)
     except UnicodeEncodeError:
-        return _encode(_writable(value))
+        return _encode(all_writable(value))
 
 
 def writable(text: str) -> str:
@@ -30,15 +30,16 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _writable(value: Any) -> Any:
+def all_writable(value: Any) -> Any:
+    """The same of all text in a value."""
     if isinstance(value, str):
         return writable(value)
     if isinstance(value, dict):
-        return {_writable(key): _writable(item) for key, item in value.items()}
+        return {all_writable(key): all_writable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_writable(item) for item in value]
+        return [all_writable(item) for item in value]
     if isinstance(value, msgspec.Struct):
-        return _writable(msgspec.to_builtins(value)) if not isinstance(value, State) else value
+        return all_writable(msgspec.to_builtins(value)) if not isinstance(value, State) else value
     return value
 
 

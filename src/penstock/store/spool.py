@@ -26,6 +26,7 @@ from ..domain.caching import CacheEntry
 from ..domain.logs import LogLine
 from ..domain.runs import Holder, TaskRun
 from ..domain.stops import Stilled
+from .codec import all_writable
 
 Fact = TaskRun | LogLine | CacheEntry | Stilled
 
@@ -136,7 +137,10 @@ class Spool:
     def add(self, fact: Fact) -> bool:
         """Whether the fact is kept. (It is on the way of everything that is reported: every tenth of a microsecond
         counts.)"""
-        data = _KINDS[type(fact)] + _encode(fact)
+        try:
+            data = _KINDS[type(fact)] + _encode(fact)
+        except UnicodeEncodeError:  # the name of a file, perhaps
+            data = _KINDS[type(fact)] + _encode(all_writable(msgspec.to_builtins(fact, enc_hook=repr)))
         size = len(data)
         with self._lock:
             file = self._current
@@ -226,7 +230,7 @@ def left(folder: Path) -> list[Left]:
     except OSError:
         return []
     for entry in entries:
-        holder = _holder_of(Path(entry.path))
+        holder = _holder_of(Path(entry.path)) if entry.is_file(follow_symlinks=False) else None
         if holder is not None:
             found.append(Left(Path(entry.path), holder))
     return found
