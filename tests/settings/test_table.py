@@ -154,6 +154,20 @@ def test_patterns_hold_commas_and_are_one_a_line() -> None:
     assert PATTERNS.read(["a{1,2}"]) == ("a{1,2}",)
 
 
+@pytest.mark.parametrize(
+    ("text", "patterns"),
+    [
+        ('["a{1,2}", "b\\\\d"]', ("a{1,2}", "b\\d")),
+        ('["a"] ', ("a",)),
+        ('["a]', ('["a]',)),
+        ("[ab]", ("[ab]",)),
+        ("[1]", ("[1]",)),
+    ],
+)
+def test_patterns_may_be_a_list_in_json(text: str, patterns: tuple[str, ...]) -> None:
+    assert PATTERNS.read(text) == patterns
+
+
 @pytest.mark.parametrize("bad", ["(", "a*", "", ["ok", "["], 5, {"a"}])
 def test_a_pattern_that_is_none_or_fits_nothing_is_refused(bad: object) -> None:
     if bad == "":

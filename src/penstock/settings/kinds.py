@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -142,7 +142,9 @@ class Patterns(tuple[str, ...]):
 def _patterns(raw: object) -> tuple[str, ...]:
     if not isinstance(raw, str | list | tuple):
         raise ValueError
-    listed = raw.splitlines() if isinstance(raw, str) else raw
+    listed: Any = raw
+    if isinstance(raw, str):
+        listed = _json_list(raw) or raw.splitlines()
     patterns = Patterns(_text(item) for item in listed if not is_blank(item))
     for pattern in patterns:
         try:
@@ -152,6 +154,19 @@ def _patterns(raw: object) -> tuple[str, ...]:
         if matches_nothing or "\n" in pattern:
             raise ValueError
     return patterns
+
+
+def _json_list(text: str) -> list[str] | None:
+    """What a list of texts in JSON has in it. (As a regular expression it would be a set of characters.)"""
+    if not text.lstrip().startswith("["):
+        return None
+    import json  # start-up does not pay for it
+
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if all(isinstance(each, str) for each in value) else None
 
 
 def choice(*words: str) -> Kind[str]:

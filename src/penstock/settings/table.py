@@ -100,7 +100,7 @@ PENSTOCK_LOGGING_MASK_PATTERNS = Setting(
     "PENSTOCK_LOGGING_MASK_PATTERNS",
     PATTERNS,
     (),
-    "Regular expressions; what fits one is masked before anything is stored. One a line, or a TOML list.",
+    "Regular expressions; what fits one is masked before anything is stored. One a line, or a list in TOML or JSON.",
 )
 PENSTOCK_LOGGING_MAX_LINE_BYTES = Setting(
     "PENSTOCK_LOGGING_MAX_LINE_BYTES", POSITIVE, 1_000_000, "Longer log lines are cut, with a marker where."
