@@ -341,7 +341,9 @@ def test_a_message_that_cannot_be_made_is_no_reason_to_fail(
         lib.info("fine")
 
     main()
-    assert told(record) == [(20, "lib", "fine")]
+    (_, _, odd), fine = told(record)
+    assert odd.startswith("%d ('not a number',) (TypeError: ")
+    assert fine == (20, "lib", "fine")
 
 
 # --- once ------------------------------------------------------------------------------------------------------------

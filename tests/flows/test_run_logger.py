@@ -165,6 +165,8 @@ def test_a_task_outside_flows_has_its_own_log(record: Record) -> None:
 def test_a_message_that_does_not_fit_its_arguments_is_told_as_it_is(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    logging.getLogger("penstock").handlers.clear()  # pytest's raise what they cannot write
+
     @flow(log_prints=True)
     def main() -> int:
         get_run_logger().info("%d rows, 100%", 3)
@@ -177,6 +179,8 @@ def test_a_message_that_does_not_fit_its_arguments_is_told_as_it_is(
 
 
 def test_a_message_that_cannot_be_made_is_no_reason_to_fail(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("penstock").handlers.clear()
+
     class Broken:
         def __str__(self) -> str:
             raise ValueError("no text")

@@ -8,6 +8,7 @@ loggers that it does not know, and takes handlers away) can silence a run. Handl
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
@@ -48,7 +49,8 @@ class RunHandler(logging.Handler):
                 console.show(line, getattr(record, "penstock_source", record.name), settings())
                 console.flush()  # a process that somebody else started may end at any time without a word
         except Exception:
-            self.handleError(record)
+            record.penstock_taken = True  # it comes by once more, on its way up
+            contextvars.Context().run(self.handleError, record)  # what that prints is no line of the run
 
 
 def _run_of(record: logging.LogRecord) -> RunContext[Any] | None:
