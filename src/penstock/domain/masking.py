@@ -31,6 +31,9 @@ _MARGIN = 2000
 # Long data is looked at in parts: a hit is then no reason to go through all of it in Python.
 _PART = 1 << 14
 
+# 1 for what looks like any text, 0 for other bytes: most of a text is small letters and spaces.
+_PLAIN = bytes(97 <= byte <= 122 or byte == 32 for byte in range(256))
+
 Span = tuple[int, int]
 Match = tuple[int, int, bytes]
 # A secret's value, or (True) a pattern that was added.
@@ -111,7 +114,8 @@ class Masker:
         step = 4 if size >= 7 else 2 if size >= 5 else 1
         grams = [int.from_bytes(form[at : at + 4], sys.byteorder) for at in range(min(size - 3, _LOOKED_AT))]
         first = self._tables[0]
-        cost = [len(first.get(gram, ())) * 8 + _plain(form[at : at + 4]) for at, gram in enumerate(grams)]
+        plain = form[: _LOOKED_AT + 4].translate(_PLAIN)
+        cost = [len(first.get(gram, ())) * 8 + plain.count(1, at, at + 4) for at, gram in enumerate(grams)]
         best = min(range(len(grams) - step + 1), key=lambda at: sum(cost[at : at + step]))
         for table in self._tables[::step]:
             for at in range(best, best + step):
@@ -265,8 +269,3 @@ def _replaced(text: str, spans: list[Span]) -> str:
         parts += (text[at:start], MASK)
         at = end
     return "".join([*parts, text[at:]])
-
-
-def _plain(gram: bytes) -> int:
-    """How much it looks like any text: most of that is small letters and spaces."""
-    return sum(97 <= byte <= 122 or byte == 32 for byte in gram)
