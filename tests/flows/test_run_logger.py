@@ -15,7 +15,7 @@ import pytest
 from penstock import flow, get_run_logger, quote, task
 from penstock.context import get_run_context
 from penstock.exceptions import MissingContextError
-from penstock.logging import disable_run_logger, get_logger
+from penstock.logging import disable_run_logger, flow_run_logger, get_logger, task_run_logger
 
 from .kit import Record
 
@@ -340,6 +340,33 @@ def test_the_logger_of_another_run_is_had_by_its_context(record: Record) -> None
     ]
     with pytest.raises(TypeError, match=r"get_run_context\(\) gives, not a str"):
         get_run_logger("the flow")  # type: ignore[arg-type]
+
+
+def test_hooks_have_the_logger_of_their_run(record: Record) -> None:
+    def of_task(task: Any, run: Any, state: Any) -> None:
+        task_run_logger(run, task).info("of the task: %s", state.name)
+
+    def of_flow(flow: Any, run: Any, state: Any) -> None:
+        flow_run_logger(run, flow).info("of the flow: %s", state.name)
+
+    @task(on_failure=[of_task])
+    def work() -> None:
+        flow_run_logger(get_run_context().parent.run).info("from the task")  # type: ignore[union-attr, arg-type]
+        raise ValueError("expected")
+
+    @flow(on_failure=[of_flow])
+    def main() -> None:
+        work()
+
+    assert main(return_state=True).is_failed()
+    task_run = record.task_run()
+    assert [(line.task_run_id, line.message) for line in record.lines() if line.function is not None] == [
+        (None, "from the task"),
+        (task_run.id, "of the task: Failed"),
+        (None, "of the flow: Failed"),
+    ]
+    with pytest.raises(MissingContextError, match="work-0"):
+        task_run_logger(task_run)
 
 
 def test_no_configuration_silences_a_run(record: Record) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from ..domain.errors import MissingContextError
 from ..domain.log_forms import FLOW_RUNS, TASK_RUNS
 from ..domain.logs import LEVELS, LogLine
+from ..domain.runs import FlowRun, TaskRun
 from ..engine import console
 from ..engine.clock import SYSTEM
 from ..engine.context import FlowRunContext, RunContext, TaskRunContext, current
@@ -155,6 +156,35 @@ def get_run_logger(context: RunContext[Any] | None = None, **fields: Any) -> Run
     name = TASK_RUNS if isinstance(context, TaskRunContext) else FLOW_RUNS
     extra = {key: value for key, value in fields.items() if key not in _TAKEN_NAMES}
     return RunLogger(_voice(name, context.runtime.show_level), {**_names(context), **extra, "penstock_run": context})
+
+
+def flow_run_logger(flow_run: FlowRun, flow: object = None, **fields: Any) -> RunLogger:
+    """The logger of a flow run by the run, as hooks are given it. (`get_run_logger()` gives it there as well.)
+
+    Raises `MissingContextError` where the run is not at work.
+
+    Example::
+
+        def tell(flow, flow_run, state):
+            flow_run_logger(flow_run, flow).error("it ended as %s", state.name)
+    """
+    return _logger_of(flow_run, fields)
+
+
+def task_run_logger(
+    task_run: TaskRun, task: object = None, flow_run: object = None, flow: object = None, **fields: Any
+) -> RunLogger:
+    """The logger of a task run by the run; as `flow_run_logger`."""
+    return _logger_of(task_run, fields)
+
+
+def _logger_of(run: FlowRun | TaskRun, fields: dict[str, Any]) -> RunLogger:
+    context = current.get()
+    while context is not None and context.run.id != run.id:
+        context = context.parent
+    if context is None and not _silenced:
+        raise MissingContextError(f"Run {run.name!r} is not at work here: its logger is had in its code and its hooks.")
+    return get_run_logger(context, **fields)
 
 
 def _names(context: RunContext[Any]) -> dict[str, str | None]:
