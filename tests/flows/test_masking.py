@@ -239,6 +239,34 @@ def test_what_is_taken_out_of_a_secret_is_masked_while_runs_are_under_way(record
     assert SecretStr.get_secret_value is before
 
 
+class Locked:
+    """Looks like a secret, and gives none."""
+
+    def get_secret_value(self) -> str:
+        raise RuntimeError("locked")
+
+
+class Closed:
+    __attrs_attrs__ = (dataclasses.field(),)  # what has no name
+
+    def __reduce__(self) -> Any:
+        raise TypeError("closed")
+
+
+@pytest.mark.parametrize("value", [Locked(), Closed(), [Locked(), SecretStr(SECRET)]])
+def test_a_value_that_fails_when_it_is_looked_at_is_passed_on(value: Any, record: Record, nowhere: Any) -> None:
+    @task
+    def work(value: Any) -> Any:
+        return value
+
+    @flow(log_prints=True)
+    def body(value: Any) -> Any:
+        print(SECRET if isinstance(value, list) else "nothing")
+        return work(value)
+
+    assert body(value) is value
+
+
 def test_an_argument_that_becomes_a_secret_is_one(record: Record, nowhere: Any) -> None:
     @flow
     def body(login: Login, token: SecretStr) -> str:

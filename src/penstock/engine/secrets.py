@@ -100,11 +100,15 @@ def _look(value: Any, depth: int, seen: set[int]) -> None:
     kind = type(value)
     if kind in LEAVES or depth > DEEPEST or id(value) in seen:
         return
-    if callable(getattr(kind, "get_secret_value", None)):
-        add(value.get_secret_value())
-        return
     seen.add(id(value))
-    for part in islice(_parts(value), MOST_ITEMS):
+    try:
+        if callable(getattr(kind, "get_secret_value", None)):
+            add(value.get_secret_value())
+            return
+        parts = list(islice(_parts(value), MOST_ITEMS))
+    except Exception:  # code of the value's own: it is for those who use the value to find out
+        return
+    for part in parts:
         if type(part) not in LEAVES:
             _look(part, depth + 1, seen)
 
