@@ -15,7 +15,7 @@ import pytest
 from penstock import flow, get_run_logger, quote, task
 from penstock.context import get_run_context
 from penstock.exceptions import MissingContextError
-from penstock.logging import disable_run_logger, flow_run_logger, get_logger, task_run_logger
+from penstock.logging import disable_run_logger, flow_run_logger, get_logger, mask_secret, task_run_logger
 
 from .kit import Record
 
@@ -213,6 +213,12 @@ def test_loggers_of_ones_own_below_penstock_write_to_the_run_they_are_in_and_els
     get_logger("mine").warning("outside of runs")
     assert said(record) == [(20, "info"), (30, "warning")]
     assert capsys.readouterr().err.endswith(" | WARNING | penstock.mine - outside of runs\n")
+
+
+def test_secrets_are_masked_outside_of_runs_too(capsys: pytest.CaptureFixture[str]) -> None:
+    mask_secret("swordfish-41")
+    get_logger("mine").warning("the password is %s", "swordfish-41")
+    assert capsys.readouterr().err.endswith("| WARNING | penstock.mine - the password is ********\n")
 
 
 def test_logging_of_the_program_is_not_touched(record: Record) -> None:

@@ -21,6 +21,7 @@ from ..domain.runs import FlowRun, TaskRun
 from ..engine import console
 from ..engine.clock import SYSTEM
 from ..engine.context import FlowRunContext, RunContext, TaskRunContext, current
+from ..engine.masking import MASKER
 from ..engine.records import say_record
 from ..settings import current as settings
 
@@ -46,7 +47,8 @@ class RunHandler(logging.Handler):
             if context is not None:
                 say_record(context, record)
             elif settings().logging_to_console:
-                line = LogLine(None, None, 0, SYSTEM.now(), record.levelno, self.format(record), record.name)
+                text = MASKER.text(self.format(record))
+                line = LogLine(None, None, 0, SYSTEM.now(), record.levelno, text, record.name)
                 console.show(line, getattr(record, "penstock_source", record.name), settings())
                 console.flush()  # a process that somebody else started may end at any time without a word
         except Exception:
