@@ -204,7 +204,7 @@ if __name__ == "__main__":
 """
     done = programs.run(program)
     assert done.code == 0, done.stderr
-    assert "| INFO    | Flow run 'wise-owl' - in a pool" in done.stderr
+    assert done.stderr.count("| INFO    | Flow run 'wise-owl' - in a pool") == 1
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------

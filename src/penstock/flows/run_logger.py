@@ -50,6 +50,7 @@ class RunHandler(logging.Handler):
                 text = MASKER.text(self.format(record))
                 line = LogLine(None, None, 0, SYSTEM.now(), record.levelno, text, record.name)
                 console.show(line, getattr(record, "penstock_source", record.name), settings())
+                record.penstock_taken = True
                 console.flush()  # a process that somebody else started may end at any time without a word
         except Exception:
             record.penstock_taken = True  # it comes by once more, on its way up
