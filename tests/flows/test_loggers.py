@@ -463,6 +463,7 @@ def test_root_means_all_loggers_and_warnings_that_are_logged(record: Record, pro
     assert told(record)[:-1] == [(20, "root", "plain"), (20, "d", "yes")]
     assert (level, logger) == (30, "py.warnings")
     assert "UserWarning: careful" in message
+    assert not message.endswith("\n")
     assert record.messages().count("mine") == 1
 
 

@@ -17,7 +17,7 @@ def say_record(context: RunContext[Any], record: logging.LogRecord, shown: bool 
     """Adds a record to the log of the run that `context` is of, with its level, logger and place; once, whoever brings
     it. `shown`: the terminal has it already. A message that does not fit its arguments is told as it is."""
     try:
-        message = record.getMessage()
+        message = record.getMessage().removesuffix("\n")  # as of a print; warnings that are logged end with one
     except Exception as error:
         message = f"{record.msg} {record.args!r} ({type(error).__name__}: {error})"
     if record.exc_info:
