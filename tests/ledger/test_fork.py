@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from penstock.engine import identity
+from penstock.engine.clock import SYSTEM
+from penstock.services.rescue import rescue
+from penstock.settings import current
+from penstock.store.sqlite import SqliteStore
+
 from ..flows.kit import Programs, Record, names
 
 START = """
@@ -131,6 +137,45 @@ forks()
     assert record.flow_run().state_name == "Completed"
     seqs = [line.seq for line in record.lines()]
     assert len(set(seqs)) == len(seqs)
+
+
+def test_a_child_that_is_forked_while_threads_print_records_what_it_prints(programs: Programs, record: Record) -> None:
+    done = programs.run(
+        """
+        import os, threading
+        from penstock import flow
+
+        over = threading.Event()
+
+        def chatter():
+            while not over.is_set():
+                print("chatter" * 100)
+
+        @flow(log_prints=True)
+        def main():
+            threads = [threading.Thread(target=chatter) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for child in range(8):
+                pid = os.fork()
+                if pid == 0:
+                    for line in range(3000):
+                        print(f"child {child} line {line}")
+                    os._exit(0)
+                os.waitpid(pid, 0)
+            over.set()
+            for thread in threads:
+                thread.join()
+
+        main()
+        """,
+        timeout=30,
+    )
+    assert done.code == 0, done.stderr
+    store = SqliteStore(current().database_path)
+    rescue(store, identity.lives, SYSTEM.now)
+    store.close()
+    assert sum(message.startswith("child") for message in record.messages()) == 8 * 3000
 
 
 def test_tasks_and_flows_in_a_child_forked_in_a_flow_are_recorded(programs: Programs, record: Record) -> None:

@@ -35,6 +35,8 @@ SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 LONGEST_TEXT = 15_000
 LOCK_PATIENCE = 120.0
 CHECKPOINT_PAGES = 2000
+# Seconds that a fork waits for a transaction to end. (One that waits for another process may take much longer.)
+FORK_PATIENCE = 5.0
 
 
 class SqliteTx:
@@ -235,15 +237,36 @@ class SqliteStore:
 
 _open: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
 _inherited: list[apsw.Connection] = []
+_forking = threading.RLock()
+_held: list[threading.Lock] = []
+
+
+def _hold() -> None:
+    """No thread is inside SQLite while the process is forked: of what it has locked then, in memory and in its files,
+    the child's SQLite would wait for ever to be given back."""
+    _forking.acquire()
+    for store in list(_open):
+        for lock in (store._writing, store._reading):
+            if lock.acquire(timeout=FORK_PATIENCE):
+                _held.append(lock)
+
+
+def _let_go() -> None:
+    while _held:
+        _held.pop().release()
+    _forking.release()
 
 
 def _forget() -> None:
+    global _forking
+    _forking = threading.RLock()
+    _held.clear()
     for store in list(_open):
         store.forget()
 
 
 with suppress(AttributeError):  # Windows has no fork
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_forget)
 
 
 def _make_folder(folder: Path) -> None:
