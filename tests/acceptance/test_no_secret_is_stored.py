@@ -57,12 +57,14 @@ class Search:
 def searched(home: Path, search: Search) -> list[str]:
     """What is found in the files of a home, and in the cells of its record (which may lie in several pages)."""
     problems = []
-    for path in sorted(home.rglob("*")):
-        try:
-            data = path.read_bytes() if path.is_file() else b""
-        except OSError:  # it is gone already
-            continue
-        problems += [f"{found} in {path.name}" for found in search.found_in(path.name.encode() + b"\n" + data)]
+    for folder, _, names in os.walk(home):  # (which does not mind that a folder goes while it is looked at)
+        for name in names:
+            try:
+                data = (Path(folder) / name).read_bytes()
+            except OSError:  # it is gone already
+                data = b""
+            text = f"{folder.removeprefix(str(home))}/{name}\n".encode() + data
+            problems += [f"{found} in {name}" for found in search.found_in(text)]
     return problems
 
 
