@@ -43,6 +43,7 @@ def interrupted(programs: Programs, text: str, ready: int = 1) -> Finished:
 def ended_by_ctrl_c(done: Finished) -> None:
     assert done.code == -signal.SIGINT, done.stderr
     assert done.stderr.rstrip().endswith("KeyboardInterrupt"), done.stderr
+    assert "attempts.py" not in done.stderr, done.stderr  # where we made it is nobody's affair
 
 
 def test_ctrl_c_in_a_flow_cancels_it_and_ends_the_program_as_it_would_without_us(

@@ -216,7 +216,8 @@ def user_traceback(error: BaseException) -> str:
 def without_ours(error: BaseException) -> BaseException:
     """The exception with a traceback of user code only: what lies between a flow and its task is not their affair.
 
-    An error without user code in it is ours, and shown whole; so is every one with PENSTOCK_INTERNAL_DEBUG set.
+    An error without user code in it is ours, and shown whole, unless it only says how a run was ended; with
+    PENSTOCK_INTERNAL_DEBUG set every one is.
     """
     if os.environ.get("PENSTOCK_INTERNAL_DEBUG"):
         return error
@@ -228,7 +229,13 @@ def without_ours(error: BaseException) -> BaseException:
         entry = entry.tb_next
     for place, one in enumerate(kept):
         one.tb_next = kept[place + 1] if place + 1 < len(kept) else None
-    return error.with_traceback(kept[0]) if kept else error
+    if not kept:
+        return error.with_traceback(None) if isinstance(error, _TIDINGS) else error
+    return error.with_traceback(kept[0])
+
+
+# These say how a run was ended. Where they were made tells nothing; where the code was, the log says.
+_TIDINGS = (KeyboardInterrupt, FlowRunTimeoutError, TaskRunTimeoutError, CancelledRun)
 
 
 def retry_delay(definition: Definition, attempt: int, default: float, jitter: float | None = None) -> float:
