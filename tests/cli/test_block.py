@@ -115,7 +115,8 @@ def test_a_short_secret_comes_with_a_remark() -> None:
     assert feed('{"pin": 1234}', "block", "create", "secret", "whole", "--json").stderr == ""
 
 
-def test_on_a_terminal_the_value_is_asked_for_and_not_shown(penstock_home: Path) -> None:
+def typed(line: bytes) -> tuple[int, bytes]:
+    """Types a value where one is asked for: the exit code, and what the terminal showed."""
     keyboard, terminal = pty.openpty()
     program = [sys.executable, "-m", "penstock", "block", "create", "secret", "typed"]
     process = subprocess.Popen(
@@ -125,7 +126,7 @@ def test_on_a_terminal_the_value_is_asked_for_and_not_shown(penstock_home: Path)
     shown = b""
     while b"Value:" not in shown:
         shown += os.read(keyboard, 1024)
-    os.write(keyboard, b"hunter2\n")
+    os.write(keyboard, line + b"\n")
     while True:
         try:
             more = os.read(keyboard, 1024)
@@ -134,12 +135,26 @@ def test_on_a_terminal_the_value_is_asked_for_and_not_shown(penstock_home: Path)
         if not more:
             break
         shown += more
-    assert process.wait(timeout=30) == 0
     os.close(keyboard)
+    return process.wait(timeout=30), shown
 
+
+def test_on_a_terminal_the_value_is_asked_for_and_not_shown(penstock_home: Path) -> None:
+    code, shown = typed(b"hunter2")
+
+    assert code == 0
     assert b"Saved block 'secret/typed'." in shown
     assert b"hunter2" not in shown
     assert Secret.load("typed").get() == "hunter2"
+
+
+@pytest.mark.parametrize(("line", "said"), [(b"\xff\xfehunter2", b"not UTF-8"), (b"hunter2" * 1000, b"4,095 bytes")])
+def test_what_a_terminal_does_not_pass_on_is_told(line: bytes, said: bytes, penstock_home: Path) -> None:
+    code, shown = typed(line)
+
+    assert code == 2
+    assert said in shown
+    assert b"hunter2" not in shown
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from penstock.domain.secret_forms import SHORTEST
 from penstock.services import block_documents
 
 MASK = "********"
+LONGEST_TYPED = 4095  # bytes of a line that Linux passes on from a terminal
 LONGEST = 1 << 20  # bytes that are read from standard input: it may have no end
 NONE = (
     "There are no blocks yet. To make the first: `penstock block create secret NAME`, or in Python "
@@ -115,7 +116,7 @@ def create(type_: str, name: str, is_json: bool, overwrite: bool) -> None:
 
 def _read_value(hidden: bool) -> str:
     if is_terminal(sys.stdin):
-        return str(click.prompt("Value", hide_input=hidden, err=True))
+        return _typed(hidden)
     try:
         data = b"" if sys.stdin is None else sys.stdin.buffer.read(LONGEST + 1)
         if len(data) > LONGEST:
@@ -127,6 +128,20 @@ def _read_value(hidden: bool) -> str:
     text = text if "\n" in line else line
     if not text:
         raise click.UsageError("There is no value: standard input is empty.")
+    return text
+
+
+def _typed(hidden: bool) -> str:
+    try:
+        text = str(click.prompt("Value", hide_input=hidden, err=True))
+        size = len(text.encode())
+    except UnicodeError:
+        raise click.UsageError("What was typed is not UTF-8 text.") from None
+    if size >= LONGEST_TYPED:
+        raise click.UsageError(
+            f"A terminal takes {LONGEST_TYPED:,} bytes of a line at most, and drops the others: give the value on "
+            "standard input, `< file`."
+        )
     return text
 
 
