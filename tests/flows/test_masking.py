@@ -16,7 +16,8 @@ from pydantic import SecretBytes, SecretStr
 
 from penstock import connect, flow, get_run_logger, task
 from penstock.cache_policies import INPUTS
-from penstock.domain.masking import MASK
+from penstock.domain.masking import MASK, Masker
+from penstock.engine import sealing
 from penstock.engine.masking import MASKER
 from penstock.engine.results import StoredResult
 from penstock.exceptions import DecryptionError, ParameterTypeError
@@ -360,6 +361,21 @@ def test_a_serializer_of_the_users_hides_no_secret(record: Record, penstock_home
     (file,) = (tmp_path / "mine").iterdir()
     assert SECRET not in file.name
     assert SECRET.encode()[::-1] not in file.read_bytes()
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json", "compressed/pickle", "compressed/json"])
+def test_a_result_brings_its_secrets_along(serializer: str, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask_secret(SECRET)
+
+    @task(persist_result=True, result_serializer=serializer)
+    def work() -> list[str]:
+        return [SECRET] * 10
+
+    work()
+    reader = Masker()  # as another process has it
+    monkeypatch.setattr(sealing, "MASKER", reader)
+    assert StoredResult(record.task_run().result, "it", connect.vault()).load() == [SECRET] * 10
+    assert reader.text(f"say {SECRET}") == f"say {MASK}"
 
 
 def test_a_result_without_a_secret_is_kept_as_ever(record: Record, penstock_home: Path) -> None:

@@ -128,9 +128,10 @@ def keep(
             f"The {chosen.type!r} serializer of {of} must give bytes; it gave a {type(data).__name__}."
         )
     name, size = chosen.type, len(data)
-    if _is_secret(value, chosen, data):
+    plain = _showing_secrets(value, chosen, data)
+    if plain is not None:
         try:
-            name, data = sealing.seal(name, data, vault)
+            name, data = sealing.seal(name, data, vault, plain)
         except Exception as error:
             raise SerializationError(
                 f"The result of {of} holds a secret, and cannot be encrypted to be kept: {error}"
@@ -141,18 +142,21 @@ def keep(
     return ResultRef(name, None, key, str(storage), size)
 
 
-def _is_secret(value: Any, serializer: Serializer, data: bytes) -> bool:
-    """Whether a value holds a secret, which a serializer that compresses or encodes may hide from a look at its bytes.
-    In doubt it does."""
-    if not MASKER.active or MASKER.holds(data):
-        return MASKER.active
+def _showing_secrets(value: Any, serializer: Serializer, data: bytes) -> bytes | None:
+    """Bytes of a value that show which secrets it holds, None when it holds none. A serializer that compresses or
+    encodes may hide them in its own bytes. In doubt a value holds one."""
+    if not MASKER.active:
+        return None
+    if MASKER.holds(data):
+        return data
     while isinstance(serializer, CompressedSerializer):
         serializer = serializer.serializer
     plain = serializer if isinstance(serializer, PickleSerializer | JSONSerializer) else PickleSerializer()
     try:
-        return MASKER.holds(plain.dumps(value))
+        written = plain.dumps(value)
     except Exception:
-        return True
+        return data
+    return written if MASKER.holds(written) else None
 
 
 def resolvable(type_: str) -> bool:

@@ -19,9 +19,11 @@ def is_secret(data: bytes) -> bool:
     return MASKER.active and MASKER.holds(data)
 
 
-def seal(serializer: str, data: bytes, vault: Vault) -> tuple[str, bytes]:
-    """The serializer's name and the bytes to be kept. Raises what keeps the vault from sealing."""
-    return PREFIX + serializer, vault.seal(pickle.dumps((MASKER.secrets_in(data), data)))
+def seal(serializer: str, data: bytes, vault: Vault, plain: bytes | None = None) -> tuple[str, bytes]:
+    """The serializer's name and the bytes to be kept. `plain` are others that show the secrets, where these are, say,
+    compressed. Raises what keeps the vault from sealing."""
+    secrets = MASKER.secrets_in(data if plain is None else plain)
+    return PREFIX + serializer, vault.seal(pickle.dumps((secrets, data)))
 
 
 def unseal(serializer: str, data: bytes, vault: Vault, what: str) -> tuple[str, bytes]:
