@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,21 @@ def test_pieces_are_joined_and_what_has_no_end_is_a_line_at_the_end(record: Reco
     for message in ("ab-cd", "", "whole", "one", "two", "open end", "flow's open end"):
         assert messages.count(message) == 1, message
     assert record.messages().index("open end") < record.messages().index("Finished in state Completed()")
+
+
+def test_a_line_may_have_any_number_of_pieces(record: Record) -> None:
+    pieces = 100_000
+
+    @flow(log_prints=True)
+    def main() -> float:
+        begun = time.process_time()
+        for _ in range(pieces):
+            print(".", end="")
+        print()
+        return time.process_time() - begun
+
+    assert main() < 5, "each piece takes the same time, however many came before"
+    assert printed(record) == ["." * pieces]
 
 
 def test_several_lines_printed_at_once_are_one_record(record: Record) -> None:

@@ -51,10 +51,11 @@ class OpenText:
     """Text on one stream without its end yet, what is more than one short piece; of one thread, or a display, which
     several may draw."""
 
-    __slots__ = ("_lock", "_waiting", "dropped", "parts", "place", "screen", "shown", "size")
+    __slots__ = ("_lock", "_waiting", "dropped", "parts", "place", "screen", "several", "shown", "size")
 
     def __init__(self, shown: bool) -> None:
         self.parts: list[str] = []
+        self.several = False  # an end of line stands in it
         self.size = 0
         self.dropped = 0
         self.screen: Screen | None = None
@@ -72,6 +73,7 @@ class OpenText:
             self.dropped += len(text) - room
             text = text[:room]
         self.size += len(text)
+        self.several = self.several or "\n" in text
         self.parts.append(text)
 
     def _draw(self, text: str, most: int) -> None:
@@ -141,9 +143,9 @@ def _write_more(context: RunContext[Any], target: Target, text: str, caller: Fra
     if held.ended() and not moves(text):
         _close(context, key)  # a display that is done
         held = partial[key] = OpenText(settings.logging_quiet)
-    if held.screen is None and "\n" in (before := held.text()):
+    if held.screen is None and held.several:
         # Not the end of one print, after all: what stands before the last end of line are lines of their own.
-        lines, _, rest = before.rpartition("\n")
+        lines, _, rest = held.text().rpartition("\n")
         shown, partial[key] = held.shown, (held := OpenText(held.shown))
         held.add(rest, most)
         _line(context, target.name, lines, caller, shown)
@@ -199,9 +201,9 @@ def flush_text(context: RunContext[Any], target: Target) -> None:
 
 def finish_text(context: RunContext[Any]) -> None:
     """The run ends: what was written without an end of line is a line now."""
+    # (A thread that goes on writing may be anywhere in here: the dictionary stays.)
     while context.partial:
         _close(context, next(iter(context.partial)))
-    context.partial = None
 
 
 def _meets_display(
