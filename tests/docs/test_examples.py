@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,18 @@ EXPECTED: dict[str, Expected] = {
         ["- the password is"],
         {"printing": "Completed"},
         {"work-0": "Completed", "sensitive-0": "Completed"},
+    ),
+    "programs_and_loggers.py": (
+        [
+            "TIME | INFO | Task run 'unpack-0' - unpacking orders",
+            "one is empty",
+            "TIME | WARNING | Task run 'unpack-0' (warehouse.loader) - an empty file is left out",
+            "TIME | INFO | Flow run 'RUN1' (warehouse.loader) - 10 rows",
+            "3 files",  # on stdout, which comes after stderr here
+        ],
+        ["- one is empty", "- 3 files"],
+        {"load": "Completed"},
+        {"unpack-0": "Completed"},
     ),
     "retries.py": (
         [
@@ -193,6 +206,16 @@ def test_the_password_is_not_in_the_record(run: Run, penstock_home: Path) -> Non
     run(EXAMPLES / "log_prints.py")
 
     assert not [path for path in penstock_home.rglob("*") if path.is_file() and b"the password" in path.read_bytes()]
+
+
+def test_the_lines_of_a_program_are_in_the_record(run: Run, penstock: Penstock) -> None:
+    run(EXAMPLES / "programs_and_loggers.py")
+
+    (task_run,) = penstock("task-run", "ls")
+    written = run("-m", "penstock", "task-run", "logs", task_run["id"], "--output", "json").out
+    first, second, third, fourth, _ = [json.loads(line)["message"] for line in written.splitlines()]
+    assert (first, fourth) == ("unpacking orders", "an empty file is left out")
+    assert {second, third} == {"3 files", "one is empty"}
 
 
 def test_a_cached_value_serves_the_next_process_too(run: Run) -> None:
