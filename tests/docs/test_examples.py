@@ -57,7 +57,6 @@ EXPECTED: dict[str, Expected] = {
     "programs_and_loggers.py": (
         [
             "TIME | INFO | Task run 'unpack-0' - unpacking orders",
-            "one is empty",
             "TIME | WARNING | Task run 'unpack-0' (warehouse.loader) - an empty file is left out",
             "TIME | INFO | Flow run 'RUN1' (warehouse.loader) - 10 rows",
             "3 files",  # on stdout, which comes after stderr here
@@ -209,8 +208,9 @@ def test_the_password_is_not_in_the_record(run: Run, penstock_home: Path) -> Non
 
 
 def test_the_lines_of_a_program_are_in_the_record(run: Run, penstock: Penstock) -> None:
-    run(EXAMPLES / "programs_and_loggers.py")
+    ended = run(EXAMPLES / "programs_and_loggers.py")
 
+    assert "one is empty" in ended.err.splitlines()
     (task_run,) = penstock("task-run", "ls")
     written = run("-m", "penstock", "task-run", "logs", task_run["id"], "--output", "json").out
     first, second, third, fourth, _ = [json.loads(line)["message"] for line in written.splitlines()]
