@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 
 from penstock import flow, task
 from penstock.exceptions import PenstockError
+from penstock.flows import descriptors as descriptors_of_the_flow
 
 from .kit import SOURCE, Programs, Record, until
 
@@ -490,6 +492,41 @@ def test_it_goes_on_when_somebody_ends_its_pump(record: Record, programs: Progra
     assert lines[:2] == ["before", "print"]
     assert lines[-1] == "after"
     assert "20000" in lines
+
+
+def test_a_pump_that_does_not_answer_is_waited_for_once(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors_of_the_flow, "PATIENCE", 1.0)
+
+    @task
+    def work() -> None:
+        print("goes on")
+
+    @flow(capture="all")
+    def main() -> float:
+        listed = subprocess.run(["pgrep", "-f", "pump.py"], stdout=subprocess.PIPE, check=True)
+        mine = os.readlink("/proc/self/fd/1")
+        (pump,) = [pid for pid in map(int, listed.stdout.split()) if mine in held_by(pid)]
+        os.kill(pump, signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            for _ in range(10):
+                os.write(1, b"held up\n")
+                work()
+            return time.monotonic() - begun
+        finally:
+            os.kill(pump, signal.SIGCONT)
+
+    assert main() < 5
+    assert written(record).count("goes on") == 10
+    assert written(record).count("held up") == 10
+
+
+def held_by(pid: int) -> list[str]:
+    """What a process has open."""
+    try:
+        return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:  # it has ended
+        return []
 
 
 def test_code_may_wait_for_all_its_children(record: Record, programs: Programs) -> None:

@@ -196,7 +196,9 @@ class Descriptors:
         with self._taking:
             self._ending = ending
             self._asked += 1
-            asked, deadline = self._asked, time.monotonic() + PATIENCE
+            # Who has waited in vain waits no more, until it says something again.
+            patience = PATIENCE if self._answered == self._asked - 1 else 0.0
+            asked, deadline = self._asked, time.monotonic() + patience
             self._pump.ask(asked & 0xFFFFFFFF)
             while self._answered < asked and (left := deadline - time.monotonic()) > 0:
                 _readable([self._pump.fd], left)
@@ -271,6 +273,7 @@ class Descriptors:
             self._closing = True  # the pump goes when nobody writes any more, which is no reason for another
             for output in self._outputs.values():
                 output.restore()
+            self._answered = self._asked  # it is waited for once more, whatever was before
         self._sync(None)
         live.begins = live.ends = live.catches_up = None
         self._finish(None)
