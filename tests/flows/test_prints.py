@@ -199,6 +199,22 @@ def test_threads_and_pools_that_a_run_starts_print_to_its_log(record: Record) ->
     assert {line.task_run_id for line in lines} == {id}
 
 
+def test_what_is_said_of_a_thread_that_dies_is_in_the_log(record: Record) -> None:
+    def dies() -> None:
+        raise ValueError("in a thread")
+
+    @flow(log_prints=True)
+    def main() -> None:
+        thread = threading.Thread(target=dies)
+        thread.start()
+        thread.join()
+
+    with pytest.MonkeyPatch.context() as patch:  # pytest has a hook of its own
+        patch.setattr(threading, "excepthook", threading.__excepthook__)
+        main()
+    assert "ValueError: in a thread" in "\n".join(record.messages())
+
+
 def test_a_pool_that_is_older_than_the_run_prints_to_the_log_of_who_calls_it(record: Record) -> None:
     with ThreadPoolExecutor(1) as pool:
         pool.submit(business_logic, "before").result()

@@ -23,6 +23,9 @@ def follow() -> Undo:
         if current.get() is not None and not self.name.startswith("penstock-"):
             context, run = contextvars.copy_context(), self.run
             self.run = lambda: context.run(run)  # type: ignore[method-assign]
+            report = getattr(self, "_invoke_excepthook", None)
+            if report is not None:  # what is said of an exception that ends the thread is the run's as well
+                self._invoke_excepthook = lambda thread: context.run(report, thread)  # type: ignore[attr-defined]
             if undo_pools is None:
                 undo_pools = _follow_pools()
         start(self)
