@@ -529,6 +529,37 @@ def held_by(pid: int) -> list[str]:
         return []
 
 
+def test_stdout_may_be_configured_anew_in_a_run(record: Record, programs: Programs, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = programs.run(
+        """
+        import os, sys
+        from penstock import flow, task
+
+        @task(log_prints=False)
+        def quiet():
+            print("\u20ac quiet")
+
+        @flow(capture="all")
+        def main():
+            os.system("echo child")
+            sys.stdout.reconfigure(encoding="ascii", errors="backslashreplace")
+            print("\u20ac printed")
+            quiet()
+
+        file = os.open("OUT", os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, 1)
+        sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)
+        main()
+        print("\u20ac after")
+        sys.stdout.flush()
+    """.replace("OUT", str(out))
+    )
+    assert done.code == 0, done.stderr
+    assert written(record) == ["child", "\u20ac printed"]
+    assert out.read_text() == "child\n\\u20ac quiet\n\\u20ac after\n"
+
+
 def test_code_may_wait_for_all_its_children(record: Record, programs: Programs) -> None:
     done = programs.run("""
         import os

@@ -77,10 +77,15 @@ class Output:
             stream.penstock_below = original
             with contextlib.suppress(OSError, ValueError):
                 below.close()
-        self._below.clear()
         for number, saved in self.led.items():
             with contextlib.suppress(OSError):  # the program has closed all that is open
                 os.dup2(saved, number)
+        for stream, original, _ in self._below:
+            if stream.penstock_options:
+                with contextlib.suppress(OSError, ValueError):
+                    original.reconfigure(**stream.penstock_options)
+                stream.penstock_options = {}
+        self._below.clear()
         self._let_go("_writing")
 
     def show(self, data: bytes) -> None:

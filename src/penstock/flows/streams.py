@@ -25,13 +25,14 @@ class CapturedStream:
         self.penstock_original = original
         # where text goes that is not captured, or was: another than the original while descriptors are captured
         self.penstock_below = original
+        self.penstock_options: dict[str, Any] = {}  # for the original, as soon as text goes there
         self.name = name
 
     def write(self, text: str) -> int:
         context = current.get()
         if context is None or not context.log_prints or not isinstance(text, str):
             self._give_way()
-            return self.penstock_below.write(text)  # type: ignore[no-any-return]
+            return self._write_below(text)
         if text:
             write_text(context, self, text, sys._getframe(1))
         return len(text)
@@ -61,6 +62,22 @@ class CapturedStream:
         if live.catches_up is not None:
             live.catches_up()
         console.flush()
+
+    def _write_below(self, text: str) -> int:
+        below = self.penstock_below
+        try:
+            return below.write(text)  # type: ignore[no-any-return]
+        except ValueError:  # the capture has ended just now, in another thread
+            if below is self.penstock_below:
+                raise
+            return self.penstock_below.write(text)  # type: ignore[no-any-return]
+
+    def reconfigure(self, **options: Any) -> None:
+        """As of the stream itself, which is asked again when it is what is written to again: while descriptors are
+        captured, it cannot be."""
+        self.penstock_below.reconfigure(**options)
+        if self.penstock_below is not self.penstock_original:
+            self.penstock_options |= options
 
     def pass_on(self, text: str) -> None:
         self._give_way()
