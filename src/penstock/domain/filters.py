@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from .errors import PenstockError
-from .logs import LEVELS, LogLine
+from .logs import LEVEL_ALIASES, LEVELS, LogLine
 from .states import NAMES, StateType
 
 
@@ -104,7 +104,8 @@ HIGHEST_LEVEL = 2**63 - 1
 
 def log_level(text: str) -> int:
     """The number of a level given by name or number. Raises `FilterError` with the names there are."""
-    level = LEVELS.get(text.strip().upper())
+    name = text.strip().upper()
+    level = LEVELS.get(LEVEL_ALIASES.get(name, name))
     if level is None and text.strip().isdecimal():
         level = min(int(text), HIGHEST_LEVEL)
     if level is None:

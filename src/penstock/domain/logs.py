@@ -9,6 +9,8 @@ import msgspec
 
 # Numbers are those of the standard library's logging, which users know; logging itself is not imported for them.
 LEVELS: dict[str, int] = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+# As the standard library has them.
+LEVEL_ALIASES = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 LEVEL_NAMES: dict[int, str] = {number: name for name, number in LEVELS.items()}
 
 

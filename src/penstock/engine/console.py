@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.log_forms import json_line, source_of
 from ..domain.logs import LEVELS, LogLine, level_name
+from . import live
 from .timers import TIMERS
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def _change_outlet(stream: Any) -> _Outlet:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     watched = is_watched(stream)
     # What is no file may want to know who writes: a notebook shows a line below the cell whose code has written it.
-    holds = _holding and not watched and isinstance(stream, io.TextIOWrapper)
+    # And text of programs, which is passed on at once, would come before lines that are older.
+    holds = _holding and not watched and isinstance(stream, io.TextIOWrapper) and live.catches_up is None
     _outlet = _Outlet(stream, watched, holds, wants_colours(stream), not encoding.lower().startswith("utf"))
     return _outlet
 
