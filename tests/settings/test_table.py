@@ -177,6 +177,10 @@ def test_a_pattern_that_is_none_or_fits_nothing_is_refused(bad: object) -> None:
         PATTERNS.read(bad)
 
 
+def test_levels_have_the_names_of_the_standard_library() -> None:
+    assert [LEVEL.read(text) for text in ("debug", "WARN", "fatal")] == ["DEBUG", "WARNING", "CRITICAL"]
+
+
 def test_a_choice_takes_its_words_only() -> None:
     assert CAPTURE.read(" ALL ") == "all"
     with pytest.raises(ValueError):  # noqa: PT011

@@ -13,6 +13,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from penstock.domain.logs import LEVEL_ALIASES
+
 T = TypeVar("T")
 
 TRUE = frozenset({"true", "1", "yes", "on"})
@@ -117,6 +119,7 @@ def _boolean(raw: object) -> bool:
 
 def _level(raw: object) -> str:
     word = _text(raw).upper()
+    word = LEVEL_ALIASES.get(word, word)
     if word not in LEVELS:
         raise ValueError
     return word
