@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .domain.logs import LEVELS
+from .domain.levels import LEVELS
 from .domain.stops import GONE, Stop
 from .engine import identity, live, program, scopes
 from .engine.clock import SYSTEM, Clock

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.logs import cut, level_name
+from penstock.domain.levels import level_name
+from penstock.domain.logs import cut
 
 
 @given(st.text(max_size=50), st.integers(1, 40))

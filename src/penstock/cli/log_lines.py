@@ -18,8 +18,9 @@ from penstock.cli.output import JSON, remark
 from penstock.domain.errors import ObjectNotFound
 from penstock.domain.filters import LogFilter, log_level, moment
 from penstock.domain.ids import InvalidId
+from penstock.domain.levels import level_name
 from penstock.domain.log_forms import json_line, source_of
-from penstock.domain.logs import LogLine, level_name
+from penstock.domain.logs import LogLine
 from penstock.domain.runs import FlowRun, TaskRun
 from penstock.engine import console
 from penstock.services import log_reading, reading

@@ -13,7 +13,8 @@ from uuid import UUID
 import msgspec
 
 from .errors import PenstockError
-from .logs import LEVEL_ALIASES, LEVELS, LogLine
+from .levels import LEVELS, known_level
+from .logs import LogLine
 from .states import NAMES, StateType
 
 
@@ -104,8 +105,7 @@ HIGHEST_LEVEL = 2**63 - 1
 
 def log_level(text: str) -> int:
     """The number of a level given by name or number. Raises `FilterError` with the names there are."""
-    name = text.strip().upper()
-    level = LEVELS.get(LEVEL_ALIASES.get(name, name))
+    level = LEVELS.get(known_level(text) or "")
     if level is None and text.strip().isdecimal():
         level = min(int(text), HIGHEST_LEVEL)
     if level is None:

@@ -6,7 +6,8 @@ import re
 
 import msgspec
 
-from .logs import LogLine, level_name
+from .levels import level_name
+from .logs import LogLine
 
 ENGINE, FLOW_RUNS, TASK_RUNS = "penstock.engine", "penstock.flow_runs", "penstock.task_runs"
 _OURS = frozenset({ENGINE, FLOW_RUNS, TASK_RUNS})

@@ -7,12 +7,6 @@ from uuid import UUID
 
 import msgspec
 
-# Numbers are those of the standard library's logging, which users know; logging itself is not imported for them.
-LEVELS: dict[str, int] = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
-# As the standard library has them.
-LEVEL_ALIASES = {"WARN": "WARNING", "FATAL": "CRITICAL"}
-LEVEL_NAMES: dict[int, str] = {number: name for name, number in LEVELS.items()}
-
 
 class LogLine(msgspec.Struct, frozen=True):
     """One record of a run's log.
@@ -31,11 +25,6 @@ class LogLine(msgspec.Struct, frozen=True):
     file: str | None = None
     line: int | None = None
     function: str | None = None
-
-
-def level_name(level: int) -> str:
-    """INFO for 20; a number between the named ones keeps its number: `Level 25`."""
-    return LEVEL_NAMES.get(level) or f"Level {level}"
 
 
 def cut(message: str, limit: int, dropped: int = 0) -> str:

@@ -20,8 +20,9 @@ from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..domain.levels import LEVELS, level_name
 from ..domain.log_forms import json_line, source_of
-from ..domain.logs import LEVELS, LogLine, level_name
+from ..domain.logs import LogLine
 from . import live
 from .timers import TIMERS
 

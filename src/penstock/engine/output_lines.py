@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import Any
 
-from ..domain.logs import LEVELS
+from ..domain.levels import LEVELS
 from .context import RunContext
 from .masking import MASKER
 from .printed import OpenText

@@ -16,7 +16,7 @@ from threading import RLock, get_ident
 from types import FrameType
 from typing import Any, Protocol
 
-from ..domain.logs import LEVELS
+from ..domain.levels import LEVELS
 from . import console
 from .context import RunContext
 from .masking import MASKER

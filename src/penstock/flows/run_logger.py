@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from ..domain.errors import MissingContextError
+from ..domain.levels import LEVELS
 from ..domain.log_forms import FLOW_RUNS, TASK_RUNS
-from ..domain.logs import LEVELS, LogLine
+from ..domain.logs import LogLine
 from ..domain.runs import FlowRun, TaskRun
 from ..engine import console
 from ..engine.clock import SYSTEM

@@ -13,13 +13,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from penstock.domain.logs import LEVEL_ALIASES
+from penstock.domain.levels import LEVELS, known_level
 
 T = TypeVar("T")
 
 TRUE = frozenset({"true", "1", "yes", "on"})
 FALSE = frozenset({"false", "0", "no", "off"})
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # Bounds that keep a value usable everywhere it goes: a 64-bit column, a thread's wait, a date before today.
 LARGEST_WHOLE = 2**63 - 1
@@ -118,11 +117,10 @@ def _boolean(raw: object) -> bool:
 
 
 def _level(raw: object) -> str:
-    word = _text(raw).upper()
-    word = LEVEL_ALIASES.get(word, word)
-    if word not in LEVELS:
+    level = known_level(_text(raw))
+    if level is None:
         raise ValueError
-    return word
+    return level
 
 
 def _names(raw: object) -> tuple[str, ...]:
