@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -280,10 +281,11 @@ def test_what_a_task_opted_out_is_in_the_terminal_and_nowhere_else(
     assert not [path for path in files if b"SECRET" in path.read_bytes()]
 
 
-LEAVE_BEHIND: dict[str, Callable[[str], object]] = {
-    "a program": lambda command: subprocess.Popen(["sh", "-c", command]),
+# Gives the pid of a child to wait for, where there is one.
+LEAVE_BEHIND: dict[str, Callable[[str], int | None]] = {
+    "a program": lambda command: subprocess.Popen(["sh", "-c", command]).pid,
     "a program's own": lambda command: shell(f"({command}) &"),
-    "system": lambda command: os.system(f"({command}) &"),
+    "system": lambda command: os.system(f"({command}) &") or None,
     "spawn": lambda command: os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ),
     "fork": lambda command: os.fork() or os.execv("/bin/sh", ["sh", "-c", command]),
 }
@@ -296,10 +298,11 @@ def test_what_an_opted_out_task_left_behind_is_not_stored_either(
 ) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
+    left: list[int | None] = []
 
     @task(log_prints=False)
     def quiet() -> None:
-        LEAVE_BEHIND[how](f"read go < {gate}; echo secret")
+        left.append(LEAVE_BEHIND[how](f"read go < {gate}; echo secret"))
 
     @flow(capture="all")
     def main() -> None:
@@ -311,6 +314,10 @@ def test_what_an_opted_out_task_left_behind_is_not_stored_either(
 
     main()
     assert written(record) == ["while it lives", "afterwards"]
+    for pid in left:
+        if pid is not None:
+            with contextlib.suppress(ChildProcessError):  # `subprocess` may have done it
+                os.waitpid(pid, 0)
 
 
 def test_what_a_loud_flow_below_an_opted_out_task_starts_is_stored(record: Record) -> None:
