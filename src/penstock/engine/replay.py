@@ -274,7 +274,7 @@ def decide(call: TaskCall) -> bool:
 
 
 def announce(call: TaskCall) -> None:
-    """Says, and reports, that a task's run was created."""
+    """Says that a task's run was created; and reports it, unless it begins at once, which is reported then."""
     context = call.context
     flow = context.flow_context
     message = f"Created task run {context.run.name!r} for task {call.task.name!r}"
@@ -282,7 +282,10 @@ def announce(call: TaskCall) -> None:
         say(context, INFO, message, ENGINE, moment=context.run.created)
     else:
         say(flow, INFO, message, moment=context.run.created)
-    call.runtime.ledger.write(context.run)
+    if call.needs or call.upstream or call.task.cache_policy is not None:
+        call.runtime.ledger.write(context.run)
+    else:
+        call.unreported = True
 
 
 def earlier_runs(call: FlowCall) -> list[FlowRun]:

@@ -48,7 +48,7 @@ class TaskCall(attempts.RunCall):
 
     __slots__ = (
         "args", "cache_key", "context", "crash", "earlier", "future", "generator", "kwargs", "needs", "remote",
-        "runtime", "task", "upstream", "wait_for",
+        "runtime", "task", "unreported", "upstream", "wait_for",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +84,8 @@ class TaskCall(attempts.RunCall):
         if not self.needs:
             _name(self)
         RUNS[context.run.id] = context
+        # nobody waits for anything before it begins: who has it begin later reports it
+        self.unreported = False
         # a run of an earlier attempt that may stand for this one, while that is not decided
         self.earlier: TaskRun | None = None
         replay.begin(self)

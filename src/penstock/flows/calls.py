@@ -96,6 +96,8 @@ def _submit(
     runtime = parent.runtime if parent is not None else connect.runtime()
     call = TaskCall(task, args, kwargs, runtime, parent, wait_for)
     call.context.detached = task.detach
+    if call.unreported:
+        runtime.ledger.write(call.context.run)
     if call.context.log_prints:
         capture.streams()
     future: PenstockFuture[Any] = PenstockFuture(call.context.run)
