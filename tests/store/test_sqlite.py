@@ -25,6 +25,27 @@ def test_only_its_owner_may_look_into_a_record(store: SqliteStore) -> None:
     assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("round", range(25))
+def test_a_record_may_be_opened_and_closed_by_several_at_once(round: int, tmp_path: Path) -> None:
+    problems: list[BaseException] = []
+
+    def open_and_close() -> None:
+        try:
+            for _ in range(6):
+                store = SqliteStore(tmp_path / "home" / "penstock.db")
+                count(store)
+                store.close()
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=open_and_close) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+
+
 def test_what_a_transaction_wrote_is_there_when_it_ends_and_not_before(store: SqliteStore) -> None:
     with store.write() as tx:
         task_runs.report(tx, [task_run()])

@@ -110,7 +110,7 @@ class SqliteStore:
             self._writer = self._connect()
             if fresh:
                 path.chmod(0o600)
-            self._prepare(self._writer)
+            self._prepare_patiently(self._writer)
             found = os.stat(path)
             self._file = (found.st_dev, found.st_ino)
 
@@ -138,6 +138,19 @@ class SqliteStore:
             return True
 
         return wait
+
+    def _prepare_patiently(self, connection: apsw.Connection) -> None:
+        """Who opens the file while others open or close it may be refused at once: the journal's mode is one of the
+        things that SQLite does not ask the busy handler for."""
+        wait, tries = self._wait_for_lock(connection), 0
+        while True:
+            try:
+                self._prepare(connection)
+                return
+            except apsw.BusyError:
+                if not wait(tries):
+                    raise
+                tries += 1
 
     def _prepare(self, connection: apsw.Connection) -> None:
         """Checks whose file it is and which version, and creates or upgrades what is missing."""
