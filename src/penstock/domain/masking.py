@@ -130,11 +130,15 @@ class Masker:
         spans = self._all_in(text)
         return self._masked(text, spans) if spans else text
 
+    def reach(self, most: int) -> int:
+        """How much of a text `head` looks at to give `most` of it: a secret that the cut falls into is seen whole."""
+        return most + max(_MARGIN, self.longest)
+
     def head(self, text: str, most: int) -> str:
         """The first `most` characters of a text; a secret that this end falls into is masked whole."""
         if not self.active:
             return text[:most]
-        seen = text[: most + max(_MARGIN, self.longest)]
+        seen = text[: self.reach(most)]
         spans = [span for span in self._all_in(seen) if span[0] < most]
         return self._masked(seen[: max(most, spans[-1][1])], spans) if spans else text[:most]
 

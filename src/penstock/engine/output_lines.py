@@ -9,7 +9,7 @@ from ..domain.levels import LEVELS
 from .context import RunContext
 from .masking import MASKER
 from .printed import OpenText
-from .runlog import MARGIN, say
+from .runlog import say
 from .screen import moves
 
 
@@ -60,7 +60,7 @@ class OutputLines:
         settings = owner.runtime.settings
         held.add(
             piece if drawn or not ends else piece[:-1],
-            settings.logging_max_line_bytes + max(MARGIN, MASKER.longest),
+            MASKER.reach(settings.logging_max_line_bytes),
         )
         for line in held.passed():
             self._say(owner, line, 0)

@@ -21,7 +21,7 @@ from . import console
 from .context import RunContext
 from .masking import MASKER
 from .records import say_record
-from .runlog import MARGIN, say
+from .runlog import say
 from .screen import Screen, moves
 
 INFO, WARNING = 20, 30
@@ -138,7 +138,7 @@ def _write_more(context: RunContext[Any], target: Target, text: str, caller: Fra
     """As `write_text`, for what takes more than one short piece."""
     partial, settings = context.partial, context.runtime.settings
     assert partial is not None
-    most = settings.logging_max_line_bytes + max(MARGIN, MASKER.longest)
+    most = MASKER.reach(settings.logging_max_line_bytes)
     held = _held(context, key, moves(text), most)
     if held.ended() and not moves(text):
         _close(context, key)  # a display that is done
@@ -239,12 +239,8 @@ def _close(context: RunContext[Any], key: tuple[int, str]) -> None:
 
 
 def _line(context: RunContext[Any], stream: str, text: str, caller: FrameType, shown: bool = False) -> None:
-    settings = context.runtime.settings
     code = caller.f_code
-    say(
-        context, INFO if stream == "stdout" else LEVELS[settings.logging_stderr_level], text, file=code.co_filename,
-        line=caller.f_lineno, function=code.co_name, shown=shown or settings.logging_quiet,
-    )  # fmt: skip
+    _say(context, stream, text, (code.co_filename, caller.f_lineno, code.co_name), shown)
 
 
 def _say(context: RunContext[Any], stream: str, text: str, place: Place, shown: bool, dropped: int = 0) -> None:

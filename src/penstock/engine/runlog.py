@@ -13,9 +13,6 @@ from . import console, live
 from .context import RunContext
 from .masking import MASKER
 
-# How much more is looked at of a line that is too long: as much as a secret takes, or a match of a user's pattern may.
-MARGIN = 2000
-
 
 def say(
     context: RunContext[Any],

@@ -62,7 +62,7 @@ class LocalLedger:
         journal = self._journal
         if type(fact) is not LogLine:
             journal.write(fact)
-        elif not (journal.trouble and journal.is_full()):
+        elif not journal.is_full():
             try:
                 journal.write(fact)
             except RecordError:  # the journal has it

@@ -63,7 +63,7 @@ class _File:
         self.size = SIZE
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            self._reserve(SIZE)
+            self._reserve(0, SIZE)
             self.map = mmap.mmap(self._fd, SIZE)
         except BaseException:
             os.close(self._fd)
@@ -73,12 +73,12 @@ class _File:
         self.map[_HEAD.size : _HEAD.size + len(holder)] = holder
         _HEAD.pack_into(self.map, 0, _MAGIC, _START, len(holder))
 
-    def _reserve(self, size: int) -> None:
+    def _reserve(self, start: int, end: int) -> None:
         # A mapped page that the disk has no room for would be the end of the process.
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(self._fd, 0, size)
+            os.posix_fallocate(self._fd, start, end - start)
         else:
-            os.pwrite(self._fd, b"\0" * size, 0)
+            os.pwrite(self._fd, b"\0" * (end - start), start)
 
     def begin_anew(self) -> None:
         self.end = _START
@@ -91,8 +91,7 @@ class _File:
         if size > MOST:
             return False
         try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(self._fd, 0, size)
+            self._reserve(self.size, size)
             self.map.resize(size)
         except (OSError, ValueError, SystemError):
             return False
