@@ -368,7 +368,8 @@ from joblib import Parallel, delayed
 from penstock import flow, task
 
 def child(text):
-    print(text, flush=True)
+    # In one write: of two processes that print at once, without buffers, one may come between text and line end.
+    print(f"{text}\\n", end="", flush=True)
 
 def in_process(method):
     print("begun ", end="")
