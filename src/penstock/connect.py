@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import getpass
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +33,12 @@ from .store.sqlite import SqliteStore
 from .vault import Vault
 
 if TYPE_CHECKING:
+    import msgspec
+
+    from .protocol.operation import Operation
+    from .services.desk import Desk
+    from .store.contract import Store
+    from .transport import Transport
     from .watchdog.beside import Guard, Watchdog
 
 T = TypeVar("T")
@@ -47,6 +55,7 @@ _owner = _Owner()
 _lock = threading.Lock()
 _ledgers: dict[Path, LocalLedger] = {}
 _lost: list[LocalLedger] = []
+_transports: dict[tuple[str, str | None, str | None], Transport] = {}
 # A process that works for another's run (a worker of the process task runner) reports to that one instead.
 _given: Ledger | None = None
 _clock: Clock = SYSTEM
@@ -183,6 +192,49 @@ def open_store() -> SqliteStore:
     store = SqliteStore(current().database_path)
     rescue(store, identity.lives, _clock.now)
     return store
+
+
+def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "Python", key: str | None = None) -> T:
+    """Has the record answer an operation: by the server, where PENSTOCK_API_URL is set, else in this process. `way` is
+    how somebody came here ("CLI"), `key` as in `Transport.call`.
+
+    Raises what the operation raises, and `RecordError` where the record cannot be asked.
+    """
+    settings = current()
+    if settings.api_url:
+        answer: T = shielded(partial(transport(settings).call, operation, argument, key=key))
+        return answer
+    return ask_record(lambda store: desk(store, way).wait_for_answer(operation, argument))
+
+
+def desk(store: Store, way: str = "Python") -> Desk:
+    """Where operations are answered in this process: whoever can open the record's file may do all."""
+    from .services import answers, desk
+
+    assert answers
+    return desk.Desk(store, vault(), _clock.now, identity.lives, asker(way))
+
+
+def transport(settings: Settings) -> Transport:
+    """The way to the server; one for each URL and key that this process uses."""
+    from .transport import Transport
+
+    assert settings.api_url is not None
+    asked = (settings.api_url, settings.api_key, settings.api_auth_string)
+    with _lock:
+        if asked not in _transports:
+            url, key, basic = asked
+            _transports[asked] = Transport(url, key=key, basic=basic)
+        return _transports[asked]
+
+
+def asker(way: str) -> str:
+    """Who asks, and by which way: `ann@laptop via CLI`. There is always an answer."""
+    try:
+        user = getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a container's user may have no name
+        user = f"uid {os.getuid()}" if hasattr(os, "getuid") else "somebody"
+    return f"{user}@{identity.me().host} via {way}".encode("utf-8", "backslashreplace").decode()
 
 
 def ask_record(question: Callable[[SqliteStore], T]) -> T:

@@ -17,11 +17,11 @@ from uuid import UUID
 import pytest
 
 from penstock.cli import cancelling
+from penstock.connect import asker
 from penstock.domain.runs import FlowRun, Holder
 from penstock.domain.states import make
 from penstock.domain.stops import Signal
 from penstock.engine import identity
-from penstock.flows.cancelling import asker
 from penstock.store import flow_runs, signals
 from penstock.watchdog import enforcement
 

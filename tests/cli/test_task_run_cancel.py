@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from penstock.connect import asker
 from penstock.domain.runs import Holder, TaskRun
 from penstock.domain.states import make
 from penstock.domain.stops import Signal
 from penstock.engine import identity
-from penstock.flows.cancelling import asker
 from penstock.store import holders, signals, task_runs
 
 from .conftest import Run

@@ -90,7 +90,7 @@ def test_a_run_of_another_process_is_cancelled_with_all_below_it(
     assert run.state_name == "Cancelled"
     assert run.state.details["stopped"] == "raised"
     assert run.state.details["confirmed"] is True
-    assert run.state.details["who"] == cancelling.asker("Python")
+    assert run.state.details["who"] == connect.asker("Python")
     assert record.task_run("nap").state_name == "Cancelled"
     assert "Cancelled" not in programs.finish(process).stdout
 
@@ -216,7 +216,7 @@ def test_who_asks_is_known_even_where_the_user_has_no_name(
         raise error("no such user")
 
     monkeypatch.setattr("getpass.getuser", fail)
-    assert cancelling.asker("Python").startswith("uid ")
+    assert connect.asker("Python").startswith("uid ")
     run = cancel_flow_run(kept("Scheduled").id)
     assert run.state.details is not None
     assert run.state.details["who"].endswith(" via Python")
@@ -225,7 +225,7 @@ def test_who_asks_is_known_even_where_the_user_has_no_name(
 def test_a_user_whose_name_is_no_text_can_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "ann\udcff")
     made = kept("Running", holder=identity.me())
-    assert cancel_flow_run(made.id).state.details == {"reason": "cancel", "who": cancelling.asker("Python")}
+    assert cancel_flow_run(made.id).state.details == {"reason": "cancel", "who": connect.asker("Python")}
 
 
 # --- within the run --------------------------------------------------------------------------------------------------
@@ -449,7 +449,7 @@ def test_who_gives_up_awaiting_leaves_no_thread_that_waits() -> None:
 
 def test_the_callers_context_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     mine: ContextVar[str] = ContextVar("mine", default="nothing")
-    monkeypatch.setattr(cancelling, "asker", lambda way: mine.get())
+    monkeypatch.setattr(connect, "asker", lambda way: mine.get())
 
     async def main() -> FlowRun:
         mine.set("of the caller")

@@ -16,6 +16,7 @@ import msgspec
 from penstock.cli import choosing, proof, shown
 from penstock.cli.output import JSON, is_terminal, print_json, remark
 from penstock.cli.stopping import Patience
+from penstock.connect import asker
 from penstock.domain.errors import ObjectNotFound, PenstockError, TransitionRefused
 from penstock.domain.filters import RunFilter
 from penstock.domain.runs import FlowRun, Holder, TaskRun
@@ -127,7 +128,7 @@ def cancel_flow_runs(
 ) -> list[Asked[FlowRun]]:
     """Asks for the end of each run, and sees to it that it will come. `forgiving` is for runs that were chosen by what
     they were a moment ago: that one has ended since is well."""
-    who = cancelling.asker(WAY)
+    who = asker(WAY)
 
     def ask(run: FlowRun) -> Asked[FlowRun]:
         try:
@@ -147,7 +148,7 @@ def cancel_flow_runs(
 
 def cancel_task_runs(store: SqliteStore, chosen: list[Chosen[TaskRun]], grace: float | None) -> list[Asked[TaskRun]]:
     """Asks for the end of each run."""
-    who = cancelling.asker(WAY)
+    who = asker(WAY)
 
     def ask(run: TaskRun) -> Asked[TaskRun]:
         with store.read() as tx:

@@ -10,11 +10,10 @@ from pathlib import Path
 import click
 
 from penstock.cli.output import remark
-from penstock.connect import open_store
+from penstock.connect import asker, open_store
 from penstock.domain.errors import TransitionRefused
 from penstock.domain.runs import Entrypoint
 from penstock.engine.clock import SYSTEM
-from penstock.flows.cancelling import asker
 from penstock.services import reading, reopening
 from penstock.settings import current
 

@@ -26,7 +26,8 @@ knows where an error is shown: the CLI prints the sentence, the API maps the cod
     ├── RecordError                   the store
     │   ├── StoreUnavailableError     read-only, full, or not a folder
     │   ├── CorruptStoreError
-    │   └── SchemaVersionError        written by a newer Penstock
+    │   ├── SchemaVersionError        written by a newer Penstock
+    │   └── ServerUnavailableError    the server does not answer
     ├── DecryptionError               no key at hand opens what is encrypted, or it is damaged
     ├── ObjectNotFound (LookupError)
     │   └── BlockNotFound (ValueError)
@@ -36,7 +37,12 @@ knows where an error is shown: the CLI prints the sentence, the API maps the cod
     ├── NameTaken (ValueError)
     ├── UnstorableValue (ValueError)  a value they cannot hold
     ├── UnknownBlockType (LookupError)
-    └── UnreadableBlock (RuntimeError)  what was stored is not what its type wants
+    ├── UnreadableBlock (RuntimeError)  what was stored is not what its type wants
+    └── ServerError                   a server's answers
+        ├── BadRequest (ValueError)   what was asked is not understood
+        ├── NotSignedIn, NotAllowed (PermissionError)
+        ├── TooLarge, TooMuch         more than is taken, at all or at once
+        └── VersionSkew               client and server are too far apart
 """
 
 from __future__ import annotations
@@ -220,6 +226,55 @@ class SchemaVersionError(RecordError):
     """The store was written by a newer Penstock than this one."""
 
     code = "store-version"
+
+
+class ServerUnavailableError(RecordError):
+    """The server cannot be reached, or cannot reach its record, for now."""
+
+    code = "server-unavailable"
+
+
+class ServerError(PenstockError):
+    """A server refused what it was asked."""
+
+    code = "server"
+
+
+class BadRequest(ServerError, ValueError):
+    """What was asked cannot be understood: not JSON, wrong types, unknown fields."""
+
+    code = "bad-request"
+
+
+class NotSignedIn(ServerError, PermissionError):
+    """The server wants to know who asks: there is no key, or it is unknown, expired or revoked."""
+
+    code = "not-signed-in"
+
+
+class NotAllowed(ServerError, PermissionError):
+    """Who asks may not do this."""
+
+    code = "not-allowed"
+
+
+class TooLarge(ServerError):
+    """More was sent at once than the server takes."""
+
+    code = "too-large"
+
+
+class TooMuch(ServerError):
+    """The server has too much to do, or this was tried too often: again in `retry_after` seconds."""
+
+    code = "too-much"
+    retry_after: float = 1.0
+
+
+class VersionSkew(ServerError):
+    """Client and server are of versions that do not understand each other."""
+
+    code = "version-skew"
 
 
 class DecryptionError(PenstockError):

@@ -8,8 +8,6 @@ shielded from it; resting between two looks is not.
 from __future__ import annotations
 
 import contextlib
-import getpass
-import os
 import sys
 import threading
 import time
@@ -109,7 +107,7 @@ def _cancel_flow_run(
 ) -> FlowRun:
     run_id, seconds, deadline = parse_id(id), check_grace(grace), _deadline(timeout)
     with _record() as store:
-        run = shielded(ask_flow_run, store, run_id, asker("Python"), seconds)
+        run = shielded(ask_flow_run, store, run_id, connect.asker("Python"), seconds)
         runs = urge(store, [run], until=deadline if wait else None, given_up=given_up)
         return await_end(store, reading.get_flow_run, runs[0], deadline, given_up) if wait else runs[0]
 
@@ -119,7 +117,7 @@ def _cancel_task_run(
 ) -> TaskRun:
     run_id, seconds, deadline = parse_id(id), check_grace(grace), _deadline(timeout)
     with _record() as store:
-        run = shielded(ask_task_run, store, run_id, asker("Python"), seconds)
+        run = shielded(ask_task_run, store, run_id, connect.asker("Python"), seconds)
         urge_task(store, run)
         return await_end(store, get_task_run, run, deadline, given_up) if wait else run
 
@@ -177,15 +175,6 @@ def get_task_run(store: SqliteStore, run_id: UUID) -> TaskRun:
 
 def kind_of(run: FlowRun | TaskRun) -> str:
     return "Flow run" if isinstance(run, FlowRun) else "Task run"
-
-
-def asker(way: str) -> str:
-    """Who asks, and by which way: `ann@laptop via CLI`. There is always an answer."""
-    try:
-        user = getpass.getuser()
-    except (ImportError, KeyError, OSError):  # a container's user may have no name
-        user = f"uid {os.getuid()}" if hasattr(os, "getuid") else "somebody"
-    return f"{user}@{identity.me().host} via {way}".encode("utf-8", "backslashreplace").decode()
 
 
 def urge(

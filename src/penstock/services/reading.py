@@ -40,16 +40,28 @@ class Deleted(msgspec.Struct, frozen=True):
 # --- lists -----------------------------------------------------------------------------------------------------------
 
 
-def list_flow_runs(store: Store, filter: RunFilter, limit: int) -> list[FlowRun]:
-    """The newest flow runs that fit."""
-    where, params = filters.runs(filter, filters.FLOW_RUN, limit)
+def list_flow_runs(store: Store, filter: RunFilter, limit: int, *, after: UUID | None = None) -> list[FlowRun]:
+    """The newest flow runs that fit; with `after`, those that come after that one in the list."""
+    where, params = filters.runs(filter, filters.FLOW_RUN, limit, after)
     with store.read() as tx:
         return list(flow_runs.select(tx, where, params, filters.NEWEST_FIRST, limit))
 
 
-def list_task_runs(store: Store, filter: RunFilter, limit: int) -> list[TaskRun]:
-    """The newest task runs that fit."""
-    where, params = filters.runs(filter, filters.TASK_RUN, limit)
+def count_flow_runs(store: Store, filter: RunFilter) -> int:
+    """How many flow runs fit."""
+    with store.read() as tx:
+        return filters.count(tx, filter, filters.FLOW_RUN)
+
+
+def count_all_task_runs(store: Store, filter: RunFilter) -> int:
+    """How many task runs fit."""
+    with store.read() as tx:
+        return filters.count(tx, filter, filters.TASK_RUN)
+
+
+def list_task_runs(store: Store, filter: RunFilter, limit: int, *, after: UUID | None = None) -> list[TaskRun]:
+    """The newest task runs that fit; with `after`, those that come after that one in the list."""
+    where, params = filters.runs(filter, filters.TASK_RUN, limit, after)
     with store.read() as tx:
         return list(task_runs.select(tx, where, params, filters.NEWEST_FIRST, limit))
 

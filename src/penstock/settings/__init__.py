@@ -6,6 +6,7 @@
 from penstock.settings.current import current, refresh, temporary_settings
 from penstock.settings.setting import Setting
 from penstock.settings.table import (
+    PENSTOCK_API_AUTH_STRING,
     PENSTOCK_API_KEY,
     PENSTOCK_API_URL,
     PENSTOCK_DATABASE_PATH,
@@ -53,6 +54,7 @@ from penstock.settings.table import (
 from penstock.settings.values import Settings
 
 __all__ = [
+    "PENSTOCK_API_AUTH_STRING",
     "PENSTOCK_API_KEY",
     "PENSTOCK_API_URL",
     "PENSTOCK_DATABASE_PATH",

@@ -42,6 +42,13 @@ PENSTOCK_API_URL = Setting(
     "PENSTOCK_API_URL", optional(URL), None, "The server's API. Without it, runs are recorded in the database file."
 )
 PENSTOCK_API_KEY = Setting("PENSTOCK_API_KEY", optional(TEXT), None, "The key sent to the server's API.", secret=True)
+PENSTOCK_API_AUTH_STRING = Setting(
+    "PENSTOCK_API_AUTH_STRING",
+    optional(TEXT),
+    None,
+    "user:password that is sent to the server's API; and, for a server, what it accepts.",
+    secret=True,
+)
 PENSTOCK_ENCRYPTION_KEY = Setting(
     "PENSTOCK_ENCRYPTION_KEY",
     optional(TEXT),

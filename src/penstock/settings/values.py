@@ -22,6 +22,7 @@ class Settings:
     database_path: Path
     api_url: str | None
     api_key: str | None
+    api_auth_string: str | None
     encryption_key: str | None
     ui_url: str | None
     logging_level: str

@@ -17,7 +17,7 @@ import msgspec
 from ..domain.filters import RunFilter
 from ..domain.states import CANCELLED, COMPLETED, CRASHED, FAILED, StateType
 from . import codec
-from .contract import Value
+from .contract import Tx, Value
 
 FLOW_RUN, TASK_RUN = "flow_run", "task_run"
 NEWEST_FIRST = "id DESC"
@@ -31,13 +31,15 @@ _NOTHING: Condition = ("1 = 0", [])
 _to_json = msgspec.json.Encoder().encode
 
 
-def runs(filter: RunFilter, table: str, limit: int) -> Condition:
-    """The condition for the first `limit` runs of `table` in the order of `NEWEST_FIRST`."""
+def runs(filter: RunFilter, table: str, limit: int, after: UUID | None = None) -> Condition:
+    """The condition for the first `limit` runs of `table` in the order of `NEWEST_FIRST`, behind the run `after`."""
     types = filter.types()
     if types is not None and not types:
         return _NOTHING
     driver = _driver(filter, table, types)
     rest = _rest(filter, table, types, driver)
+    if after is not None:
+        rest.append(("id < ?", [after.bytes]))
     if driver is None:
         return _joined(rest)
     column, values = driver
@@ -47,6 +49,21 @@ def runs(filter: RunFilter, table: str, limit: int) -> Condition:
     arm = f"SELECT id FROM (SELECT id FROM {table} WHERE {{}} ORDER BY {NEWEST_FIRST} LIMIT ?) AS arm"
     sql = " UNION ALL ".join(arm.format(where) for where, _ in arms)
     return f"id IN ({sql})", [value for _, params in arms for value in (*params, limit)]
+
+
+def count(tx: Tx, filter: RunFilter, table: str) -> int:
+    """How many runs fit."""
+    types = filter.types()
+    if types is not None and not types:
+        return 0
+    driver = _driver(filter, table, types)
+    rest = _rest(filter, table, types, driver)
+    arms = [rest] if driver is None else [[_driving(table, driver[0], value), *rest] for value in driver[1]]
+    total = 0
+    for where, params in map(_joined, arms):
+        row = tx.row(f"SELECT count(*) FROM {table} WHERE {where}", params)
+        total += 0 if row is None else int(row[0])
+    return total
 
 
 def _driver(filter: RunFilter, table: str, types: frozenset[StateType] | None) -> tuple[str, list[Value]] | None:

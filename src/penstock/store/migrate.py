@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from ..domain.errors import SchemaVersionError
 from .contract import Tx
 
 _VERSIONS = """CREATE TABLE IF NOT EXISTS penstock_schema (
     version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL)"""
 
+_DIALECT = re.compile(r"/\*(sqlite|postgres) (.*?)\*/", re.DOTALL)
+
 # The newest script's number; a test holds it to the folder. Known without a look at the folder, which costs more than
 # opening the database.
-NEWEST = 4
+NEWEST = 7
 
 
 def scripts() -> list[tuple[int, str, str]]:
@@ -19,6 +23,11 @@ def scripts() -> list[tuple[int, str, str]]:
 
     found = [entry for entry in files(__package__).joinpath("migrations").iterdir() if entry.name.endswith(".sql")]
     return [(int(each.name[:4]), each.name, each.read_text()) for each in sorted(found, key=lambda each: each.name)]
+
+
+def in_dialect(sql: str, dialect: str) -> str:
+    """A script without what is for other databases only: `/*sqlite … */`, `/*postgres … */`."""
+    return _DIALECT.sub(lambda found: found[2] if found[1] == dialect else "", sql)
 
 
 def statements(sql: str) -> list[str]:
@@ -48,6 +57,6 @@ def upgrade(tx: Tx, now: int, dialect: str) -> None:
     have = current(tx)
     for number, name, sql in scripts():
         if number > have:
-            for statement in statements(sql.replace(f"/*{dialect}", "").replace("*/", "") if dialect in sql else sql):
+            for statement in statements(in_dialect(sql, dialect)):
                 tx.run(statement)
             tx.run("INSERT INTO penstock_schema (version, name, applied) VALUES (?, ?, ?)", (number, name, now))

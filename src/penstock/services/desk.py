@@ -1,0 +1,70 @@
+"""Where a record's operations are answered, in whichever process that is: with a store, a clock, and who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..domain.accounts import ADMIN, Role
+from ..domain.errors import NotAllowed
+from ..domain.runs import Holder
+from ..protocol.operation import Operation, Unchanged
+from ..store.contract import Store
+from ..vault import Vault
+
+A = TypeVar("A", bound=msgspec.Struct)
+R = TypeVar("R")
+Handler = Callable[["Desk", Any], Any]
+
+HANDLERS: dict[str, Handler] = {}
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """`who` asks, as it is kept with what was decided (`ann@laptop via CLI`, `user ann`), with the rights of `role`.
+
+    `lives(holder)` says whether a process lives, None when that cannot be seen from here; `now()` is the moment.
+    """
+
+    store: Store
+    vault: Vault
+    now: Callable[[], datetime]
+    lives: Callable[[Holder], bool | None]
+    who: str
+    role: Role = ADMIN
+
+    def answer(self, operation: Operation[Any, R], argument: msgspec.Struct) -> R:
+        """The answer as it is now. Raises `Unchanged` where there is nothing new, and what the handler raises."""
+        if operation.role is not None and not self.role.includes(operation.role):
+            raise NotAllowed(
+                f"{self.who} has the role {self.role.value}, and {operation.name} wants {operation.role.value}. "
+                "Ask an admin for it."
+            )
+        answer: R = HANDLERS[operation.name](self, argument)
+        return answer
+
+    def wait_for_answer(self, operation: Operation[Any, R], argument: Any) -> R:
+        """`answer`, waiting in this thread while there is nothing new and the asker is patient."""
+        began = self.now()
+        while True:
+            seen = self.store.changes()
+            try:
+                return self.answer(operation, argument)
+            except Unchanged as unchanged:
+                left = argument.wait - (self.now() - began).total_seconds()
+                if left <= 0:
+                    return unchanged.value  # type: ignore[no-any-return]
+                self.store.wait_for_change(seen, left)
+
+
+def answers(operation: Operation[A, R]) -> Callable[[Callable[[Desk, A], R]], Callable[[Desk, A], R]]:
+    """Makes a function the handler of an operation."""
+
+    def note(handler: Callable[[Desk, A], R]) -> Callable[[Desk, A], R]:
+        assert operation.name not in HANDLERS, f"there are two handlers of {operation.name}"
+        HANDLERS[operation.name] = handler
+        return handler
+
+    return note

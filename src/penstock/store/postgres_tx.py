@@ -1,0 +1,168 @@
+"""A transaction in PostgreSQL: the words that all SQL of ours is written in, as PostgreSQL wants them.
+
+Law: what a statement is does not depend on the values in it. Placeholders are turned once a text; every whole number is
+sent as a bigint and every text as text, so that a statement is prepared once and not once a size of number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg.adapt import AdaptersMap
+from psycopg.types.bool import BoolBinaryLoader
+from psycopg.types.numeric import Int8BinaryDumper, NumericBinaryLoader
+from psycopg.types.string import StrBinaryDumper
+
+from . import migrate
+from .codec import writable
+from .contract import Row, Value
+
+# From so many rows on they are copied into a table of the connection's own and inserted from there; fewer are said in
+# the statement. (Measured: see `benchmarks`, and the note at `_say`.)
+COPY_FROM = 64
+# Texts that are known; those with a list of any length in them are many.
+TEXTS = 2000
+# Rows that a long answer comes in at a time.
+PIECE = 500
+
+Connection = psycopg.Connection[Row]
+
+_TOKEN = re.compile(r"'[^']*'|\"[^\"]*\"|\?")
+_CONFLICT = re.compile(r"ON CONFLICT\s*\(([^)]*)\)\s*DO UPDATE", re.IGNORECASE)
+_texts: dict[str, tuple[bytes, bool]] = {}
+
+
+class _Whole(NumericBinaryLoader):
+    """What PostgreSQL's sums of bigints are: numbers without a limit, here as everywhere whole ones."""
+
+    def load(self, data: Any) -> Any:
+        value = super().load(data)
+        return int(value) if value == value.to_integral_value() else float(value)
+
+
+class _Flag(BoolBinaryLoader):
+    """SQLite knows no booleans: 1 and 0."""
+
+    def load(self, data: Any) -> Any:
+        return int(super().load(data))
+
+
+def adapt(adapters: AdaptersMap) -> None:
+    """How values are written and read on a connection."""
+    adapters.register_dumper(int, Int8BinaryDumper)
+    adapters.register_dumper(bool, Int8BinaryDumper)
+    adapters.register_dumper(str, StrBinaryDumper)
+    adapters.register_loader("numeric", _Whole)
+    adapters.register_loader("bool", _Flag)
+
+
+def translated(sql: str) -> tuple[bytes, bool]:
+    """The statement with `$1, $2, …` for its `?`, and whether its rows may be very many (it has no LIMIT)."""
+    known = _texts.get(sql)
+    if known is None:
+        numbers = iter(range(1, 1 << 16))
+        text = _TOKEN.sub(lambda found: f"${next(numbers)}" if found[0] == "?" else found[0], sql)
+        long = sql.lstrip()[:6].upper() == "SELECT" and "LIMIT" not in sql
+        if len(_texts) >= TEXTS:
+            _texts.clear()
+        known = _texts[sql] = (text.encode(), long)
+    return known
+
+
+def takeable(value: Value) -> Value:
+    """PostgreSQL's text has no NUL characters, and no database's has halves of characters."""
+    if isinstance(value, str):
+        if "\0" in value:
+            value = value.replace("\0", "\ufffd")
+        if not value.isascii():
+            value = writable(value)
+    return value
+
+
+def _all_takeable(params: Sequence[Value]) -> Sequence[Value]:
+    for value in params:
+        if isinstance(value, str) and (not value.isascii() or "\0" in value):
+            return [takeable(value) for value in params]
+    return params
+
+
+class PostgresTx:
+    """A transaction on one connection; it has begun."""
+
+    __slots__ = ("_connection", "_cursor", "_streamed")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._cursor = psycopg.RawCursor(connection)
+        self._streamed: _Streamed | None = None
+
+    def rows(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
+        text, long = translated(sql)
+        if not long:
+            self._execute(text, params)
+            return iter(self._cursor.fetchall() if self._cursor.description else ())
+        self._finish_reading()
+        self._streamed = _Streamed(self._connection, text, _all_takeable(params))
+        return self._streamed
+
+    def row(self, sql: str, params: Sequence[Value] = ()) -> Row | None:
+        self._execute(translated(sql)[0], params)
+        return self._cursor.fetchone() if self._cursor.description else None
+
+    def run(self, sql: str, params: Sequence[Value] = ()) -> int:
+        self._execute(translated(sql)[0], params)
+        return max(0, self._cursor.rowcount)
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], on_conflict: str) -> None:
+        for some in _turns(columns, [_all_takeable(row) for row in rows], on_conflict):
+            if len(some) < COPY_FROM:
+                self._say(table, columns, some, on_conflict)
+            else:
+                self._copy(table, columns, some, on_conflict)
+
+    def _execute(self, text: bytes, params: Sequence[Value]) -> None:
+        if self._streamed is not None:
+            self._finish_reading()
+        self._cursor.execute(text, _all_takeable(params), binary=True)
+
+    def _finish_reading(self) -> None:
+        """A connection does one thing at a time: of an answer that is still being read, the rest is taken in first."""
+        streamed, self._streamed = self._streamed, None
+        if streamed is not None:
+            streamed.take_in()
+
+    def _say(self, table: str, columns: Sequence[str], rows: list[Sequence[Value]], on_conflict: str) -> None:
+        """In sizes of powers of two: few texts, each of which stays prepared."""
+        names = ",".join(columns)
+        start = 0
+        while start < len(rows):
+            size = 1 << ((len(rows) - start).bit_length() - 1)
+            chunk = rows[start : start + size]
+            start += size
+            marks = ",".join(["(" + ",".join("?" * len(columns)) + ")"] * size)
+            sql = f"INSERT INTO {table} ({names}) VALUES {marks} {on_conflict}"
+            self._execute(translated(sql)[0], [value for row in chunk for value in row])
+
+    def _copy(self, table: str, columns: Sequence[str], rows: list[Sequence[Value]], on_conflict: str) -> None:
+        """The table has the schema's number in its name: with a newer schema it is another one."""
+        self._finish_reading()
+        cursor, names, incoming = self._cursor, ",".join(columns), f"incoming_{table}_{migrate.NEWEST}"
+        cursor.execute(
+            _text(f"CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} ON COMMIT DELETE ROWS AS "
+                  f"SELECT {names} FROM {table} WITH NO DATA")
+        )  # fmt: skip
+        types = [_types_of(self._connection, table)[column] for column in columns]
+        with cursor.copy(_text(f"COPY {incoming} ({names}) FROM STDIN (FORMAT BINARY)")) as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(_text(f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming} {on_conflict}"))
+        cursor.execute(_text(f"DELETE FROM {incoming}"))
+
+
+def _text(sql: str) -> LiteralString:
+    """Names of tables and columns in it are ours."""
+    return cast(LiteralString, sql)

@@ -1,0 +1,211 @@
+"""A real PostgreSQL for tests: the system's binaries, a server of the test run's own, a fresh database for each test.
+
+Law: nothing of it outlives the test run. The server's data is in a temporary folder, it listens on 127.0.0.1 at a port
+that was free, and it ends with the process that started it, however that ends. Durability is switched off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+USER, PASSWORD = "penstock", "pass/word@1"
+URL = "postgresql://penstock:pass%2Fword%401@127.0.0.1:{port}/{database}"
+_FAST = "fsync=off synchronous_commit=off full_page_writes=off autovacuum=off max_connections=60 shared_buffers=64MB"
+_PR_SET_PDEATHSIG = 1
+_names = count(1)
+
+
+@functools.cache
+def binaries() -> Path | None:
+    """The folder of initdb, postgres and pg_ctl; the newest version's, where there are several."""
+    found = [
+        folder
+        for folder in Path("/usr/lib/postgresql").glob("*/bin")
+        if (folder / "initdb").exists() and folder.parent.name.isdecimal()
+    ]
+    if found:
+        return max(found, key=lambda folder: int(folder.parent.name))
+    for folder in ("/opt/homebrew/opt/postgresql/bin", "/usr/local/pgsql/bin"):
+        if Path(folder, "initdb").exists():
+            return Path(folder)
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path and shutil.which("postgres") else None
+
+
+def _somebody() -> pwd.struct_passwd | None:
+    """Whom it runs as: PostgreSQL refuses to be run by root."""
+    if os.getuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise LookupError("root cannot run PostgreSQL, and there is neither a user 'postgres' nor 'nobody'")
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+class Server:
+    """A PostgreSQL server. `url(database)` is the address of one of its databases."""
+
+    def __init__(self, settings: str = _FAST) -> None:
+        folder = binaries()
+        assert folder is not None, "no PostgreSQL binaries: see postgres_is_here()"
+        self._binaries = folder
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._user = _somebody()
+        memory = Path("/dev/shm")
+        self.folder = Path(tempfile.mkdtemp(prefix="penstock-pg-", dir=memory if os.access(memory, os.W_OK) else None))
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self.port = _free_port()
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        self._run(
+            "initdb", f"--pgdata={self.data}", f"--username={USER}", f"--pwfile={secret}", "--auth=scram-sha-256",
+            "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions",
+        )  # fmt: skip
+
+    def url(self, database: str = "postgres") -> str:
+        return URL.format(port=self.port, database=database)
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        settings = [part for setting in self._settings.split() for part in ("-c", setting)]
+        command = [
+            str(self._binaries / "postgres"), "-D", str(self.data), "-p", str(self.port),
+            "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}", *settings,
+        ]  # fmt: skip
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", preexec_fn=_end_with_parent,
+                **self._as_somebody(),
+            )  # fmt: skip
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "30", "status", patient=True)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT: clients are cut off, and it ends. SIGKILL: as it would die."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            process.send_signal(how)
+            process.wait(30)
+
+    def restart(self, how: signal.Signals = signal.SIGINT) -> None:
+        self.stop(how)
+        self.start()
+
+    def close(self) -> None:
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def command(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """What a person would type into psql."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    @contextlib.contextmanager
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """The address of a database of its own, gone afterwards."""
+        name = f"test_{next(_names)}"
+        self.command(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.url(name)
+        finally:
+            if self._process is not None:
+                self.command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _as_somebody(self) -> dict[str, object]:
+        user = self._user
+        return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+    def _run(self, program: str, *arguments: str, patient: bool = False) -> None:
+        if patient:
+            _wait_for(self)
+            return
+        done = subprocess.run(
+            [str(self._binaries / program), *arguments], capture_output=True, text=True, cwd="/", timeout=120,
+            **self._as_somebody(),
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stdout}{done.stderr}")
+
+
+def _wait_for(server: Server) -> None:
+    import time
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(server.url(), connect_timeout=5).close()
+            return
+        except psycopg.OperationalError:
+            process = server._process
+            ended = process is None or process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start: {server.log.read_text()[-2000:]}") from None
+            time.sleep(0.02)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def postgres_is_here() -> bool:
+    return binaries() is not None
+
+
+# --- fixtures: tests/conftest.py takes them in ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """One server for all tests of this process. Who stops or breaks one makes a `Server` of its own."""
+    server = Server()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Server) -> str:
+    """The name of a database with an empty record in it: copying it is quicker than making the tables."""
+    from penstock.store.postgres import PostgresStore
+
+    postgres_server.command("CREATE DATABASE penstock_record")
+    PostgresStore(postgres_server.url("penstock_record")).close()
+    return "penstock_record"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Server, postgres_template: str) -> Iterator[str]:
+    """The address of a database with an empty record, of this test alone."""
+    with postgres_server.database(postgres_template) as url:
+        yield url
