@@ -30,11 +30,29 @@ class Tx(Protocol):
         """
 
 
-class Store(Protocol):
-    """A record that is open. Safe to use from several threads.
+class Lead(Protocol):
+    """The lead of a name among all processes that have the record open: one of them holds it.
 
-    `spool_folder` is where processes of this machine keep lines that are not in the record yet (see `spool`).
+    It ends with `close`, and with the process or its way to the database. Who does not ask `is_held` for two minutes
+    may lose it: one that was stopped does not lead.
     """
+
+    def is_held(self) -> bool:
+        """Whether it is still so. Once False, it stays so: close it, and try again."""
+
+    def close(self) -> None:
+        """Gives it up. Nothing, when that was done before."""
+
+
+class Store(Protocol):
+    """A record that is open. Safe to use from several threads. As text it says which one, without secrets.
+
+    `dialect` is the database's: `sqlite` or `postgres`, see `migrate`. `spool_folder` is where processes of this
+    machine keep lines that are not in the record yet (see `spool`).
+    """
+
+    @property
+    def dialect(self) -> str: ...
 
     @property
     def spool_folder(self) -> Path: ...
@@ -50,7 +68,20 @@ class Store(Protocol):
         """A transaction that sees one moment of the record and never waits for writers."""
 
     def changes(self) -> int:
-        """A number that differs after anybody, also another process, has changed the record. Costs microseconds."""
+        """A number that differs after anybody, also another process, has changed the record. Costs microseconds.
+
+        It tells of a change by this store at once, of another one's at once or a moment later. The first call opens
+        what it takes to hear of them. Where nothing was heard for a while, there may have been changes: it differs.
+        """
+
+    def wait_for_change(self, seen: int, timeout: float) -> int:
+        """Returns `changes()` as soon as it is not `seen`, or when `timeout` seconds have passed.
+
+        Raises `StoreUnavailableError` when the store is closed meanwhile.
+        """
+
+    def try_lead(self, name: str) -> Lead | None:
+        """The lead of this name, held until it is closed; None while anybody has it (this store, too)."""
 
     def close(self) -> None:
         """Gives the database back. Further use raises `StoreUnavailableError`."""

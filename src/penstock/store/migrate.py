@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from ..domain.errors import SchemaVersionError
 from .contract import Tx
 
 _VERSIONS = """CREATE TABLE IF NOT EXISTS penstock_schema (
     version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL)"""
 
+_TEXT = re.compile(r"\bTEXT\b")
 _DIALECT = re.compile(r"/\*(sqlite|postgres) (.*?)\*/", re.DOTALL)
 
 # The newest script's number; a test holds it to the folder. Known without a look at the folder, which costs more than
@@ -26,8 +29,13 @@ def scripts() -> list[tuple[int, str, str]]:
 
 
 def in_dialect(sql: str, dialect: str) -> str:
-    """A script without what is for other databases only: `/*sqlite … */`, `/*postgres … */`."""
-    return _DIALECT.sub(lambda found: found[2] if found[1] == dialect else "", sql)
+    """A script without what is for other databases only: `/*sqlite … */`, `/*postgres … */`.
+
+    Text is compared byte by byte and has case in ASCII only, as SQLite has it, whatever the database was made for:
+    what is asked has one answer everywhere, and an index on text is quick.
+    """
+    sql = _DIALECT.sub(lambda found: found[2] if found[1] == dialect else "", sql)
+    return _TEXT.sub('TEXT COLLATE "C"', sql) if dialect == "postgres" else sql
 
 
 def statements(sql: str) -> list[str]:
@@ -36,8 +44,16 @@ def statements(sql: str) -> list[str]:
     return [each.strip() for each in "\n".join(lines).split(";") if each.strip()]
 
 
-def current(tx: Tx) -> int:
+_HAS_VERSIONS = {
+    "sqlite": "SELECT 1 FROM sqlite_schema WHERE name = 'penstock_schema'",
+    "postgres": "SELECT 1 WHERE to_regclass('penstock_schema') IS NOT NULL",
+}
+
+
+def current(tx: Tx, dialect: str) -> int:
     """The number of the last script that was applied; 0 for an empty database."""
+    if tx.row(_HAS_VERSIONS[dialect]) is None:
+        return 0
     row = tx.row("SELECT max(version) FROM penstock_schema")
     return 0 if row is None or row[0] is None else int(row[0])
 
@@ -47,16 +63,34 @@ def check(version: int, where: str) -> None:
     if version > NEWEST:
         raise SchemaVersionError(
             f"The record {where} was written by a newer Penstock (its schema is {version}, this version knows "
-            f"{NEWEST}). Upgrade penstock, or point PENSTOCK_HOME at another folder. Nothing was changed."
+            f"{NEWEST}). Upgrade penstock, or use another record. Nothing was changed."
         )
+
+
+class Script(msgspec.Struct, frozen=True):
+    """A script that a database lacks, and what it does there."""
+
+    number: int
+    name: str
+    statements: tuple[str, ...]
+
+
+def pending(tx: Tx, dialect: str) -> list[Script]:
+    """What `upgrade` would do; nothing is changed."""
+    have = current(tx, dialect)
+    return [
+        Script(number, name, tuple(statements(in_dialect(sql, dialect))))
+        for number, name, sql in scripts()
+        if number > have
+    ]
 
 
 def upgrade(tx: Tx, now: int, dialect: str) -> None:
     """Applies what is missing, in the transaction given; `now` in microseconds is noted beside each script."""
-    tx.run(_VERSIONS)
-    have = current(tx)
-    for number, name, sql in scripts():
-        if number > have:
-            for statement in statements(in_dialect(sql, dialect)):
-                tx.run(statement)
-            tx.run("INSERT INTO penstock_schema (version, name, applied) VALUES (?, ?, ?)", (number, name, now))
+    tx.run(in_dialect(_VERSIONS, dialect))
+    for script in pending(tx, dialect):
+        for statement in script.statements:
+            tx.run(statement)
+        tx.run(
+            "INSERT INTO penstock_schema (version, name, applied) VALUES (?, ?, ?)", (script.number, script.name, now)
+        )

@@ -7,8 +7,8 @@ sent as a bigint and every text as text, so that a statement is prepared once an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, LiteralString, cast
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.adapt import AdaptersMap
@@ -21,8 +21,9 @@ from .codec import writable
 from .contract import Row, Value
 
 # From so many rows on they are copied into a table of the connection's own and inserted from there; fewer are said in
-# the statement. (Measured: see `benchmarks`, and the note at `_say`.)
-COPY_FROM = 64
+# the statement. (Measured with task runs, microseconds a row, said and copied: 1 row 157 and 707, 16 rows 30 and 71,
+# 64 rows 17 and 25, 128 rows 28 and 19, 1024 rows 29 and 9.)
+COPY_FROM = 96
 # Texts that are known; those with a list of any length in them are many.
 TEXTS = 2000
 # Rows that a long answer comes in at a time.
@@ -104,7 +105,7 @@ class PostgresTx:
         if not long:
             self._execute(text, params)
             return iter(self._cursor.fetchall() if self._cursor.description else ())
-        self._finish_reading()
+        self.finish_reading()
         self._streamed = _Streamed(self._connection, text, _all_takeable(params))
         return self._streamed
 
@@ -125,14 +126,20 @@ class PostgresTx:
 
     def _execute(self, text: bytes, params: Sequence[Value]) -> None:
         if self._streamed is not None:
-            self._finish_reading()
+            self.finish_reading()
         self._cursor.execute(text, _all_takeable(params), binary=True)
 
-    def _finish_reading(self) -> None:
+    def finish_reading(self) -> None:
         """A connection does one thing at a time: of an answer that is still being read, the rest is taken in first."""
         streamed, self._streamed = self._streamed, None
         if streamed is not None:
             streamed.take_in()
+
+    def stop_reading(self) -> None:
+        """The rest of an answer is not wanted any more."""
+        streamed, self._streamed = self._streamed, None
+        if streamed is not None:
+            streamed.stop()
 
     def _say(self, table: str, columns: Sequence[str], rows: list[Sequence[Value]], on_conflict: str) -> None:
         """In sizes of powers of two: few texts, each of which stays prepared."""
@@ -148,13 +155,13 @@ class PostgresTx:
 
     def _copy(self, table: str, columns: Sequence[str], rows: list[Sequence[Value]], on_conflict: str) -> None:
         """The table has the schema's number in its name: with a newer schema it is another one."""
-        self._finish_reading()
+        self.finish_reading()
         cursor, names, incoming = self._cursor, ",".join(columns), f"incoming_{table}_{migrate.NEWEST}"
         cursor.execute(
             _text(f"CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} ON COMMIT DELETE ROWS AS "
                   f"SELECT {names} FROM {table} WITH NO DATA")
         )  # fmt: skip
-        types = [_types_of(self._connection, table)[column] for column in columns]
+        types = [self._types_of(table)[column] for column in columns]
         with cursor.copy(_text(f"COPY {incoming} ({names}) FROM STDIN (FORMAT BINARY)")) as copy:
             copy.set_types(types)
             for row in rows:
@@ -162,7 +169,67 @@ class PostgresTx:
         cursor.execute(_text(f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming} {on_conflict}"))
         cursor.execute(_text(f"DELETE FROM {incoming}"))
 
+    def _types_of(self, table: str) -> dict[str, str]:
+        """Column -> type. Not a thing of one database: the tables are ours."""
+        known = _types.get(table)
+        if known is None:
+            sql = """SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute
+                WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped"""
+            self._execute(translated(sql)[0], (table,))
+            known = _types[table] = {str(name): str(type_) for name, type_ in self._cursor.fetchall()}
+        return known
+
+
+_types: dict[str, dict[str, str]] = {}
+
+
+class _Streamed:
+    """An answer that may be long, a piece at a time: `rows` of a statement without a limit."""
+
+    def __init__(self, connection: Connection, text: bytes, params: Sequence[Value]) -> None:
+        size = PIECE if psycopg.capabilities.has_stream_chunked() else 1
+        self._rows: Iterator[Row] = psycopg.RawCursor(connection).stream(text, params, binary=True, size=size)
+        # The statement runs when it is asked for, not when its first row is.
+        self._first = next(self._rows, None)
+
+    def __iter__(self) -> Iterator[Row]:
+        return self
+
+    def __next__(self) -> Row:
+        first = self._first
+        if first is not None:
+            self._first = None
+            return first
+        return next(self._rows)
+
+    def take_in(self) -> None:
+        self._rows = iter(list(self._rows))
+
+    def stop(self) -> None:
+        if isinstance(self._rows, Generator):
+            self._rows.close()
+
+
+def _turns(columns: Sequence[str], rows: list[Sequence[Value]], on_conflict: str) -> Iterator[list[Sequence[Value]]]:
+    """The rows in one piece; in several, where a row is to update one that is inserted with it, which PostgreSQL
+    refuses to do in one statement: each piece has a key once, and a later row of it comes in a later piece."""
+    updating = _CONFLICT.search(on_conflict)
+    if updating is None or len(rows) < 2:
+        if rows:
+            yield rows
+        return
+    places = [columns.index(name.strip()) for name in updating[1].split(",")]
+    turns: list[list[Sequence[Value]]] = []
+    seen: dict[tuple[Value, ...], int] = {}
+    for row in rows:
+        key = tuple(row[place] for place in places)
+        turn = seen[key] = seen.get(key, -1) + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(row)
+    yield from turns
+
 
 def _text(sql: str) -> LiteralString:
     """Names of tables and columns in it are ours."""
-    return cast(LiteralString, sql)
+    return sql  # type: ignore[return-value]

@@ -28,6 +28,7 @@ from ..domain.errors import CorruptStoreError, RecordError, StoreUnavailableErro
 from . import migrate
 from .codec import writable
 from .contract import Row, Value
+from .leads import FileLead, try_lead
 
 APPLICATION = 0x50454E53  # "PENS": the file says whose it is
 # Rows in one statement; and how long its text may be, for longer ones are not kept prepared.
@@ -37,6 +38,8 @@ LOCK_PATIENCE = 120.0
 CHECKPOINT_PAGES = 2000
 # Seconds that a fork waits for a transaction to end. (One that waits for another process may take much longer.)
 FORK_PATIENCE = 5.0
+# SQLite tells nobody that something changed: who waits for it looks so often.
+LOOK_EVERY = 0.02
 
 
 class SqliteTx:
@@ -90,18 +93,30 @@ def _insert_sql(table: str, columns: tuple[str, ...], size: int, on_conflict: st
 class SqliteStore:
     """The file at `path`, created (with its folder) when it is not there.
 
-    `patience` is how many seconds a writer waits for another process's transaction before it gives up.
+    `patience` is how many seconds a writer waits for another process's transaction before it gives up. With `upgrade`
+    False the tables are left as they are.
     Raises `StoreUnavailableError`, `CorruptStoreError` or `SchemaVersionError` when it cannot be used.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time, patience: float = LOCK_PATIENCE) -> None:
+    dialect = "sqlite"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        patience: float = LOCK_PATIENCE,
+        upgrade: bool = True,
+    ) -> None:
         self.path = path
+        self._upgrade = upgrade
         self._now = now
         self._patience = patience
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._reader: apsw.Connection | None = None
         self._writer: apsw.Connection | None = None
+        self._leads: weakref.WeakSet[FileLead] = weakref.WeakSet()
         self._closed = False
         _open.add(self)
         with translated(path):
@@ -113,6 +128,9 @@ class SqliteStore:
             self._prepare_patiently(self._writer)
             found = os.stat(path)
             self._file = (found.st_dev, found.st_ino)
+
+    def __str__(self) -> str:
+        return str(self.path)
 
     @property
     def spool_folder(self) -> Path:
@@ -172,12 +190,12 @@ class SqliteStore:
             )
         connection.execute(f"PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute("PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY")
-        version = 0 if empty == (0,) else migrate.current(tx)
+        version = 0 if empty == (0,) else migrate.current(tx, self.dialect)
         migrate.check(version, str(self.path))
-        if version < migrate.NEWEST:
+        if self._upgrade and version < migrate.NEWEST:
             with self._transaction(connection, "BEGIN IMMEDIATE") as locked:
                 # another process may have been faster
-                migrate.upgrade(locked, int(self._now() * 1e6), "sqlite")
+                migrate.upgrade(locked, int(self._now() * 1e6), self.dialect)
                 locked.run(f"PRAGMA application_id = {APPLICATION}")
 
     @contextmanager
@@ -230,6 +248,22 @@ class SqliteStore:
             row = SqliteTx(self._connected_reader()).row("PRAGMA data_version")
             return int(row[0]) if row else 0
 
+    def wait_for_change(self, seen: int, timeout: float) -> int:
+        until = time.monotonic() + timeout
+        while (now := self.changes()) == seen and (left := until - time.monotonic()) > 0:
+            time.sleep(min(LOOK_EVERY, left))
+        return now
+
+    def try_lead(self, name: str) -> FileLead | None:
+        if self._closed:
+            raise StoreUnavailableError(f"The record {self.path} was closed.")
+        with translated(self.path):
+            # any name, as one that a file can have
+            lead = try_lead(self.path.with_name(f"{self.path.name}-lead-{name.encode().hex()}"))
+        if lead is not None:
+            self._leads.add(lead)
+        return lead
+
     def is_there(self) -> bool:
         """Whether the file at `path` is still the one that was opened. A file that was deleted can be written on, and
         nobody would ever read it."""
@@ -246,6 +280,8 @@ class SqliteStore:
                     connection.close()
             self._reader = self._writer = None
             self._closed = True
+        for lead in list(self._leads):
+            lead.close()
 
 
 _open: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
