@@ -26,9 +26,16 @@ class Operation(Generic[A, R]):
     that may ask, None: anyone. `safe` says that asking twice is asking once, so that it may be tried again: so is all
     that only reads; anything else is tried again with an `Idempotency-Key` only. `waits` says that there may be
     nothing new yet, and the asker can wait for it (`takes.wait`, seconds): see `Unchanged`. `summary` is one line.
+
+    What does not only read is `audited`: who asked for it is written into the audit log. What runs do by themselves
+    (report, take a slot) is `journal`: it is in the record anyway, not in the audit log, and may be asked with a key
+    that has no more than the scope `journal`.
     """
 
-    __slots__ = ("gives", "method", "name", "path", "role", "safe", "status", "summary", "takes", "waits")
+    __slots__ = (
+        "audited", "gives", "journal", "method", "name", "path", "reads", "role", "safe", "status", "summary", "takes",
+        "waits",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,6 +51,7 @@ class Operation(Generic[A, R]):
         reads: bool = False,
         safe: bool = False,
         waits: bool = False,
+        journal: bool = False,
         status: int | None = None,
     ) -> None:
         assert name not in OPERATIONS, f"there are two operations {name!r}"
@@ -55,6 +63,9 @@ class Operation(Generic[A, R]):
         self.gives = gives
         self.summary = summary
         self.role = None if anyone else role or (VIEWER if reads else OPERATOR)
+        self.reads = reads
+        self.journal = journal
+        self.audited = not reads and not journal
         self.safe = reads or safe
         self.waits = waits
         self.status = status or (204 if gives is None else 200)

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..domain.accounts import ADMIN, Role
-from ..domain.errors import NotAllowed
+from ..domain.accounts import ADMIN, Asker, Role
 from ..domain.runs import Holder
 from ..protocol.operation import Operation, Unchanged
 from ..store.contract import Store
@@ -25,6 +24,8 @@ HANDLERS: dict[str, Handler] = {}
 class Desk(msgspec.Struct, frozen=True):
     """`who` asks, as it is kept with what was decided (`ann@laptop via CLI`, `user ann`), with the rights of `role`.
 
+    `asker` is who asks a server; None where the record is asked in this process, by whoever can open its file.
+    `cookies` are set with the answer: what a handler puts there (None: to be forgotten).
     `lives(holder)` says whether a process lives, None when that cannot be seen from here; `now()` is the moment.
     """
 
@@ -34,14 +35,17 @@ class Desk(msgspec.Struct, frozen=True):
     lives: Callable[[Holder], bool | None]
     who: str
     role: Role = ADMIN
+    asker: Asker | None = None
+    cookies: dict[str, str | None] = msgspec.field(default_factory=dict)
+
+    def asked_by(self, asker: Asker) -> Desk:
+        """The same desk, for one request of this asker."""
+        return msgspec.structs.replace(self, who=asker.who, role=asker.role, asker=asker, cookies={})
 
     def answer(self, operation: Operation[Any, R], argument: msgspec.Struct) -> R:
         """The answer as it is now. Raises `Unchanged` where there is nothing new, and what the handler raises."""
-        if operation.role is not None and not self.role.includes(operation.role):
-            raise NotAllowed(
-                f"{self.who} has the role {self.role.value}, and {operation.name} wants {operation.role.value}. "
-                "Ask an admin for it."
-            )
+        asker = self.asker or Asker(who=self.who, role=self.role)
+        asker.check(operation.name, operation.role, reads=operation.reads, journal=operation.journal)
         answer: R = HANDLERS[operation.name](self, argument)
         return answer
 
