@@ -24,20 +24,19 @@ from .engine.masking import MASKER, heed
 from .engine.runtime import Runtime
 from .engine.stopping import shielded
 from .engine.timers import TIMERS
-from .ledger.contract import Ledger
-from .ledger.local import LocalLedger
+from .ledger.contract import Flush, Ledger
 from .ledger.masked import masked
-from .services.rescue import rescue
 from .settings import Settings, current
-from .store.sqlite import SqliteStore
 from .vault import Vault
 
 if TYPE_CHECKING:
     import msgspec
 
+    from .ledger.local import LocalLedger
     from .protocol.operation import Operation
     from .services.desk import Desk
     from .store.contract import Store
+    from .store.sqlite import SqliteStore
     from .transport import Transport
     from .watchdog.beside import Guard, Watchdog
 
@@ -45,6 +44,8 @@ T = TypeVar("T")
 
 # A run that takes longer has somebody beside the process from then on (one with a limit has from its beginning).
 LONG_SECONDS = 2.0
+# For how many seconds a server that is away is asked again: a person sees sooner what is wrong.
+PATIENCE = {"CLI": 1.0}
 
 
 class _Owner:
@@ -55,7 +56,9 @@ _owner = _Owner()
 _lock = threading.Lock()
 _ledgers: dict[Path, LocalLedger] = {}
 _lost: list[LocalLedger] = []
-_transports: dict[tuple[str, str | None, str | None], Transport] = {}
+# Records that were opened to be asked; one for each database, beside the ledger's.
+_asked: dict[Path, SqliteStore] = {}
+_transports: dict[tuple[str, str | None, str | None, float], Transport] = {}
 # A process that works for another's run (a worker of the process task runner) reports to that one instead.
 _given: Ledger | None = None
 _clock: Clock = SYSTEM
@@ -99,6 +102,8 @@ def attending(runtime: Runtime) -> Iterator[None]:
 
 
 def _path_of(ledger: Ledger) -> Path:
+    from .ledger.local import LocalLedger
+
     assert isinstance(ledger, LocalLedger)
     return ledger.store.path
 
@@ -159,6 +164,9 @@ def warn_of_server(settings: Settings) -> None:
 
 def local_ledger(settings: Settings) -> LocalLedger:
     """The ledger on this machine's record; one for each database that this process uses."""
+    from .ledger.local import LocalLedger
+    from .store.sqlite import SqliteStore
+
     path = settings.database_path
     ledger = _ledgers.get(path)
     if ledger is not None and ledger.store.is_there():
@@ -170,7 +178,7 @@ def local_ledger(settings: Settings) -> LocalLedger:
             _lost.append(_ledgers.pop(path))
         if path not in _ledgers:
             store = SqliteStore(path)
-            rescue(store, identity.lives, _clock.now)
+            close_dead(store)
             _ledgers[path] = LocalLedger(
                 store,
                 holder=identity.me,
@@ -185,26 +193,44 @@ def local_ledger(settings: Settings) -> LocalLedger:
 
 
 def open_store() -> SqliteStore:
-    """The record, for reading: what the CLI uses. Runs whose process is gone are closed first."""
+    """The record, for reading. Runs whose process is gone are closed first."""
+    from .store.sqlite import SqliteStore
+
     ledger = _ledgers.get(current().database_path)
     if ledger is not None and isinstance(ledger.store, SqliteStore):
         return ledger.store
     store = SqliteStore(current().database_path)
-    rescue(store, identity.lives, _clock.now)
+    close_dead(store)
     return store
+
+
+def close_dead(store: Store) -> None:
+    """Closes runs whose process is gone: who looks at the record, or waits for a run in it, is not told that they
+    run."""
+    from .services.rescue import rescue
+
+    rescue(store, identity.lives, _clock.now)
 
 
 def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "Python", key: str | None = None) -> T:
     """Has the record answer an operation: by the server, where PENSTOCK_API_URL is set, else in this process. `way` is
-    how somebody came here ("CLI"), `key` as in `Transport.call`.
+    how somebody came here ("CLI"), `key` as in `Transport.call`. No stop of a run comes between: who waits for
+    something, waits in pieces.
 
     Raises what the operation raises, and `RecordError` where the record cannot be asked.
     """
     settings = current()
     if settings.api_url:
-        answer: T = shielded(partial(transport(settings).call, operation, argument, key=key))
+        answer: T = shielded(partial(transport(settings, PATIENCE.get(way, 10.0)).call, operation, argument, key=key))
         return answer
-    return ask_record(lambda store: desk(store, way).wait_for_answer(operation, argument))
+    return ask_record(lambda store: desk(store, way).wait_for_answer(operation, argument, partial(close_dead, store)))
+
+
+def settle() -> None:
+    """What this process has reported so far is in the record when this returns."""
+    speaker = _given or _ledgers.get(current().database_path)
+    if speaker is not None:
+        shielded(speaker.ask, Flush())
 
 
 def desk(store: Store, way: str = "Python") -> Desk:
@@ -215,16 +241,17 @@ def desk(store: Store, way: str = "Python") -> Desk:
     return desk.Desk(store, vault(), _clock.now, identity.lives, asker(way))
 
 
-def transport(settings: Settings) -> Transport:
-    """The way to the server; one for each URL and key that this process uses."""
+def transport(settings: Settings, patience: float = 10.0) -> Transport:
+    """The way to the server, on which what is safe is tried again for `patience` seconds; one for each URL and key that
+    this process uses."""
     from .transport import Transport
 
     assert settings.api_url is not None
-    asked = (settings.api_url, settings.api_key, settings.api_auth_string)
+    asked = (settings.api_url, settings.api_key, settings.api_auth_string, patience)
     with _lock:
         if asked not in _transports:
-            url, key, basic = asked
-            _transports[asked] = Transport(url, key=key, basic=basic)
+            url, key, basic, _ = asked
+            _transports[asked] = Transport(url, key=key, basic=basic, patience=patience)
         return _transports[asked]
 
 
@@ -239,20 +266,23 @@ def asker(way: str) -> str:
 
 def ask_record(question: Callable[[SqliteStore], T]) -> T:
     """`question(store)` for user code that wants something of the record, inside or outside of runs: no stop of a run
-    comes between. Asks the store that runs of this process report to, else opens one for the moment."""
-    answer: T = shielded(_asked, question)
+    comes between. Asks the store that runs of this process report to, else one that is opened for questions."""
+    answer: T = shielded(lambda: question(_asked_store()))
     return answer
 
 
-def _asked(question: Callable[[SqliteStore], T]) -> T:
-    ledger = _ledgers.get(current().database_path)
+def _asked_store() -> SqliteStore:
+    path = current().database_path
+    ledger = _ledgers.get(path)
     if ledger is not None and ledger.store.is_there():
-        return question(ledger.store)
-    store = SqliteStore(current().database_path)
-    try:
-        return question(store)
-    finally:
-        store.close()
+        return ledger.store
+    with _lock:
+        store = _asked.get(path)
+        if store is not None and not store.is_there():
+            _asked.pop(path).close()
+        if path not in _asked:
+            _asked[path] = open_store()
+        return _asked[path]
 
 
 def vault() -> Vault:
@@ -276,6 +306,8 @@ def disconnect() -> None:
         for path, ledger in list(_ledgers.items()):
             del _ledgers[path]
             _close(ledger, path)
+        while _asked:
+            _asked.popitem()[1].close()
         while _lost:
             ledger = _lost.pop()
             _close(ledger, ledger.store.path)

@@ -49,18 +49,25 @@ class Desk(msgspec.Struct, frozen=True):
         answer: R = HANDLERS[operation.name](self, argument)
         return answer
 
-    def wait_for_answer(self, operation: Operation[Any, R], argument: Any) -> R:
-        """`answer`, waiting in this thread while there is nothing new and the asker is patient."""
-        began = self.now()
+    def wait_for_answer(
+        self, operation: Operation[Any, R], argument: Any, meanwhile: Callable[[], object] | None = None
+    ) -> R:
+        """`answer`, waiting in this thread while there is nothing new and the asker is patient; `meanwhile` is called
+        every second of it."""
+        began = met = self.now()
         while True:
-            seen = self.store.changes()
+            seen = self.store.changes() if operation.waits else 0
             try:
                 return self.answer(operation, argument)
             except Unchanged as unchanged:
-                left = argument.wait - (self.now() - began).total_seconds()
+                now = self.now()
+                left = argument.wait - (now - began).total_seconds()
                 if left <= 0:
                     return unchanged.value  # type: ignore[no-any-return]
-                self.store.wait_for_change(seen, left)
+                if meanwhile is not None and (now - met).total_seconds() >= 1:
+                    meanwhile()
+                    met = now
+                self.store.wait_for_change(seen, left if meanwhile is None else min(left, 1.0))
 
 
 def answers(operation: Operation[A, R]) -> Callable[[Callable[[Desk, A], R]], Callable[[Desk, A], R]]:
