@@ -19,6 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from .postgres import database, postgres_server, postgres_template, postgres_url
+
+__all__ = ["database", "postgres_server", "postgres_template", "postgres_url"]  # fixtures
+
 THREAD_GRACE = 2.0  # seconds a thread that is on its way out may take
 
 

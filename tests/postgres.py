@@ -17,13 +17,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 
+SQLITE, POSTGRES = "sqlite", "postgres"
 USER, PASSWORD = "penstock", "pass/word@1"
 URL = "postgresql://penstock:pass%2Fword%401@127.0.0.1:{port}/{database}"
 _FAST = "fsync=off synchronous_commit=off full_page_writes=off autovacuum=off max_connections=60 shared_buffers=64MB"
@@ -68,7 +69,7 @@ class Server:
 
     def __init__(self, settings: str = _FAST) -> None:
         folder = binaries()
-        assert folder is not None, "no PostgreSQL binaries: see postgres_is_here()"
+        assert folder is not None, "no PostgreSQL binaries: see require_postgres()"
         self._binaries = folder
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
@@ -103,7 +104,7 @@ class Server:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", preexec_fn=_end_with_parent,
                 **self._as_somebody(),
             )  # fmt: skip
-        self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "30", "status", patient=True)
+        self._wait()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: clients are cut off, and it ends. SIGKILL: as it would die."""
@@ -122,6 +123,8 @@ class Server:
 
     def command(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """What a person would type into psql."""
+        import psycopg
+
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
@@ -141,32 +144,27 @@ class Server:
         user = self._user
         return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
-    def _run(self, program: str, *arguments: str, patient: bool = False) -> None:
-        if patient:
-            _wait_for(self)
-            return
+    def _wait(self) -> None:
+        import psycopg
+
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(self.url(), connect_timeout=5).close()
+                return
+            except psycopg.OperationalError:
+                ended = self._process is None or self._process.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    raise RuntimeError(f"PostgreSQL did not start: {self.log.read_text()[-2000:]}") from None
+                time.sleep(0.02)
+
+    def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
             [str(self._binaries / program), *arguments], capture_output=True, text=True, cwd="/", timeout=120,
             **self._as_somebody(),
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{program} failed: {done.stdout}{done.stderr}")
-
-
-def _wait_for(server: Server) -> None:
-    import time
-
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            psycopg.connect(server.url(), connect_timeout=5).close()
-            return
-        except psycopg.OperationalError:
-            process = server._process
-            ended = process is None or process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start: {server.log.read_text()[-2000:]}") from None
-            time.sleep(0.02)
 
 
 def _free_port() -> int:
@@ -176,8 +174,13 @@ def _free_port() -> int:
         return port
 
 
-def postgres_is_here() -> bool:
-    return binaries() is not None
+def require_postgres() -> None:
+    """Skips a test where there are no binaries, or fails it if everything is required."""
+    if binaries() is None:
+        said = "PostgreSQL is absent (neither initdb on the PATH nor /usr/lib/postgresql/*/bin)"
+        if os.environ.get("PENSTOCK_TEST_REQUIRE_ALL") == "1":
+            pytest.fail(f"{said}, and PENSTOCK_TEST_REQUIRE_ALL=1 asks for every tool", pytrace=False)
+        pytest.skip(said)
 
 
 # --- fixtures: tests/conftest.py takes them in ----------------------------------------------------------------------
@@ -186,6 +189,7 @@ def postgres_is_here() -> bool:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
     """One server for all tests of this process. Who stops or breaks one makes a `Server` of its own."""
+    require_postgres()
     server = Server()
     try:
         server.start()
@@ -200,7 +204,8 @@ def postgres_template(postgres_server: Server) -> str:
     from penstock.store.postgres import PostgresStore
 
     postgres_server.command("CREATE DATABASE penstock_record")
-    PostgresStore(postgres_server.url("penstock_record")).close()
+    folder = postgres_server.folder / "spool"
+    PostgresStore(postgres_server.url("penstock_record"), spool_folder=folder).close()
     return "penstock_record"
 
 
@@ -209,3 +214,12 @@ def postgres_url(postgres_server: Server, postgres_template: str) -> Iterator[st
     """The address of a database with an empty record, of this test alone."""
     with postgres_server.database(postgres_template) as url:
         yield url
+
+
+@pytest.fixture(params=[SQLITE, pytest.param(POSTGRES, marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty record: a test that asks for it is run on each of the databases."""
+    if request.param == SQLITE:
+        return f"sqlite:///{tmp_path / 'record' / 'penstock.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url

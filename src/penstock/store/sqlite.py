@@ -52,13 +52,16 @@ class SqliteTx:
         self._execute = connection.execute
 
     def rows(self, sql: str, params: Sequence[Value] = ()) -> Iterator[Row]:
-        return self._execute(sql, params)
+        try:
+            return self._execute(sql, params)
+        except UnicodeEncodeError:
+            return self._execute(sql, _writable(params))
 
     def row(self, sql: str, params: Sequence[Value] = ()) -> Row | None:
-        return next(iter(self._execute(sql, params)), None)
+        return next(iter(self.rows(sql, params)), None)
 
     def run(self, sql: str, params: Sequence[Value] = ()) -> int:
-        self._execute(sql, params)
+        self.rows(sql, params)
         return self._connection.changes()
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], on_conflict: str) -> None:
@@ -72,10 +75,11 @@ class SqliteTx:
             chunk.extend(chunk[-1:] * (size - len(chunk)))
             params = chunk[0] if size == 1 else [value for row in chunk for value in row]
             sql = _insert_sql(table, tuple(columns), size, on_conflict)
-            try:
-                self._execute(sql, params)
-            except UnicodeEncodeError:
-                self._execute(sql, [writable(value) if isinstance(value, str) else value for value in params])
+            self.rows(sql, params)
+
+
+def _writable(params: Sequence[Value]) -> list[Value]:
+    return [writable(value) if isinstance(value, str) else value for value in params]
 
 
 _statements: dict[tuple[str, int, str], str] = {}
