@@ -79,6 +79,7 @@ LAZY_OURS: tuple[tuple[str, str, str], ...] = (
     ("penstock.flows.*", "penstock.flows.*", "decorating a function must not load what calls it: import budget"),
     ("penstock.flows.cancelling", "penstock.watchdog*", "only where a process does not answer"),
     ("penstock.flows.*", "penstock.connect", "decorating a function must not load a store: import budget"),
+    ("penstock.store.opening", "penstock.store.postgres", "psycopg is heavy; only for a record in PostgreSQL"),
     ("penstock.watchdog.watch", "penstock.watchdog.deeds", "loaded only when there is something to record"),
     ("penstock.testing*", "penstock*", "helpers load what the test at hand uses"),
     *((f"{PACKAGE}.{door}", "penstock*", "doors are lazy: import budget") for door in sorted(DOORS - {"__init__"})),
