@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from .errors import DefinitionError
+
+# How long a process that executes runs is believed to live after it was last heard of; it renews its lease long before:
+# one that computes without letting other threads go on must not lose its runs.
+LEASE = timedelta(seconds=60)
 
 LONGEST_SECONDS = 1_000_000_000  # 31 years
 

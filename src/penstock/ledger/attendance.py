@@ -12,17 +12,16 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ..domain.errors import RecordError
+from ..domain.limits import LEASE
 from ..domain.runs import Holder
 from ..domain.stops import Signal
 from ..store import holders, signals
 from ..store.contract import Store, Tx
 
 LOOK_SECONDS = 0.05
-# Renewed long before it ends: a process that computes without letting other threads go on must not lose its runs.
-LEASE = timedelta(seconds=60)
 RENEW_LOOKS = round(10 / LOOK_SECONDS)
 REST_SECONDS = 5.0
 

@@ -9,78 +9,36 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Protocol
-from uuid import UUID
 
-import msgspec
+from ..domain.stops import Signal
+from ..protocol.journal import (
+    Begin,
+    Cached,
+    Enter,
+    Fact,
+    FindCached,
+    Flush,
+    Question,
+    Recall,
+    Reopen,
+)
 
-from ..domain.caching import CacheEntry
-from ..domain.logs import LogLine
-from ..domain.rules import Facts
-from ..domain.runs import Arguments, Entrypoint, FlowRun, Holder, ResultRef, TaskRun
-from ..domain.states import State
-from ..domain.stops import Signal, Stilled
-
-Fact = TaskRun | LogLine | CacheEntry | Stilled
-
-
-class Begin(msgspec.Struct, frozen=True, tag=True):
-    """May this flow run, new to the record, start? Answer: `Entered`."""
-
-    run: FlowRun
-    running: State[Any]
-    arguments: Arguments | None = None
-
-
-class Enter(msgspec.Struct, frozen=True, tag=True):
-    """May this flow run enter this state? Answer: `Entered`."""
-
-    run_id: UUID
-    state: State[Any]
-    facts: Facts
-    run_count: int | None = None
-    result: ResultRef | None = None
-    deadline: datetime | None = None
-    lines_lost: int = 0
-
-
-class Recall(msgspec.Struct, frozen=True, tag=True):
-    """What is known of a flow run that is to be entered again? Answer: `Recalled`."""
-
-    run_id: UUID
-
-
-class Reopen(msgspec.Struct, frozen=True, tag=True):
-    """May this process enter a flow run again that has ended? Answer: `Reopened`, with what its attempts left."""
-
-    run_id: UUID
-    who: str
-    now: datetime
-    holder: Holder
-    entrypoint: Entrypoint | None = None
-
-
-class FindCached(msgspec.Struct, frozen=True, tag=True):
-    """Is there a value for this key? Answer: `Cached` or None."""
-
-    key: str
-    now: datetime
-
-
-class Flush(msgspec.Struct, frozen=True, tag=True):
-    """Is everything reported so far recorded? Answer: None, when it is."""
-
-
-Question = Begin | Enter | Recall | Reopen | FindCached | Flush
-
-
-class Cached(msgspec.Struct, frozen=True):
-    """A value made before, and the task run that made it."""
-
-    task_run_id: UUID
-    result: ResultRef
-
+__all__ = [
+    "Begin",
+    "Cached",
+    "Enter",
+    "Fact",
+    "FindCached",
+    "Flush",
+    "Hear",
+    "Ledger",
+    "Question",
+    "Recall",
+    "Reopen",
+    "Reply",
+    "answer_to",
+]
 
 Hear = Callable[[Signal], None]
 Reply = Callable[[Any, BaseException | None], None]

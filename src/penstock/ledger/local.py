@@ -9,19 +9,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from ..domain.errors import PenstockError, RecordError
 from ..domain.logs import LogLine
 from ..domain.masking import Masker
-from ..domain.reopening import Reopened
 from ..domain.runs import Holder
 from ..domain.stops import Signal
-from ..services import ingest, orchestrate, reopening
-from ..store import caches, holders
-from ..store.contract import Tx
+from ..services import ingest, questions
+from ..store import holders
 from ..store.spool import Spool
 from ..store.sqlite import SqliteStore
 from .attendance import Attendance
-from .contract import Begin, Cached, Enter, Fact, FindCached, Question, Recall, Reopen, Reply
+from .contract import Enter, Fact, Question, Reply
 from .journal import Journal
 from .masked import all_masked, masked
 
@@ -100,62 +100,21 @@ class LocalLedger:
     def trouble(self) -> PenstockError | None:
         return self._journal.trouble
 
-    def _record(self, facts: Sequence[Fact], questions: Sequence[Question]) -> list[Any]:
-        facts, questions = all_masked(self._masker, facts), all_masked(self._masker, questions)
+    def _record(self, facts: Sequence[Fact], asked: Sequence[Question]) -> list[Any]:
+        facts, asked = all_masked(self._masker, facts), all_masked(self._masker, asked)
         with self.store.write() as tx:
             if self._lease_wanted:
                 self._attendance.renew(tx)
                 self._lease_wanted = False
             ingest.apply(tx, facts)
-            answers = [_answer(tx, question, self._lines_lost) for question in questions]
+            answers = [questions.answer(tx, self._counted(question)) for question in asked]
         if facts:
             self._spool.recorded(len(facts))
-        return [self._told(answer) if isinstance(answer, Reopened) else answer for answer in answers]
+        return [questions.told(self.store, answer) for answer in answers]
 
-    def _told(self, reopened: Reopened) -> Any:
-        """With the run's history; reading it keeps no other process from writing."""
-        try:
-            with self.store.read() as tx:
-                return reopening.with_history(tx, reopened)
-        except PenstockError as error:
-            return error
-
-
-def _answer(tx: Tx, question: Question, lines_lost: Counter[UUID | None]) -> Any:
-    """An answer, or the error to be raised where it was asked. Services decide before they write, so an error has
-    changed nothing."""
-    try:
-        if isinstance(question, Begin):
-            return orchestrate.begin(tx, question.run, question.running, question.arguments)
-        if isinstance(question, Enter):
-            return orchestrate.enter(
-                tx,
-                question.run_id,
-                question.state,
-                question.facts,
-                run_count=question.run_count,
-                result=question.result,
-                deadline=question.deadline,
-                lines_lost=max(question.lines_lost, lines_lost[question.run_id]),
-            )
-        if isinstance(question, Recall):
-            return reopening.recall(tx, question.run_id)
-        if isinstance(question, Reopen):
-            return _reopened(tx, question)
-        if isinstance(question, FindCached):
-            found = caches.get(tx, question.key, question.now)
-            return None if found is None else Cached(*found)
-        return None
-    except PenstockError as error:
-        return error
-
-
-def _reopened(tx: Tx, question: Reopen) -> Any:
-    return reopening.reopen(
-        tx,
-        question.run_id,
-        who=question.who,
-        now=question.now,
-        holder=question.holder,
-        entrypoint=question.entrypoint,
-    )
+    def _counted(self, question: Question) -> Question:
+        """With the lines that found no room."""
+        if not isinstance(question, Enter) or not self._lines_lost[question.run_id]:
+            return question
+        lost = max(question.lines_lost, self._lines_lost[question.run_id])
+        return msgspec.structs.replace(question, lines_lost=lost)

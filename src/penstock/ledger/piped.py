@@ -103,6 +103,7 @@ class PipedLedger:
         elif isinstance(fact, Stilled):
             message = _Still(fact)
         else:
+            assert isinstance(fact, CacheEntry)  # a worker process enters no states of flow runs
             message = _Kept(fact)
         self._guard(self._put, _encode(message))
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from ..domain.caching import CacheEntry
+from ..domain.errors import ObjectNotFound
 from ..domain.logs import LogLine
 from ..domain.runs import TaskRun
+from ..domain.states import State
 from ..domain.stops import Stilled
+from ..protocol.journal import Enter, Fact
 from ..store import caches, flow_runs, logs, signals, task_runs
 from ..store.contract import Tx
-from . import proof
-
-Fact = TaskRun | LogLine | CacheEntry | Stilled
+from . import proof, questions
 
 
 def apply(tx: Tx, facts: Iterable[Fact]) -> None:
@@ -21,6 +24,7 @@ def apply(tx: Tx, facts: Iterable[Fact]) -> None:
     runs: dict[UUID, TaskRun] = {}
     lines: list[LogLine] = []
     stilled: list[Stilled] = []
+    entered: list[Enter] = []
     for fact in facts:
         if isinstance(fact, LogLine):
             lines.append(fact)
@@ -30,6 +34,8 @@ def apply(tx: Tx, facts: Iterable[Fact]) -> None:
                 runs[fact.id] = fact
         elif isinstance(fact, Stilled):
             stilled.append(fact)
+        elif isinstance(fact, Enter):
+            entered.append(fact)
         else:
             caches.put(tx, fact.key, fact.task_run_id, fact.result, fact.created, fact.expires)
     if runs:
@@ -38,6 +44,22 @@ def apply(tx: Tx, facts: Iterable[Fact]) -> None:
         logs.append(tx, lines)
     for each in stilled:
         proof.confirm(tx, each)
+    for proposed in entered:
+        _enter(tx, proposed)
+
+
+def _enter(tx: Tx, proposed: Enter) -> None:
+    """What a flow run's process decided when it could not ask. Somebody else's decision of the meantime stands."""
+    run = flow_runs.get(tx, proposed.run_id)
+    if run is None or any(_is_same(state, proposed.state) for state in run.states):
+        return
+    with contextlib.suppress(ObjectNotFound):
+        questions.enter(tx, proposed)
+
+
+def _is_same(state: State[Any], other: State[Any]) -> bool:
+    # (Moments are stored in whole microseconds.)
+    return state.name == other.name and abs(state.timestamp - other.timestamp) < timedelta(microseconds=2)
 
 
 def _report(tx: Tx, runs: dict[UUID, TaskRun]) -> None:

@@ -19,6 +19,7 @@ from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
 from ..domain.stops import CANCEL, GONE
 from ..domain.transition import decide
+from ..protocol.journal import Fact
 from ..store import flow_runs, holders, logs, signals, spool, task_runs, unconfirmed
 from ..store.contract import Store, Tx
 from . import ingest, proof
@@ -37,7 +38,8 @@ def rescue(store: Store, lives: Lives, now: Callable[[], datetime]) -> list[Flow
     with store.read() as tx:
         moment = now()
         suspects = [run for run in _open_runs(tx) if _is_lost(tx, run.holder, lives, moment)]
-        gone = [holder for holder in unconfirmed.holders(tx) if _is_lost(tx, holder, lives, moment)]
+        # (That nothing is heard of a process is no proof that its code has ended.)
+        gone = [holder for holder in unconfirmed.holders(tx) if lives(holder) is False]
     if not suspects and not gone:
         return []
     with store.write() as tx:
@@ -61,7 +63,7 @@ def take_spooled(store: Store, lives: Lives, now: Callable[[], datetime]) -> Non
             spooled.path.unlink()
 
 
-def _take_in(store: Store, facts: list[ingest.Fact]) -> None:
+def _take_in(store: Store, facts: list[Fact]) -> None:
     lines = [fact for fact in facts if isinstance(fact, LogLine)]
     try:
         with store.write() as tx:
@@ -166,6 +168,8 @@ def ending(run: FlowRun | TaskRun, now: datetime, *, seen: bool = True, stopped:
         return make("TimedOut", now, message=message, details=details)
     message = f"The run's process ({run.holder}) ended before the run did."
     if not seen:
+        # A guess: `reinstating` takes it back when the process is heard again.
+        details["heard"] = False
         message = f"Nothing was heard of the run's process ({run.holder}) until its lease ended."
     return make("Crashed", now, message=message, details=details)
 

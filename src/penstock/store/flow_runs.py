@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from ..domain.runs import Entrypoint, FlowRun, Holder
-from . import codec
+from . import changes, codec
 from .contract import Row, Tx, Value
 
 COLUMNS = (
@@ -80,6 +80,7 @@ def get(tx: Tx, id: UUID) -> FlowRun | None:
 def put(tx: Tx, run: FlowRun) -> None:
     """Writes the record as it is; the caller holds the transaction in which it was read and decided."""
     tx.insert("flow_run", COLUMNS, [_row(run)], _UPSERT)
+    changes.note(tx, run.id.bytes, [(run.id.bytes, run.version)], codec.exact_micros(run.state.timestamp))
 
 
 def put_flow(tx: Tx, id: UUID, name: str, now: datetime) -> None:
@@ -171,5 +172,9 @@ def delete(tx: Tx, ids: list[UUID]) -> int:
         tx.run("DELETE FROM log WHERE run_id = ?", (id.bytes,))
         tx.run("DELETE FROM task_run WHERE flow_run_id = ?", (id.bytes,))
         tx.run("DELETE FROM arguments WHERE run_id = ?", (id.bytes,))
-        count += tx.run("DELETE FROM flow_run WHERE id = ?", (id.bytes,))
+        tx.run("DELETE FROM unconfirmed WHERE run_id = ?", (id.bytes,))
+        gone = tx.run("DELETE FROM flow_run WHERE id = ?", (id.bytes,))
+        if gone:
+            changes.note_deleted(tx, id.bytes)
+        count += gone
     return count

@@ -26,9 +26,8 @@ from ..domain.caching import CacheEntry
 from ..domain.logs import LogLine
 from ..domain.runs import Holder, TaskRun
 from ..domain.stops import Stilled
+from ..protocol.journal import Enter, Fact
 from .codec import all_writable
-
-Fact = TaskRun | LogLine | CacheEntry | Stilled
 
 _MAGIC = b"PENSPOOL"
 # the mark, where the facts end, the holder's length; then the holder
@@ -45,7 +44,7 @@ TURN = _START + SIZE // 2
 MOST = 1 << 26
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
-_KINDS: dict[type[Any], bytes] = {LogLine: b"L", TaskRun: b"T", CacheEntry: b"C", Stilled: b"S"}
+_KINDS: dict[type[Any], bytes] = {LogLine: b"L", TaskRun: b"T", CacheEntry: b"C", Stilled: b"S", Enter: b"E"}
 _decoders = {mark: msgspec.msgpack.Decoder(kind).decode for kind, mark in _KINDS.items()}
 _encode_holder = msgspec.json.Encoder().encode
 _decode_holder = msgspec.json.Decoder(Holder).decode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from sys import intern
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ import msgspec
 
 from ..domain.runs import Holder, TaskRun
 from ..domain.states import FINAL, State, StateType
-from . import codec
+from . import changes, codec
 from .contract import Row, Tx, Value
 
 COLUMNS = (
@@ -21,12 +22,14 @@ COLUMNS = (
 )  # fmt: skip
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM task_run"
 # Reports may come twice, late, or out of order: the highest version is right, and a run that ended has ended.
+_UPDATES = ", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c != "id")
 _UPSERT = (
     "ON CONFLICT (id) DO UPDATE SET "
-    + ", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c != "id")
+    + _UPDATES
     + " WHERE excluded.version > task_run.version"
     + " AND task_run.state_type NOT IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"
 )
+_FLOW_RUN_ID, _VERSION, _STATE_AT = (COLUMNS.index(name) for name in ("flow_run_id", "version", "state_at"))
 _decode_holder = msgspec.json.Decoder(Holder).decode
 
 
@@ -77,7 +80,19 @@ def _from(row: Row) -> TaskRun:
 
 def report(tx: Tx, runs: Iterable[TaskRun]) -> None:
     """Records what an engine says of its task runs."""
-    tx.insert("task_run", COLUMNS, map(_row, runs), _UPSERT)
+    rows = list(map(_row, runs))
+    if rows:
+        tx.insert("task_run", COLUMNS, rows, _UPSERT)
+        _note(tx, rows)
+
+
+def _note(tx: Tx, rows: list[tuple[Value, ...]]) -> None:
+    """From the rows, not from the runs: those may have changed since they were written."""
+    changed: dict[Any, list[tuple[bytes, int]]] = {}
+    for row in rows:
+        changed.setdefault(row[_FLOW_RUN_ID], []).append((row[0], row[_VERSION]))  # type: ignore[arg-type]
+    for flow_run_id, some in changed.items():
+        changes.note(tx, flow_run_id, some, rows[-1][_STATE_AT])  # type: ignore[arg-type]
 
 
 def put_states(tx: Tx, run: TaskRun) -> None:
@@ -86,6 +101,24 @@ def put_states(tx: Tx, run: TaskRun) -> None:
         "UPDATE task_run SET states = ?, version = ? WHERE id = ?",
         (codec.states_text(run.states), run.version, run.id.bytes),
     )
+    flow = None if run.flow_run_id is None else run.flow_run_id.bytes
+    changes.note(tx, flow, [(run.id.bytes, run.version)], codec.exact_micros(run.state.timestamp))
+
+
+def reopen(tx: Tx, run: TaskRun) -> None:
+    """Writes a run as it is, also where it has ended by the record."""
+    row = _row(run)
+    tx.insert("task_run", COLUMNS, [row], "ON CONFLICT (id) DO UPDATE SET " + _UPDATES)
+    _note(tx, [row])
+
+
+def closed_at(tx: Tx, flow_run_id: UUID, moment: datetime) -> list[TaskRun]:
+    """The task runs of a flow run that crashed at this very moment."""
+    rows = tx.rows(
+        f"{_SELECT} WHERE flow_run_id = ? AND state_type = 'CRASHED' AND state_at = ?",
+        (flow_run_id.bytes, codec.exact_micros(moment)),
+    )
+    return [_from(row) for row in rows]
 
 
 def get(tx: Tx, id: UUID) -> TaskRun | None:

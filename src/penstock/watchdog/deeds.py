@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from ..domain.errors import RecordError
+from ..domain.limits import LEASE
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.stops import ABANDONED, GONE, KILLED, Proof, Signal, Stilled, Stop
 from ..engine import identity
@@ -31,7 +32,6 @@ from .table import OPEN, Entry, View
 # A record that somebody holds locked must not keep the watchdog from what else is due.
 LOCK_PATIENCE = 1.0
 # As the program keeps it by itself; here it is renewed only when the program is late with that.
-LEASE = timedelta(seconds=60)
 RENEW_WHEN_LEFT = timedelta(seconds=45)
 RENEW_SECONDS = 10.0
 

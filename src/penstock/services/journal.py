@@ -1,0 +1,90 @@
+"""Taking in what processes send: batches of facts and questions, several at once in one transaction.
+
+Law: a batch is recorded whole or not at all; sent twice, it is recorded once, and its questions are answered as they
+were the first time. A batch that cannot be recorded as it is stands in no other's way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from ..domain.errors import BadRequest, PenstockError, RecordError
+from ..domain.limits import LEASE
+from ..domain.runs import Holder
+from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Reopen, answers_to
+from ..protocol.problems import Problem, error_of, problem_of
+from ..store import answered, holders
+from ..store.contract import Store, Tx
+from . import ingest, questions, reinstating
+
+# Renewed when less is left: a holder sends some hundred batches a second.
+RENEW_WHEN_LEFT = LEASE - timedelta(seconds=5)
+# What changes nothing can be asked again as it is.
+CHANGING = (Begin, Enter, Reopen)
+ERROR = 500
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def take(store: Store, batches: Sequence[Batch], now: Callable[[], datetime]) -> list[Any]:
+    """Records batches; for each its `Answers`, or the exception that it could not be recorded for. Raises `RecordError`
+    when nothing can be recorded at the moment."""
+    try:
+        with store.write() as tx:
+            taken: list[Any] = [_take(tx, batch, now()) for batch in batches]
+    except RecordError:
+        raise
+    except Exception as error:
+        if len(batches) == 1:
+            return [error]
+        return [answer for batch in batches for answer in take(store, [batch], now)]
+    return [answers_to(questions.told(store, answer) for answer in each) for each in taken]
+
+
+def _take(tx: Tx, batch: Batch, now: datetime) -> list[Any]:
+    _attend(tx, batch, now)
+    ingest.apply(tx, batch.facts())
+    return [_answer(tx, asked, now) for asked in batch.questions]
+
+
+def _attend(tx: Tx, batch: Batch, now: datetime) -> None:
+    """Keeps the process's lease. One that has none is new, or was taken for dead: perhaps it was not."""
+    lease = holders.lease_of(tx, batch.holder)
+    if lease is None:
+        reinstating.reinstate(tx, batch.holder, now)
+    if batch.attending and (lease is None or lease < now + RENEW_WHEN_LEFT):
+        holders.put(tx, batch.holder, now + LEASE, batch.may_be_killed)
+
+
+def _answer(tx: Tx, asked: Asked, now: datetime) -> Any:
+    question = asked.question
+    if not isinstance(question, CHANGING):
+        return questions.answer(tx, question)
+    digest = hashlib.blake2b(_encode(question), digest_size=16).digest()
+    key = f"journal:{asked.key}"
+    before = answered.get(tx, key)
+    if before is not None:
+        return _given(before, digest, question)
+    answer = questions.answer(tx, question)
+    status = ERROR if isinstance(answer, PenstockError) else 200
+    body = _encode(problem_of(answer) if isinstance(answer, PenstockError) else answer)
+    answered.put(tx, key, answered.Given(digest, status, body), now)
+    return answer
+
+
+def _given(given: answered.Given, digest: bytes, question: Any) -> Any:
+    if given.digest != digest:
+        return BadRequest("This key was used for another question; every question has a key of its own.")
+    if given.status == ERROR:
+        return error_of(msgspec.msgpack.decode(given.body, type=Problem))
+    return msgspec.msgpack.decode(given.body, type=ANSWERS[type(question)])
+
+
+def depart(tx: Tx, holder: Holder) -> None:
+    """A process has nothing to do with the record any more."""
+    holders.delete(tx, holder)

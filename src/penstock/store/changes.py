@@ -1,0 +1,70 @@
+"""SQL of changes: which runs each transaction changed, in the order in which the transactions were made.
+
+Law: whatever changes a run notes it here, in the same transaction; that is done where runs are written
+(`flow_runs.put`, `task_runs.report`), and nowhere else. A run that changes again is noted again: what is noted of a
+version that is not the run's any more says nothing, for a later note does.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from uuid import UUID
+
+import msgspec
+
+from .contract import Tx
+
+# The version that says that the run was deleted.
+DELETED = 0xFFFFFFFF
+_ENTRY = struct.Struct(">16sI")
+_pack = _ENTRY.pack
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What one transaction changed of one flow run (None: of task runs outside flows): runs by id, with the version
+    that each had then."""
+
+    n: int
+    flow_run_id: UUID | None
+    runs: tuple[tuple[UUID, int], ...]
+
+
+def note(tx: Tx, flow_run_id: bytes | None, runs: Iterable[tuple[bytes, int]], at: int) -> None:
+    """Ids as they are stored; `at` in microseconds since 1970: about when."""
+    what = b"".join([_pack(id, version) for id, version in runs])
+    tx.run("INSERT INTO change (at, flow_run_id, what) VALUES (?, ?, ?)", (at, flow_run_id, what))
+
+
+def note_deleted(tx: Tx, id: bytes) -> None:
+    """A flow run was deleted; when, is told well enough by the change before."""
+    row = tx.row("SELECT at FROM change ORDER BY n DESC LIMIT 1")
+    note(tx, id, [(id, DELETED)], 0 if row is None else int(row[0]))
+
+
+def since(tx: Tx, n: int, limit: int) -> Iterator[Change]:
+    """What came after the change `n`, oldest first."""
+    rows = tx.rows("SELECT n, flow_run_id, what FROM change WHERE n > ? ORDER BY n LIMIT ?", (n, limit))
+    for number, flow, what in rows:
+        runs = tuple((UUID(bytes=id), version) for id, version in _ENTRY.iter_unpack(bytes(what)))
+        yield Change(int(number), None if flow is None else UUID(bytes=bytes(flow)), runs)
+
+
+def last(tx: Tx) -> int:
+    """The number of the last change; 0 when there was none."""
+    row = tx.row("SELECT max(n) FROM change")
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
+def first(tx: Tx) -> int:
+    """The number of the oldest change that is still kept; 0 when there is none."""
+    row = tx.row("SELECT min(n) FROM change")
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
+def prune(tx: Tx, before: int, keep: int, limit: int) -> int:
+    """Forgets at most `limit` changes older than `before` (microseconds), but never the last `keep`. How many."""
+    return tx.run(
+        """DELETE FROM change WHERE n IN (SELECT n FROM change WHERE at < ? AND n <= ? ORDER BY n LIMIT ?)""",
+        (before, last(tx) - keep, limit),
+    )
