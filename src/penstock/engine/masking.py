@@ -21,6 +21,8 @@ class SecretSettings(Protocol):
     @property
     def encryption_key(self) -> str | None: ...
     @property
+    def database_url(self) -> str | None: ...
+    @property
     def logging_mask_patterns(self) -> tuple[str, ...]: ...
 
 
@@ -29,11 +31,22 @@ def heed(settings: SecretSettings) -> None:
     global _heeded
     if settings is _heeded:
         return
-    for key in (settings.api_key, *(settings.encryption_key or "").replace(",", " ").split()):
+    keys = (settings.encryption_key or "").replace(",", " ").split()
+    for key in (settings.api_key, *keys, *_passwords(settings.database_url)):
         if key:
             MASKER.add(key)
     MASKER.hold_patterns(settings.logging_mask_patterns)
     _heeded = settings
+
+
+def _passwords(url: str | None) -> tuple[str, ...]:
+    """The password in a database's URL, as it stands there and as it is."""
+    if not url or "@" not in url:
+        return ()
+    from urllib.parse import unquote
+
+    _, _, written = url.partition("://")[2].rpartition("@")[0].partition(":")
+    return (written, unquote(written))
 
 
 def mask_secret(value: Any) -> bool:

@@ -38,6 +38,13 @@ PENSTOCK_PROFILES_PATH = Setting(
 PENSTOCK_DATABASE_PATH = Setting(
     "PENSTOCK_DATABASE_PATH", PATH, Path("$PENSTOCK_HOME/penstock.db"), "The SQLite file of embedded runs."
 )
+PENSTOCK_DATABASE_URL = Setting(
+    "PENSTOCK_DATABASE_URL",
+    optional(TEXT),
+    None,
+    "The server's database, as postgresql://user:password@host/database; none: the SQLite file.",
+    secret=True,
+)
 PENSTOCK_API_URL = Setting(
     "PENSTOCK_API_URL", optional(URL), None, "The server's API. Without it, runs are recorded in the database file."
 )

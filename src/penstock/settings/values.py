@@ -20,6 +20,7 @@ class Settings:
     profile: str | None
     profiles_path: Path
     database_path: Path
+    database_url: str | None
     api_url: str | None
     api_key: str | None
     api_auth_string: str | None

@@ -63,8 +63,8 @@ def _file(rest: str) -> Path:
     path = unquote(parts.path)[1:]
     if parts.netloc or not path or path == ":memory:" or "\0" in path:
         raise ConfigurationError(
-            "An SQLite record is in a file: write sqlite:////folder/penstock.db (four slashes before an absolute path), "
-            "or sqlite:///penstock.db for one in the folder of the process."
+            "An SQLite record is in a file: write sqlite:////folder/penstock.db (four slashes before an absolute "
+            "path), or sqlite:///penstock.db for one in the folder of the process."
         )
     return Path(path).expanduser()
 

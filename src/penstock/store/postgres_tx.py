@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from psycopg.adapt import AdaptersMap
@@ -157,17 +157,15 @@ class PostgresTx:
         """The table has the schema's number in its name: with a newer schema it is another one."""
         self.finish_reading()
         cursor, names, incoming = self._cursor, ",".join(columns), f"incoming_{table}_{migrate.NEWEST}"
-        cursor.execute(
-            _text(f"CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} ON COMMIT DELETE ROWS AS "
-                  f"SELECT {names} FROM {table} WITH NO DATA")
-        )  # fmt: skip
+        shape = f"ON COMMIT DELETE ROWS AS SELECT {names} FROM {table} WITH NO DATA"
+        cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} {shape}".encode())
         types = [self._types_of(table)[column] for column in columns]
-        with cursor.copy(_text(f"COPY {incoming} ({names}) FROM STDIN (FORMAT BINARY)")) as copy:
+        with cursor.copy(f"COPY {incoming} ({names}) FROM STDIN (FORMAT BINARY)".encode()) as copy:
             copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
-        cursor.execute(_text(f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming} {on_conflict}"))
-        cursor.execute(_text(f"DELETE FROM {incoming}"))
+        cursor.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming} {on_conflict}".encode())
+        cursor.execute(f"DELETE FROM {incoming}".encode())
 
     def _types_of(self, table: str) -> dict[str, str]:
         """Column -> type. Not a thing of one database: the tables are ours."""
@@ -228,8 +226,3 @@ def _turns(columns: Sequence[str], rows: list[Sequence[Value]], on_conflict: str
             turns.append([])
         turns[turn].append(row)
     yield from turns
-
-
-def _text(sql: str) -> LiteralString:
-    """Names of tables and columns in it are ours."""
-    return sql  # type: ignore[return-value]
