@@ -19,9 +19,26 @@ from pathlib import Path
 
 import pytest
 
-from .postgres import database, postgres_server, postgres_template, postgres_url
+from .postgres import (
+    database,
+    postgres_server,
+    postgres_store,
+    postgres_template,
+    postgres_url,
+    sqlite_store,
+    store,
+)
 
-__all__ = ["database", "postgres_server", "postgres_template", "postgres_url"]  # fixtures
+# fixtures
+__all__ = [
+    "database",
+    "postgres_server",
+    "postgres_store",
+    "postgres_template",
+    "postgres_url",
+    "sqlite_store",
+    "store",
+]
 
 THREAD_GRACE = 2.0  # seconds a thread that is on its way out may take
 

@@ -21,8 +21,14 @@ import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from penstock.store.contract import Store
+    from penstock.store.postgres import PostgresStore
+    from penstock.store.sqlite import SqliteStore
 
 SQLITE, POSTGRES = "sqlite", "postgres"
 USER, PASSWORD = "penstock", "pass/word@1"
@@ -223,3 +229,30 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'record' / 'penstock.db'}"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@pytest.fixture
+def store(database: str, tmp_path: Path) -> Iterator[Store]:
+    """A fresh record, on each of the databases."""
+    from penstock.store.opening import open_store
+
+    with contextlib.closing(open_store(database, spool_folder=tmp_path / "spool")) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """A fresh record in a file, for what only SQLite has or does."""
+    from penstock.store.sqlite import SqliteStore
+
+    with contextlib.closing(SqliteStore(tmp_path / "record" / "penstock.db")) as made:
+        yield made
+
+
+@pytest.fixture
+def postgres_store(postgres_url: str, tmp_path: Path) -> Iterator[PostgresStore]:
+    """A fresh record in PostgreSQL, for what only that has or does."""
+    from penstock.store.postgres import PostgresStore
+
+    with contextlib.closing(PostgresStore(postgres_url, spool_folder=tmp_path / "spool")) as made:
+        yield made

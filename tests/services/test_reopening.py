@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,23 +21,14 @@ from penstock.domain.stops import Signal
 from penstock.engine.clock import SYSTEM
 from penstock.services import ingest, orchestrate, reading, reopening
 from penstock.store import arguments, flow_runs, logs, signals, task_runs
-from penstock.store.sqlite import SqliteStore
+from penstock.store.contract import Store
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 OLD, NEW = Holder("here", "b", 1, "1"), Holder("here", "b", 2, "2")
 ENTRY = Entrypoint("/a/etl.py", "etl", ("etl.py",), "/a", "/usr/bin/python", "__main__", "/a/etl.py")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "penstock.db")
-    yield made
-    made.close()
-
-
-def begun(
-    store: SqliteStore, end: str | None = "Failed", called_with: Arguments | None = None, **fields: Any
-) -> FlowRun:
+def begun(store: Store, end: str | None = "Failed", called_with: Arguments | None = None, **fields: Any) -> FlowRun:
     """A run that began and, with `end`, ended."""
     run = FlowRun(
         **{
@@ -62,14 +51,14 @@ def begun(
     return run
 
 
-def got(store: SqliteStore, id: UUID) -> FlowRun:
+def got(store: Store, id: UUID) -> FlowRun:
     with store.read() as tx:
         run = flow_runs.get(tx, id)
     assert run is not None
     return run
 
 
-def reopen(store: SqliteStore, id: UUID, holder: Holder = NEW) -> Any:
+def reopen(store: Store, id: UUID, holder: Holder = NEW) -> Any:
     with store.write() as tx:
         return reopening.reopen(tx, id, who="ann", now=NOW + timedelta(hours=1), holder=holder)
 
@@ -100,7 +89,7 @@ def test_every_end_but_completed_can_be_reopened_and_nothing_else(name: str) -> 
 
 
 @pytest.mark.parametrize("end", ["Failed", "TimedOut", "Crashed", "Cancelled"])
-def test_a_reopened_run_awaits_its_retry_under_a_new_epoch_and_holder(store: SqliteStore, end: str) -> None:
+def test_a_reopened_run_awaits_its_retry_under_a_new_epoch_and_holder(store: Store, end: str) -> None:
     run = begun(store, end)
     before = got(store, run.id)
 
@@ -116,7 +105,7 @@ def test_a_reopened_run_awaits_its_retry_under_a_new_epoch_and_holder(store: Sql
 
 
 @pytest.mark.parametrize(("end", "words"), [("Completed", "nothing to retry"), (None, "is Running: only a run that")])
-def test_what_completed_or_goes_on_is_refused(store: SqliteStore, end: str | None, words: str) -> None:
+def test_what_completed_or_goes_on_is_refused(store: Store, end: str | None, words: str) -> None:
     run = begun(store, end)
     before = got(store, run.id)
     with pytest.raises(TransitionRefused, match=words):
@@ -124,12 +113,12 @@ def test_what_completed_or_goes_on_is_refused(store: SqliteStore, end: str | Non
     assert got(store, run.id).version == before.version
 
 
-def test_an_unknown_run_is_not_found(store: SqliteStore) -> None:
+def test_an_unknown_run_is_not_found(store: Store) -> None:
     with pytest.raises(ObjectNotFound):
         reopen(store, SYSTEM.new_id())
 
 
-def test_of_two_askers_one_is_refused(store: SqliteStore) -> None:
+def test_of_two_askers_one_is_refused(store: Store) -> None:
     run = begun(store)
     reopen(store, run.id)
     with pytest.raises(TransitionRefused, match="is AwaitingRetry"):
@@ -137,7 +126,7 @@ def test_of_two_askers_one_is_refused(store: SqliteStore) -> None:
     assert got(store, run.id).holder == NEW
 
 
-def test_no_process_can_leave_an_end_by_itself(store: SqliteStore) -> None:
+def test_no_process_can_leave_an_end_by_itself(store: Store) -> None:
     run = begun(store)
     with store.write() as tx:
         answer = orchestrate.enter(tx, run.id, make("AwaitingRetry", NOW), Facts(epoch_of_writer=1))
@@ -147,7 +136,7 @@ def test_no_process_can_leave_an_end_by_itself(store: SqliteStore) -> None:
 # --- what the former process says ------------------------------------------------------------------------------------
 
 
-def test_the_former_process_can_write_nothing_any_more(store: SqliteStore) -> None:
+def test_the_former_process_can_write_nothing_any_more(store: Store) -> None:
     run = begun(store)
     old = task_run(run, epoch=1, name="Running")
     with store.write() as tx:
@@ -166,7 +155,7 @@ def test_the_former_process_can_write_nothing_any_more(store: SqliteStore) -> No
     assert found == {old.id: "Running", ours.id: "Completed"}
 
 
-def test_requests_to_stop_the_former_attempt_do_not_stop_the_next(store: SqliteStore) -> None:
+def test_requests_to_stop_the_former_attempt_do_not_stop_the_next(store: Store) -> None:
     run = begun(store)
     with store.write() as tx:
         signals.put(tx, Signal(run.id, NOW, "bob"))
@@ -178,7 +167,7 @@ def test_requests_to_stop_the_former_attempt_do_not_stop_the_next(store: SqliteS
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_next_attempt_writes_behind_all_that_was_written(store: SqliteStore) -> None:
+def test_the_next_attempt_writes_behind_all_that_was_written(store: Store) -> None:
     run = begun(store)
     numbers = (0, 1, logs.LATE)
     with store.write() as tx:
@@ -197,7 +186,7 @@ def test_the_next_attempt_writes_behind_all_that_was_written(store: SqliteStore)
 # --- arguments -------------------------------------------------------------------------------------------------------
 
 
-def test_arguments_are_recalled_and_go_with_the_run(store: SqliteStore) -> None:
+def test_arguments_are_recalled_and_go_with_the_run(store: Store) -> None:
     kept = Arguments(b"pickle")
     run, bare = begun(store, called_with=kept), begun(store)
     with store.read() as tx:
@@ -210,7 +199,7 @@ def test_arguments_are_recalled_and_go_with_the_run(store: SqliteStore) -> None:
         assert arguments.get(tx, run.id) is None
 
 
-def test_arguments_that_were_not_kept_are_named(store: SqliteStore) -> None:
+def test_arguments_that_were_not_kept_are_named(store: Store) -> None:
     run = begun(store, called_with=Arguments(None, "rows", "a list of more than 16,384 bytes"))
     with pytest.raises(TransitionRefused, match="its argument 'rows' was not kept") as raised:
         reopening.check(store, run.id, "ann", NOW)
@@ -229,7 +218,7 @@ def test_arguments_that_were_not_kept_are_named(store: SqliteStore) -> None:
     ],
 )
 def test_what_cannot_be_called_again_is_refused_with_a_sentence(
-    store: SqliteStore, fields: dict[str, Any], words: str
+    store: Store, fields: dict[str, Any], words: str
 ) -> None:
     run = begun(store, **fields)
     with pytest.raises(TransitionRefused) as raised:
@@ -238,6 +227,6 @@ def test_what_cannot_be_called_again_is_refused_with_a_sentence(
     assert str(raised.value).startswith("Flow run 'shy-owl' (")
 
 
-def test_an_entrypoint_given_by_hand_makes_up_for_one_that_cannot_be_used(store: SqliteStore) -> None:
+def test_an_entrypoint_given_by_hand_makes_up_for_one_that_cannot_be_used(store: Store) -> None:
     run = begun(store, entrypoint=msgspec.structs.replace(ENTRY, program=None))
     assert reopening.check(store, run.id, "ann", NOW, elsewhere=True).run.id == run.id

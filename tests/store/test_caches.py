@@ -7,19 +7,19 @@ from uuid import UUID, uuid4
 
 from penstock.domain.runs import ResultRef
 from penstock.store import caches
-from penstock.store.sqlite import SqliteStore
+from penstock.store.contract import Store
 
 from .kit import at
 
 REF = ResultRef("json", b"1", size=1)
 
 
-def get(store: SqliteStore, key: str, now: datetime) -> tuple[UUID, ResultRef] | None:
+def get(store: Store, key: str, now: datetime) -> tuple[UUID, ResultRef] | None:
     with store.read() as tx:
         return caches.get(tx, key, now)
 
 
-def test_a_value_is_found_by_its_key(store: SqliteStore) -> None:
+def test_a_value_is_found_by_its_key(store: Store) -> None:
     made_by = uuid4()
     with store.write() as tx:
         caches.put(tx, "key", made_by, REF, at(0), None)
@@ -27,14 +27,14 @@ def test_a_value_is_found_by_its_key(store: SqliteStore) -> None:
     assert get(store, "Key", at(1)) is None
 
 
-def test_a_value_is_not_found_from_the_moment_it_expires(store: SqliteStore) -> None:
+def test_a_value_is_not_found_from_the_moment_it_expires(store: Store) -> None:
     with store.write() as tx:
         caches.put(tx, "key", uuid4(), REF, at(0), at(10))
     assert get(store, "key", at(9.999999)) is not None
     assert get(store, "key", at(10)) is None
 
 
-def test_the_newest_value_replaces_the_one_before(store: SqliteStore) -> None:
+def test_the_newest_value_replaces_the_one_before(store: Store) -> None:
     newest = uuid4()
     file = ResultRef("pickle", None, "key", "/storage", 5)
     with store.write() as tx:

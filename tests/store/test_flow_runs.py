@@ -7,19 +7,19 @@ from uuid import uuid4
 from penstock.domain.ids import flow_id
 from penstock.domain.runs import Entrypoint, FlowRun, ResultRef
 from penstock.store import flow_runs
-from penstock.store.sqlite import SqliteStore
+from penstock.store.contract import Store
 
 from .kit import START, at, flow_run
 
 
-def put(store: SqliteStore, run: FlowRun) -> FlowRun | None:
+def put(store: Store, run: FlowRun) -> FlowRun | None:
     with store.write() as tx:
         flow_runs.put(tx, run)
     with store.read() as tx:
         return flow_runs.get(tx, run.id)
 
 
-def test_everything_about_a_run_is_read_back(store: SqliteStore) -> None:
+def test_everything_about_a_run_is_read_back(store: Store) -> None:
     run = flow_run(
         "Pending",
         "Running",
@@ -45,17 +45,17 @@ def test_everything_about_a_run_is_read_back(store: SqliteStore) -> None:
     assert put(store, run) == run
 
 
-def test_a_run_that_has_only_what_it_must_is_read_back(store: SqliteStore) -> None:
+def test_a_run_that_has_only_what_it_must_is_read_back(store: Store) -> None:
     run = flow_run(holder=None)
     assert put(store, run) == run
 
 
-def test_a_run_that_is_not_there_is_none(store: SqliteStore) -> None:
+def test_a_run_that_is_not_there_is_none(store: Store) -> None:
     with store.read() as tx:
         assert flow_runs.get(tx, uuid4()) is None
 
 
-def test_a_flow_is_noted_once(store: SqliteStore) -> None:
+def test_a_flow_is_noted_once(store: Store) -> None:
     with store.write() as tx:
         for _ in range(2):
             flow_runs.put_flow(tx, flow_id("etl"), "etl", START)
@@ -66,7 +66,7 @@ def test_a_flow_is_noted_once(store: SqliteStore) -> None:
     assert (found["id"], found["name"], found["runs"], found["failed"]) == (flow_id("etl"), "etl", 2, 1)
 
 
-def test_runs_that_some_process_executes_are_found(store: SqliteStore) -> None:
+def test_runs_that_some_process_executes_are_found(store: Store) -> None:
     running, ended, nobodys = flow_run("Running"), flow_run("Completed"), flow_run("Scheduled", holder=None)
     for run in (running, ended, nobodys):
         put(store, run)
@@ -74,7 +74,7 @@ def test_runs_that_some_process_executes_are_found(store: SqliteStore) -> None:
         assert [run.id for run in flow_runs.unfinished_held(tx)] == [running.id]
 
 
-def test_a_run_is_deleted_with_its_log_and_tasks(store: SqliteStore) -> None:
+def test_a_run_is_deleted_with_its_log_and_tasks(store: Store) -> None:
     from penstock.store import logs, task_runs
 
     from .kit import line, task_run

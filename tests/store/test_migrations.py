@@ -12,6 +12,11 @@ from penstock.store import migrate
 from penstock.store.sqlite import SqliteStore
 
 
+@pytest.fixture
+def store(sqlite_store: SqliteStore) -> SqliteStore:
+    return sqlite_store
+
+
 def applied(path: Path) -> list[tuple[int, str]]:
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT version, name FROM penstock_schema ORDER BY version").fetchall()

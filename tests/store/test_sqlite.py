@@ -15,6 +15,11 @@ from penstock.store.sqlite import SqliteStore, SqliteTx
 from .kit import task_run
 
 
+@pytest.fixture
+def store(sqlite_store: SqliteStore) -> SqliteStore:
+    return sqlite_store
+
+
 def count(store: SqliteStore) -> int:
     with store.read() as tx:
         return tx.row("SELECT count(*) FROM task_run")[0]  # type: ignore[index]

@@ -13,7 +13,7 @@ from penstock.domain.runs import ResultRef, TaskRun
 from penstock.domain.states import make
 from penstock.services import ingest
 from penstock.store import task_runs
-from penstock.store.sqlite import SqliteStore
+from penstock.store.contract import Store
 
 from .kit import HOLDER, at, path, task_run
 
@@ -21,19 +21,19 @@ LIFE = ["Pending", "Running", "AwaitingRetry", "Retrying", "Completed"]
 one_store = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 
 
-def get(store: SqliteStore, run: TaskRun) -> TaskRun:
+def get(store: Store, run: TaskRun) -> TaskRun:
     with store.read() as tx:
         found = task_runs.get(tx, run.id)
     assert found is not None
     return found
 
 
-def report(store: SqliteStore, *runs: TaskRun) -> None:
+def report(store: Store, *runs: TaskRun) -> None:
     with store.write() as tx:
         task_runs.report(tx, runs)
 
 
-def test_everything_about_a_run_is_read_back(store: SqliteStore) -> None:
+def test_everything_about_a_run_is_read_back(store: Store) -> None:
     run = task_run(
         "Pending",
         "Running",
@@ -56,13 +56,13 @@ def test_everything_about_a_run_is_read_back(store: SqliteStore) -> None:
     assert get(store, run) == run
 
 
-def test_a_run_that_has_only_what_it_must_is_read_back(store: SqliteStore) -> None:
+def test_a_run_that_has_only_what_it_must_is_read_back(store: Store) -> None:
     run = task_run()
     report(store, run)
     assert get(store, run) == run
 
 
-def test_states_keep_their_details_to_the_microsecond(store: SqliteStore) -> None:
+def test_states_keep_their_details_to_the_microsecond(store: Store) -> None:
     state = make("TimedOut", datetime(2026, 1, 1, 0, 0, 0, 999999, UTC), message="so\nlong", details={"where": "a:1"})
     run = task_run(states=(*path("Pending"), state), version=2)
     report(store, run)
@@ -72,7 +72,7 @@ def test_states_keep_their_details_to_the_microsecond(store: SqliteStore) -> Non
 @one_store
 @given(data=st.data())
 def test_in_whatever_order_and_however_often_reports_come_the_last_state_stands(
-    store: SqliteStore, data: st.DataObject
+    store: Store, data: st.DataObject
 ) -> None:
     run = task_run()
     versions = [task_run(*LIFE[:count], id=run.id) for count in range(1, len(LIFE) + 1)]
@@ -85,7 +85,7 @@ def test_in_whatever_order_and_however_often_reports_come_the_last_state_stands(
 
 
 @pytest.mark.parametrize("ending", ["Completed", "Failed", "TimedOut", "Cancelled", "Crashed", "Cached"])
-def test_a_run_that_ended_has_ended_whatever_comes_later(store: SqliteStore, ending: str) -> None:
+def test_a_run_that_ended_has_ended_whatever_comes_later(store: Store, ending: str) -> None:
     run = task_run("Pending", "Running", ending)
     report(store, run)
     for later in ("Running", "Completed", "Failed", "AwaitingRetry"):
@@ -93,7 +93,7 @@ def test_a_run_that_ended_has_ended_whatever_comes_later(store: SqliteStore, end
         assert get(store, run).state_name == ending
 
 
-def test_the_same_report_twice_changes_nothing(store: SqliteStore) -> None:
+def test_the_same_report_twice_changes_nothing(store: Store) -> None:
     run = task_run("Pending", "Running")
     report(store, run)
     before = store.changes()
@@ -102,14 +102,14 @@ def test_the_same_report_twice_changes_nothing(store: SqliteStore) -> None:
     assert before is not None
 
 
-def test_a_late_report_does_not_take_a_run_back(store: SqliteStore) -> None:
+def test_a_late_report_does_not_take_a_run_back(store: Store) -> None:
     late = task_run("Pending")
     report(store, task_run("Pending", "Running", id=late.id))
     report(store, late)
     assert get(store, late).state_name == "Running"
 
 
-def test_unfinished_runs_of_a_flow_run_are_those_that_have_not_ended(store: SqliteStore) -> None:
+def test_unfinished_runs_of_a_flow_run_are_those_that_have_not_ended(store: Store) -> None:
     flow_run_id = uuid4()
     names = [
         "Pending",
