@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
 from penstock.domain.limits import LEASE
 from penstock.domain.logs import LogLine
@@ -20,20 +18,15 @@ from penstock.protocol.journal import Asked, Batch, Begin, Enter, Fact, answers_
 from penstock.services import journal
 from penstock.services.rescue import rescue
 from penstock.store import changes, flow_runs, holders, logs, task_runs
-from penstock.store.sqlite import SqliteStore
+from penstock.store.contract import Store
 
 from ..store.kit import at, flow_run, line, task_run
 
 FAR = Holder("far-away", "boot", 7, "1")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> SqliteStore:
-    return SqliteStore(tmp_path / "penstock.db")
-
-
 def sent(
-    store: SqliteStore, *facts: Fact, asked: tuple[Asked, ...] = (), second: float = 1, attending: bool = True
+    store: Store, *facts: Fact, asked: tuple[Asked, ...] = (), second: float = 1, attending: bool = True
 ) -> list[Any]:
     """As it comes over the wire, and the answers as they go back."""
     batch = batch_in(encoded(batch_of(FAR, facts, asked, attending=True)))
@@ -43,14 +36,14 @@ def sent(
     return answers_in(msgspec.msgpack.encode(answers), list(asked))
 
 
-def begun(store: SqliteStore, **fields: Any) -> FlowRun:
+def begun(store: Store, **fields: Any) -> FlowRun:
     run = flow_run(holder=FAR, **fields)
     (entered,) = sent(store, asked=(Asked(f"begin-{run.id.hex}", Begin(run, make("Running", at(1)))),))
     assert entered.status == "accepted"
     return run
 
 
-def read(store: SqliteStore, run: FlowRun) -> FlowRun:
+def read(store: Store, run: FlowRun) -> FlowRun:
     with store.read() as tx:
         found = flow_runs.get(tx, run.id)
     assert found is not None
@@ -61,7 +54,7 @@ def end(run: FlowRun, second: float, name: str = "Completed") -> Enter:
     return Enter(run.id, make(name, at(second)), Facts(epoch_of_writer=run.epoch, retry_wanted=False))
 
 
-def test_a_question_that_is_sent_again_is_answered_as_it_was(store: SqliteStore) -> None:
+def test_a_question_that_is_sent_again_is_answered_as_it_was(store: Store) -> None:
     run = flow_run(holder=FAR)
     asked = Asked("key-of-begin", Begin(run, make("Running", at(1))))
     first, second = sent(store, asked=(asked,)), sent(store, asked=(asked,))
@@ -71,7 +64,7 @@ def test_a_question_that_is_sent_again_is_answered_as_it_was(store: SqliteStore)
     assert [state.name for state in read(store, run).states] == ["Pending", "Running"]
 
 
-def test_an_error_is_answered_again_as_well(store: SqliteStore) -> None:
+def test_an_error_is_answered_again_as_well(store: Store) -> None:
     run = begun(store)
     asked = Asked("another-key-1", Begin(run, make("Running", at(1))))
     for _ in range(2):
@@ -80,14 +73,14 @@ def test_an_error_is_answered_again_as_well(store: SqliteStore) -> None:
         assert str(run.id) in str(answer)
 
 
-def test_a_key_is_for_one_question(store: SqliteStore) -> None:
+def test_a_key_is_for_one_question(store: Store) -> None:
     run = begun(store)
     sent(store, asked=(Asked("one-key-only", end(run, 2)),))
     (answer,) = sent(store, asked=(Asked("one-key-only", end(run, 3, "Failed")),))
     assert isinstance(answer, BadRequest)
 
 
-def test_a_batch_that_cannot_be_recorded_stands_in_no_others_way(store: SqliteStore) -> None:
+def test_a_batch_that_cannot_be_recorded_stands_in_no_others_way(store: Store) -> None:
     run = begun(store)
     bad = batch_of(FAR, [LogLine(None, None, 0, at(1), 20, "of no run")])
     good = batch_of(FAR, [line(run.id, 1)])
@@ -98,21 +91,21 @@ def test_a_batch_that_cannot_be_recorded_stands_in_no_others_way(store: SqliteSt
         assert len(logs.read(tx, run.id)) == 1
 
 
-def test_a_state_decided_without_the_record_is_entered_once(store: SqliteStore) -> None:
+def test_a_state_decided_without_the_record_is_entered_once(store: Store) -> None:
     run = begun(store)
     for _ in range(2):
         sent(store, end(run, 5))
     assert [state.name for state in read(store, run).states] == ["Pending", "Running", "Completed"]
 
 
-def test_a_decision_of_the_meantime_stands(store: SqliteStore) -> None:
+def test_a_decision_of_the_meantime_stands(store: Store) -> None:
     run = begun(store)
     sent(store, asked=(Asked("cancelled-first", end(run, 3, "Cancelled")),))
     sent(store, end(run, 5))
     assert read(store, run).state_name == "Cancelled"
 
 
-def test_a_process_that_is_heard_again_has_its_runs_back(store: SqliteStore) -> None:
+def test_a_process_that_is_heard_again_has_its_runs_back(store: Store) -> None:
     run = begun(store)
     task = task_run(flow_run_id=run.id, states=(make("Running", at(1)),), version=1)
     sent(store, task)
@@ -133,14 +126,14 @@ def test_a_process_that_is_heard_again_has_its_runs_back(store: SqliteStore) -> 
     assert read(store, run).state_name == "Completed"
 
 
-def test_a_run_that_was_seen_to_be_dead_stays_so(store: SqliteStore) -> None:
+def test_a_run_that_was_seen_to_be_dead_stays_so(store: Store) -> None:
     run = begun(store)
     rescue(store, lambda holder: False, lambda: at(3))
     sent(store, end(run, 5), second=6)
     assert read(store, run).state_name == "Crashed"
 
 
-def test_every_change_is_noted_in_order(store: SqliteStore) -> None:
+def test_every_change_is_noted_in_order(store: Store) -> None:
     run = begun(store)
     tasks = [task_run(flow_run_id=run.id, states=(make("Running", at(1)),), version=3) for _ in range(3)]
     with store.read() as tx:
@@ -155,7 +148,7 @@ def test_every_change_is_noted_in_order(store: SqliteStore) -> None:
     assert [change.n for change in found] == [before + 1, before + 2]
 
 
-def test_values_never_travel(store: SqliteStore) -> None:
+def test_values_never_travel(store: Store) -> None:
     run = flow_run(holder=FAR)
     value = make("Completed", at(2), data={"a": object()})
     batch: Batch = batch_of(FAR, [Enter(run.id, value, Facts())], [Asked("some-key-x", Enter(run.id, value, Facts()))])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,16 +17,10 @@ from penstock.domain.states import COMPLETED, CRASHED, FAILED, PENDING, RUNNING,
 from penstock.engine.clock import SYSTEM
 from penstock.services import log_reading, reading
 from penstock.store import filters, flow_runs, logs, task_runs
+from penstock.store.contract import Store
 from penstock.store.sqlite import SqliteStore
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "record.db")
-    yield made
-    made.close()
 
 
 # --- lists -----------------------------------------------------------------------------------------------------------
@@ -67,8 +59,8 @@ def plan(store: SqliteStore, table: str, filter: RunFilter) -> list[str]:
     ("table", "filter", "index"),
     [("flow_run", *each) for each in FLOW_RUN_PLANS] + [("task_run", *each) for each in TASK_RUN_PLANS],
 )
-def test_lists_are_answered_by_an_index(store: SqliteStore, table: str, filter: RunFilter, index: str) -> None:
-    steps = plan(store, table, filter)
+def test_lists_are_answered_by_an_index(sqlite_store: SqliteStore, table: str, filter: RunFilter, index: str) -> None:
+    steps = plan(sqlite_store, table, filter)
     assert any(index in step for step in steps), steps
     assert not any("TEMP B-TREE" in step for step in steps), steps
     assert all(index in step for step in steps if step.startswith(f"SCAN {table}")), steps
@@ -76,20 +68,20 @@ def test_lists_are_answered_by_an_index(store: SqliteStore, table: str, filter: 
 
 @pytest.mark.parametrize("table", ["flow_run", "task_run"])
 def test_ids_are_found_by_their_beginning_in_the_primary_key_and_by_their_end_in_an_index(
-    store: SqliteStore, table: str
+    sqlite_store: SqliteStore, table: str
 ) -> None:
     for (where, params), wanted in (
         (filters.prefixed("0197a"), "SEARCH"),
         (filters.suffixed("abcde", table), "COVERING"),
     ):
-        with store.read() as tx:
+        with sqlite_store.read() as tx:
             sql = f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {where} ORDER BY id DESC LIMIT 6"
             steps = [row[-1] for row in tx.rows(sql, params)]
         assert any(wanted in step for step in steps), steps
         assert all("COVERING" in step for step in steps if step.startswith("SCAN")), steps
 
 
-def test_lists_agree_with_a_look_at_every_run(store: SqliteStore) -> None:
+def test_lists_agree_with_a_look_at_every_run(store: Store) -> None:
     """Whatever way the condition is written for the index's sake: it finds what the filter's words say."""
     chance = random.Random(7)
     names = ("Completed", "Cached", "Failed", "TimedOut", "Running", "Pending", "Crashed")
@@ -133,7 +125,7 @@ def fits(filter: RunFilter, run: FlowRun) -> bool:
     )
 
 
-def test_task_runs_are_found_by_the_flow_they_ran_in(store: SqliteStore) -> None:
+def test_task_runs_are_found_by_the_flow_they_ran_in(store: Store) -> None:
     state = make("Completed", NOW)
     ids = {}
     with store.write() as tx:
@@ -156,7 +148,7 @@ def test_task_runs_are_found_by_the_flow_they_ran_in(store: SqliteStore) -> None
     assert [run.id for run in reading.list_task_runs(store, RunFilter(flow_names=("a",)), 10)] == [ids["a"]]
 
 
-def test_a_run_that_is_not_there_is_named(store: SqliteStore) -> None:
+def test_a_run_that_is_not_there_is_named(store: Store) -> None:
     id = uuid4()
     with pytest.raises(ObjectNotFound, match=f"Flow run '{id}' not found!"):
         reading.get_flow_run(store, id)
@@ -165,7 +157,7 @@ def test_a_run_that_is_not_there_is_named(store: SqliteStore) -> None:
 # --- a log that grows ------------------------------------------------------------------------------------------------
 
 
-def add(store: SqliteStore, run_id: UUID, *seqs: int, at: datetime = NOW) -> None:
+def add(store: Store, run_id: UUID, *seqs: int, at: datetime = NOW) -> None:
     with store.write() as tx:
         logs.append(tx, [LogLine(run_id, None, seq, at, 20, f"m{seq}") for seq in seqs])
 
@@ -174,7 +166,7 @@ def seqs(cursor: log_reading.LogCursor, now: datetime = NOW) -> list[int]:
     return [line.seq for line in cursor.fresh(now)]
 
 
-def test_each_line_is_given_once(store: SqliteStore) -> None:
+def test_each_line_is_given_once(store: Store) -> None:
     cursor = log_reading.LogCursor(store, RUN)
     assert seqs(cursor) == []
     add(store, RUN, 0, 1)
@@ -184,7 +176,7 @@ def test_each_line_is_given_once(store: SqliteStore) -> None:
     assert seqs(cursor) == [2]
 
 
-def test_a_line_that_is_about_to_come_is_waited_for(store: SqliteStore) -> None:
+def test_a_line_that_is_about_to_come_is_waited_for(store: Store) -> None:
     cursor = log_reading.LogCursor(store, RUN)
     add(store, RUN, 0, 2, 3)
     assert seqs(cursor) == [0]
@@ -193,7 +185,7 @@ def test_a_line_that_is_about_to_come_is_waited_for(store: SqliteStore) -> None:
     assert seqs(cursor) == [1, 2, 3]
 
 
-def test_a_line_that_does_not_come_is_not_waited_for_long_and_still_given_when_it_does(store: SqliteStore) -> None:
+def test_a_line_that_does_not_come_is_not_waited_for_long_and_still_given_when_it_does(store: Store) -> None:
     cursor = log_reading.LogCursor(store, RUN)
     add(store, RUN, 0, 2, 4)
     assert seqs(cursor, NOW + timedelta(seconds=3)) == [0, 2, 4]
@@ -204,7 +196,7 @@ def test_a_line_that_does_not_come_is_not_waited_for_long_and_still_given_when_i
     assert seqs(cursor) == []
 
 
-def test_no_line_is_waited_for_longer_than_the_readers_patience(store: SqliteStore) -> None:
+def test_no_line_is_waited_for_longer_than_the_readers_patience(store: Store) -> None:
     cursor = log_reading.LogCursor(store, RUN, patience=timedelta(seconds=0.1))
     add(store, RUN, 0, 2)
     assert seqs(cursor) == [0]
@@ -216,7 +208,7 @@ def test_no_line_is_waited_for_longer_than_the_readers_patience(store: SqliteSto
 
 
 @pytest.mark.parametrize("first", [logs.ATTEMPT, (77 << 32) + 5, logs.LATE])
-def test_lines_of_other_processes_and_attempts_are_waited_for_by_nobody(first: int, store: SqliteStore) -> None:
+def test_lines_of_other_processes_and_attempts_are_waited_for_by_nobody(first: int, store: Store) -> None:
     """A new attempt, a forked process, and who closes a run count by themselves; and the run goes on counting."""
     cursor = log_reading.LogCursor(store, RUN)
     add(store, RUN, 0, 1)
@@ -230,7 +222,7 @@ def test_lines_of_other_processes_and_attempts_are_waited_for_by_nobody(first: i
     assert seqs(cursor, NOW + timedelta(seconds=1)) == [first + 3]
 
 
-def test_a_line_before_the_first_of_a_forked_process_may_be_late(store: SqliteStore) -> None:
+def test_a_line_before_the_first_of_a_forked_process_may_be_late(store: Store) -> None:
     cursor = log_reading.LogCursor(store, RUN)
     add(store, RUN, 0, (77 << 32) + 6)
     assert seqs(cursor) == [0, (77 << 32) + 6]
@@ -238,7 +230,7 @@ def test_a_line_before_the_first_of_a_forked_process_may_be_late(store: SqliteSt
     assert seqs(cursor) == [(77 << 32) + 5]
 
 
-def test_what_was_there_and_what_comes_are_each_line_once(store: SqliteStore) -> None:
+def test_what_was_there_and_what_comes_are_each_line_once(store: Store) -> None:
     forked = 77 << 32
     add(store, RUN, 1, 2, 4, forked + 4, forked + 5, logs.LATE)
     cursor = log_reading.LogCursor.at_end(store, RUN)
@@ -250,14 +242,14 @@ def test_what_was_there_and_what_comes_are_each_line_once(store: SqliteStore) ->
     assert [line.seq for page in cursor.backlog(LogFilter(containing="m4")) for line in page] == [4]
 
 
-def test_the_last_lines_of_what_was_there(store: SqliteStore) -> None:
+def test_the_last_lines_of_what_was_there(store: Store) -> None:
     add(store, RUN, *range(10))
     cursor = log_reading.LogCursor.at_end(store, RUN)
     assert [line.seq for page in cursor.backlog(LogFilter(), 3) for line in page] == [7, 8, 9]
     assert [line.seq for page in cursor.backlog(LogFilter(containing="m2"), 3) for line in page] == [2]
 
 
-def test_a_log_of_a_million_lines_and_more_goes_on_in_the_next_lane(store: SqliteStore) -> None:
+def test_a_log_of_a_million_lines_and_more_goes_on_in_the_next_lane(store: Store) -> None:
     cursor = log_reading.LogCursor(store, RUN)
     end = logs.ATTEMPT
     add(store, RUN, end - 2, end - 1, end, end + 1)
@@ -266,7 +258,7 @@ def test_a_log_of_a_million_lines_and_more_goes_on_in_the_next_lane(store: Sqlit
     assert seqs(cursor) == [end + 2]
 
 
-def test_a_page_of_long_lines_is_short(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_long_lines_is_short(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "LONGEST_PAGE", 100)
     with store.write() as tx:
         logs.append(tx, [LogLine(RUN, None, seq, NOW, 20, "x" * 40) for seq in range(8)])
@@ -278,7 +270,7 @@ def test_a_page_of_long_lines_is_short(store: SqliteStore, monkeypatch: pytest.M
     assert [seqs(cursor) for _ in range(4)] == [[0, 1, 2], [3, 4, 5], [6, 7], []]
 
 
-def test_lines_are_chosen_by_their_time(store: SqliteStore) -> None:
+def test_lines_are_chosen_by_their_time(store: Store) -> None:
     for seq in range(4):
         add(store, RUN, seq, at=NOW + timedelta(seconds=seq))
     filter = LogFilter(after=NOW + timedelta(seconds=1), before=NOW + timedelta(seconds=3))
@@ -288,7 +280,7 @@ def test_lines_are_chosen_by_their_time(store: SqliteStore) -> None:
     assert [line for line in every if filter.fits(line)] == found
 
 
-def test_old_gaps_cost_no_waiting_and_little_memory(store: SqliteStore) -> None:
+def test_old_gaps_cost_no_waiting_and_little_memory(store: Store) -> None:
     cursor = log_reading.LogCursor(store, RUN)
     add(store, RUN, *range(0, 3000, 3), 10**9)
     got = []
@@ -299,7 +291,7 @@ def test_old_gaps_cost_no_waiting_and_little_memory(store: SqliteStore) -> None:
     assert seqs(cursor) == [10**9 - 1]
 
 
-def test_pages_hold_no_more_than_they_say(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_hold_no_more_than_they_say(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_reading, "PAGE", 10)
     add(store, RUN, *range(95))
     pages = list(log_reading.pages(store, RUN, LogFilter()))
@@ -313,6 +305,6 @@ def test_pages_hold_no_more_than_they_say(store: SqliteStore, monkeypatch: pytes
     assert sum(len(page) for page in log_reading.last_pages(store, RUN, LogFilter(), 1000)) == 95
 
 
-def test_a_name_that_is_no_text_is_not_found(store: SqliteStore) -> None:
+def test_a_name_that_is_no_text_is_not_found(store: Store) -> None:
     with pytest.raises(ObjectNotFound, match=r"Flow run 'a\\udcff' not found"):
         reading.find_flow_run(store, "a\udcff")
