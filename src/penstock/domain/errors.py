@@ -27,7 +27,8 @@ knows where an error is shown: the CLI prints the sentence, the API maps the cod
     │   ├── StoreUnavailableError     read-only, full, or not a folder
     │   ├── CorruptStoreError
     │   ├── SchemaVersionError        written by a newer Penstock
-    │   └── ServerUnavailableError    the server does not answer
+    │   ├── ServerUnavailableError    the server does not answer
+    │   └── ServerRefusedError        the server does not take what this process reports
     ├── DecryptionError               no key at hand opens what is encrypted, or it is damaged
     ├── ObjectNotFound (LookupError)
     │   └── BlockNotFound (ValueError)
@@ -36,6 +37,9 @@ knows where an error is shown: the CLI prints the sentence, the API maps the cod
     ├── InvalidName (ValueError)      blocks and variables: a name they cannot have
     ├── NameTaken (ValueError)
     ├── UnstorableValue (ValueError)  a value they cannot hold
+    ├── ConcurrencyError (ValueError) slots of a limit that cannot be had
+    │   ├── ConcurrencySlotAcquisitionError (RuntimeError)
+    │   └── AcquireConcurrencySlotTimeoutError (TimeoutError)
     ├── UnknownBlockType (LookupError)
     ├── UnreadableBlock (RuntimeError)  what was stored is not what its type wants
     └── ServerError                   a server's answers
@@ -234,6 +238,12 @@ class ServerUnavailableError(RecordError):
     code = "server-unavailable"
 
 
+class ServerRefusedError(RecordError):
+    """The server does not take what this process reports: it has no right to, or speaks another protocol."""
+
+    code = "server-refused"
+
+
 class ServerError(PenstockError):
     """A server refused what it was asked."""
 
@@ -323,6 +333,24 @@ class UnstorableValue(PenstockError, ValueError):
     """A block or variable cannot hold this value."""
 
     code = "unstorable-value"
+
+
+class ConcurrencyError(PenstockError, ValueError):
+    """A concurrency limit cannot be as it is wanted, or slots of one can never be had."""
+
+    code = "concurrency"
+
+
+class ConcurrencySlotAcquisitionError(ConcurrencyError, RuntimeError):
+    """Slots were not taken: there is no such limit (with `strict`), or they were tried for often enough."""
+
+    code = "concurrency-slot"
+
+
+class AcquireConcurrencySlotTimeoutError(ConcurrencyError, TimeoutError):
+    """Slots were not free in time."""
+
+    code = "concurrency-timeout"
 
 
 class UnknownBlockType(PenstockError, LookupError):

@@ -25,6 +25,7 @@ STATUS: dict[type[PenstockError], int] = {
     errors.UnknownBlockType: 422,
     errors.InvalidName: 422,
     errors.UnstorableValue: 422,
+    errors.ConcurrencyError: 422,
     errors.ParameterError: 422,
     errors.DefinitionError: 422,
     filters.FilterError: 422,
