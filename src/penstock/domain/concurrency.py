@@ -114,7 +114,9 @@ def check_name(name: object) -> str:
 def check_limit(name: str, limit: object) -> int:
     """How many slots a limit has; 0 closes it. Raises `ConcurrencyError`."""
     if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit <= MOST_SLOTS:
-        raise ConcurrencyError(f"The limit of {name!r} is a whole number from 0 to {MOST_SLOTS:,}; it is {limit!r:.40}.")
+        raise ConcurrencyError(
+            f"The limit of {name!r} is a whole number from 0 to {MOST_SLOTS:,}; it is {limit!r:.40}."
+        )
     return limit
 
 
@@ -189,4 +191,6 @@ def shown(name: str) -> str:
 def why_waiting(claimed: Claimed, occupy: int) -> str:
     """`Waiting for 1 of 3 slots of limit 'database' (place 2 in the queue)`."""
     slots = f"{claimed.slots} slot{'' if claimed.slots == 1 else 's'}"
-    return f"Waiting for {occupy} of {slots} of limit {shown(claimed.limit or '')!r} (place {claimed.place} in the queue)"
+    return (
+        f"Waiting for {occupy} of {slots} of limit {shown(claimed.limit or '')!r} (place {claimed.place} in the queue)"
+    )

@@ -16,7 +16,7 @@ from ..domain.stops import Stilled
 from ..protocol.journal import Enter, Fact
 from ..store import caches, flow_runs, logs, signals, task_runs
 from ..store.contract import Tx
-from . import proof, questions
+from . import concurrency, proof, questions
 
 
 def apply(tx: Tx, facts: Iterable[Fact]) -> None:
@@ -72,5 +72,7 @@ def _report(tx: Tx, runs: dict[UUID, TaskRun]) -> None:
         if run.flow_run_id is None and run.state.is_final():
             signals.delete(tx, run.id)
     task_runs.report(tx, ours)
+    if ours:
+        concurrency.end_with_runs(tx, (run.id for run in ours if run.state.is_final()), ours[-1].state.timestamp)
     for run in ours:
         proof.note(tx, run)

@@ -15,7 +15,7 @@ from ..domain.states import State
 from ..domain.transition import Entered, decide
 from ..store import arguments, flow_runs, signals
 from ..store.contract import Tx
-from . import proof
+from . import concurrency, proof
 
 
 def begin(tx: Tx, run: FlowRun, running: State[Any], called_with: Arguments | None = None) -> Entered:
@@ -69,6 +69,7 @@ def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts, result: Result
     flow_runs.put(tx, run)
     if entered.is_final():
         signals.delete(tx, run.id)
+        concurrency.end_with_runs(tx, [run.id], entered.timestamp)
         proof.note(tx, run)
     if isinstance(decision, Replace):
         return Entered("replaced", entered, decision.rule)

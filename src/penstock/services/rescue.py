@@ -22,7 +22,7 @@ from ..domain.transition import decide
 from ..protocol.journal import Fact
 from ..store import flow_runs, holders, logs, signals, spool, task_runs, unconfirmed
 from ..store.contract import Store, Tx
-from . import ingest, proof
+from . import concurrency, ingest, proof
 
 # Whether a process lives: None when it cannot be seen from here.
 Lives = Callable[[Holder], bool | None]
@@ -37,16 +37,18 @@ def rescue(store: Store, lives: Lives, now: Callable[[], datetime]) -> list[Flow
     take_spooled(store, lives, now)
     with store.read() as tx:
         moment = now()
-        suspects = [run for run in _open_runs(tx) if _is_lost(tx, run.holder, lives, moment)]
+        suspects = [run for run in _open_runs(tx) if is_lost(tx, run.holder, lives, moment)]
         # (That nothing is heard of a process is no proof that its code has ended.)
         gone = [holder for holder in unconfirmed.holders(tx) if lives(holder) is False]
-    if not suspects and not gone:
+        slots = concurrency.any_of_dead(tx, moment, lambda tx, holder: is_lost(tx, holder, lives, moment))
+    if not suspects and not gone and not slots:
         return []
     with store.write() as tx:
         moment = now()  # one for all: what a run called ends no later than it
         closed = [run for run in suspects if _rescue(tx, run, lives, moment)]
         for holder in gone:
             proof.confirm_gone(tx, holder, GONE, moment)
+        concurrency.end_of_dead(tx, moment, lambda tx, holder: is_lost(tx, holder, lives, moment))
         for holder in {*gone, *(run.holder for run in closed if run.holder is not None)}:
             holders.delete(tx, holder)
         return closed
@@ -56,7 +58,7 @@ def take_spooled(store: Store, lives: Lives, now: Callable[[], datetime]) -> Non
     """Records what processes which are gone had reported and had no time to record."""
     for spooled in spool.left(store.spool_folder):
         with store.read() as tx:
-            if not _is_lost(tx, spooled.holder, lives, now()):
+            if not is_lost(tx, spooled.holder, lives, now()):
                 continue
         _take_in(store, spool.facts_of(spooled.path))
         with contextlib.suppress(OSError):  # somebody else did the same
@@ -91,7 +93,8 @@ def _open_runs(tx: Tx) -> list[FlowRun | TaskRun]:
     return [*flow_runs.unfinished_held(tx), *task_runs.unfinished_alone(tx)]
 
 
-def _is_lost(tx: Tx, holder: Holder | None, lives: Lives, now: datetime) -> bool:
+def is_lost(tx: Tx, holder: Holder | None, lives: Lives, now: datetime) -> bool:
+    """Whether a process is gone, as far as can be seen from here or from its lease; nobody never is."""
     if holder is None:
         return False
     alive = lives(holder)
@@ -105,7 +108,7 @@ def _rescue(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool
     """Looked at again inside the transaction: another process may have rescued it, or taken it over, meanwhile."""
     fresh: FlowRun | TaskRun | None
     fresh = flow_runs.get(tx, run.id) if isinstance(run, FlowRun) else task_runs.get(tx, run.id)
-    if fresh is None or fresh.state.is_final() or not _is_lost(tx, fresh.holder, lives, now):
+    if fresh is None or fresh.state.is_final() or not is_lost(tx, fresh.holder, lives, now):
         return False
     assert fresh.holder is not None
     close(tx, fresh, _asked_ending(tx, fresh, now) or ending(fresh, now, seen=lives(fresh.holder) is False))
@@ -132,6 +135,7 @@ def close(tx: Tx, run: FlowRun | TaskRun, state: State[None], note: str = "found
         return
     run.enter(state)
     signals.delete(tx, run.id)
+    concurrency.end_with_runs(tx, [run.id], state.timestamp)
     if isinstance(run, TaskRun):
         task_runs.report(tx, [run])
         proof.note(tx, run)
