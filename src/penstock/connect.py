@@ -9,7 +9,6 @@ import getpass
 import os
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from .ledger.local import LocalLedger
+    from .ledger.remote import RemoteLedger
     from .protocol.operation import Operation
     from .services.desk import Desk
     from .store.contract import Store
@@ -55,6 +55,7 @@ class _Owner:
 _owner = _Owner()
 _lock = threading.Lock()
 _ledgers: dict[Path, LocalLedger] = {}
+_remote: dict[tuple[str, str | None, str | None], RemoteLedger] = {}
 _lost: list[LocalLedger] = []
 # Records that were opened to be asked; one for each database, beside the ledger's.
 _asked: dict[Path, SqliteStore] = {}
@@ -72,9 +73,7 @@ def runtime() -> Runtime:
     """
     settings = current()
     heed(settings)
-    if settings.api_url:
-        warn_of_server(settings)
-    ledger: Ledger = _given if _given is not None else local_ledger(settings)
+    ledger: Ledger = _given if _given is not None else own_ledger(settings)
     # A run in another thread than the main one is a part of a program that does other things as well.
     killable = threading.current_thread() is threading.main_thread() and may_be_killed()
     level = LEVELS[settings.logging_level]
@@ -152,14 +151,26 @@ class _Beside:
 _beside = _Beside()
 
 
-def warn_of_server(settings: Settings) -> None:
-    """Said once a process (Python's own filter sees to that): what was asked for is not what happens."""
-    warnings.warn(
-        f"PENSTOCK_API_URL is set ({settings.api_url}), but this version cannot report to a server yet: runs are "
-        f"recorded in {settings.database_path}. Unset it to be rid of this warning.",
-        UserWarning,
-        stacklevel=2,
-    )
+def own_ledger(settings: Settings) -> Ledger:
+    """The ledger that this process reports to by itself: a server's, where PENSTOCK_API_URL is set."""
+    return remote_ledger(settings) if settings.api_url else local_ledger(settings)
+
+
+def remote_ledger(settings: Settings) -> RemoteLedger:
+    """The ledger on a server's record; one for each server and key that this process uses."""
+    from . import served
+
+    assert settings.api_url is not None
+    asked = (settings.api_url, settings.api_key, settings.api_auth_string)
+    ledger = _remote.get(asked)
+    if ledger is None:
+        way = transport(settings)
+        killable = threading.current_thread() is threading.main_thread() and may_be_killed()
+        with _lock:
+            ledger = _remote.get(asked)
+            if ledger is None:
+                ledger = _remote[asked] = served.open_ledger(settings, way, live.hear, killable)
+    return ledger
 
 
 def local_ledger(settings: Settings) -> LocalLedger:
@@ -308,6 +319,9 @@ def disconnect() -> None:
             _close(ledger, path)
         while _asked:
             _asked.popitem()[1].close()
+        while _remote:
+            (url, *_), remote = _remote.popitem()
+            _close(remote, url)
         while _lost:
             ledger = _lost.pop()
             _close(ledger, ledger.store.path)
@@ -320,11 +334,11 @@ def _end() -> None:
     _beside.close()
 
 
-def _close(ledger: LocalLedger, path: Path) -> None:
+def _close(ledger: LocalLedger | RemoteLedger, where: Path | str) -> None:
     left = ledger.close()
     if left:
         why = f" ({ledger.trouble})" if ledger.trouble else ""
-        print(f"penstock: {left} facts could not be recorded in {path}{why}", file=sys.__stderr__)
+        print(f"penstock: {left} facts could not be recorded in {where}{why}", file=sys.__stderr__)
 
 
 def _forget() -> None:

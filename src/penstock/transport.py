@@ -135,7 +135,8 @@ class Transport:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unreachable(error) from None
         self._check(answer)
-        return answer.data
+        data: bytes = answer.data
+        return data
 
     @contextlib.contextmanager
     def stream(self, path: str, *, silence: float) -> Iterator[Iterator[bytes]]:

@@ -47,8 +47,21 @@ ROOMS: dict[str, frozenset[str]] = {
     "settings": frozenset({"domain"}),
     "flows": frozenset({"connect", "engine", "ledger", "domain", "settings", "protocol"}),
     "blocks": frozenset({"connect", "engine", "domain", "services", "protocol"}),
+    "served": frozenset({"ledger", "transport", "protocol", "engine", "domain", "settings"}),
     "connect": frozenset(
-        {"settings", "ledger", "services", "store", "domain", "engine", "vault", "watchdog", "protocol", "transport"}
+        {
+            "served",
+            "settings",
+            "ledger",
+            "services",
+            "store",
+            "domain",
+            "engine",
+            "vault",
+            "watchdog",
+            "protocol",
+            "transport",
+        }
     ),
     "infrastructure": frozenset({"domain"}),
     "worker": frozenset({"connect", "infrastructure", "domain", "settings"}),
@@ -63,10 +76,11 @@ ROOMS: dict[str, frozenset[str]] = {
 
 # One module (and what is below it) that may import more than its room.
 MORE_FOR: dict[str, frozenset[str]] = {
-    "penstock.api.gate": frozenset({"store"}),
     "penstock.ledger.attendance": frozenset({"store"}),
     "penstock.ledger.local": frozenset({"services", "store"}),
+    "penstock.ledger.remote": frozenset({"store"}),
     "penstock.store.spool": frozenset({"protocol"}),
+    "penstock.store.overflow": frozenset({"protocol"}),
     "penstock.flows.cancelling": frozenset({"services", "store", "watchdog"}),
     "penstock.flows.variables": frozenset({"services"}),
 }

@@ -17,11 +17,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..domain.errors import RecordError, StoreUnavailableError
+from ..domain.errors import RecordError, ServerRefusedError, StoreUnavailableError
 from . import turns
-from .contract import Fact, Question, Reply, answer_to
+from .contract import Fact, Reply, answer_to
 
-Record = Callable[[Sequence[Fact], Sequence[Question]], list[Any]]
+# (Questions are what `ask_then` was given.)
+Record = Callable[[Sequence[Fact], Sequence[Any]], list[Any]]
 
 LARGEST_BATCH = 2000
 # A fact is in the record within 0.1 s: who reports so many that they are not gets to wait, before there are too many.
@@ -36,10 +37,11 @@ _open: weakref.WeakSet[Journal] = weakref.WeakSet()
 class _Asked:
     """A question on its way, in its place among the facts."""
 
-    __slots__ = ("_reply", "question")
+    __slots__ = ("_reply", "patient_until", "question")
 
-    def __init__(self, question: Question, reply: Reply) -> None:
+    def __init__(self, question: Any, reply: Reply, patient_until: float) -> None:
         self.question = question
+        self.patient_until = patient_until
         self._reply = reply
 
     def tell(self, answer: Any) -> None:
@@ -55,8 +57,9 @@ class Journal:
     """`record(facts, questions)` is one transaction: it records the facts and gives the answers (an exception
     instance for a question that failed by itself). It is called in the journal's own thread only.
 
-    `interval` is how many seconds facts may wait for company, `limit` how many may wait at all. `lost` is told of a
-    fact that cannot be recorded as it is.
+    `interval` is how many seconds facts may wait for company, `limit` how many may wait at all. `patience` is for how
+    many seconds questions wait while nothing can be recorded. `lost` is told of a fact that cannot be recorded as it
+    is; `told` says on the terminal that nothing can be recorded, and that it can again.
     """
 
     def __init__(
@@ -65,9 +68,13 @@ class Journal:
         *,
         interval: float = 0.01,
         limit: int = 20_000,
+        patience: float = 0.0,
         lost: Callable[[Fact], None] | None = None,
+        told: Callable[[RecordError | None], None] | None = None,
     ) -> None:
         self._record = record
+        self._patience = patience
+        self._tell = told or _tell
         self._told_of_lost = lost
         self._interval = interval
         self._limit = limit
@@ -115,18 +122,19 @@ class Journal:
         if len(entries) > self._many and (len(entries) > self._limit or time.monotonic() - self._since > LATE_SECONDS):
             self._wait_for_room()
 
-    def ask_then(self, question: Question, reply: Reply) -> None:
-        """Queues a question behind all facts before it, and has it answered without delay."""
+    def ask_then(self, question: Any, reply: Reply, patience: float | None = None) -> None:
+        """Queues a question behind all facts before it, and has it answered without delay; `patience` is its own."""
         if self._closing:
             raise StoreUnavailableError("The record was closed.")
-        self._entries.append(_Asked(question, reply))
+        until = time.monotonic() + (self._patience if patience is None else patience)
+        self._entries.append(_Asked(question, reply, until))
         self._rung = True
         if self._thread is None:
             self._start()
         self._hurry.set()
         self._bell.set()
 
-    def ask(self, question: Question) -> Any:
+    def ask(self, question: Any) -> Any:
         return answer_to(self.ask_then, question)
 
     def close(self, patience: float = 10.0) -> int:
@@ -199,7 +207,9 @@ class Journal:
             self._one_by_one(facts, asked, error)
             self._done(len(batch))
             return True
-        self._trouble = None
+        if self._trouble is not None:
+            self._trouble = None
+            self._tell(None)
         self._done(len(batch))
         for entry, answer in zip(asked, answers, strict=True):
             entry.tell(answer)
@@ -213,17 +223,21 @@ class Journal:
             self._room.notify_all()
 
     def _fail(self, error: RecordError) -> None:
-        """The record cannot be written: whoever asks is told, facts stay, and it is tried again soon."""
+        """The record cannot be written: who has asked for long enough is told, facts stay, and it is tried again
+        soon."""
         if self._trouble is None:
-            print(f"penstock: nothing can be recorded at the moment: {error}", file=sys.__stderr__)
+            self._tell(error)
         self._trouble = error
+        now = time.monotonic()
         # Only this thread removes entries; what is appended meanwhile stays behind them.
         taken = [self._entries.popleft() for _ in range(len(self._entries))]
-        asked = [entry for entry in taken if type(entry) is _Asked]
-        self._entries.extendleft(entry for entry in reversed(taken) if type(entry) is not _Asked)
+        hopeless = self._closing or isinstance(error, ServerRefusedError)  # to wait would change nothing
+        given_up = [each for each in taken if type(each) is _Asked and (hopeless or each.patient_until <= now)]
+        out = set(map(id, given_up))
+        self._entries.extendleft(each for each in reversed(taken) if id(each) not in out)
         with self._room:
             self._room.notify_all()
-        for entry in asked:
+        for entry in given_up:
             entry.tell(error)
         time.sleep(RETRY_SECONDS)
 
@@ -243,6 +257,12 @@ class Journal:
             except Exception as cause:
                 answer = cause
             entry.tell(answer)
+
+
+def _tell(error: RecordError | None) -> None:
+    """(That it can be recorded again is good news, and no news.)"""
+    if error is not None:
+        print(f"penstock: nothing can be recorded at the moment: {error}", file=sys.__stderr__)
 
 
 def _forget() -> None:

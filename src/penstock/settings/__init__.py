@@ -8,6 +8,7 @@ from penstock.settings.setting import Setting
 from penstock.settings.table import (
     PENSTOCK_API_AUTH_STRING,
     PENSTOCK_API_KEY,
+    PENSTOCK_API_PATIENCE_SECONDS,
     PENSTOCK_API_URL,
     PENSTOCK_DATABASE_PATH,
     PENSTOCK_DATABASE_URL,
@@ -57,6 +58,7 @@ from penstock.settings.values import Settings
 __all__ = [
     "PENSTOCK_API_AUTH_STRING",
     "PENSTOCK_API_KEY",
+    "PENSTOCK_API_PATIENCE_SECONDS",
     "PENSTOCK_API_URL",
     "PENSTOCK_DATABASE_PATH",
     "PENSTOCK_DATABASE_URL",

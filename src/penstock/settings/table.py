@@ -56,6 +56,12 @@ PENSTOCK_API_AUTH_STRING = Setting(
     "user:password that is sent to the server's API; and, for a server, what it accepts.",
     secret=True,
 )
+PENSTOCK_API_PATIENCE_SECONDS = Setting(
+    "PENSTOCK_API_PATIENCE_SECONDS",
+    SECONDS,
+    300.0,
+    "How long a run that must ask the server something waits while it is away; reports are kept for any time.",
+)
 PENSTOCK_ENCRYPTION_KEY = Setting(
     "PENSTOCK_ENCRYPTION_KEY",
     optional(TEXT),

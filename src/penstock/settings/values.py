@@ -24,6 +24,7 @@ class Settings:
     api_url: str | None
     api_key: str | None
     api_auth_string: str | None
+    api_patience_seconds: float
     encryption_key: str | None
     ui_url: str | None
     logging_level: str

@@ -14,6 +14,7 @@ import contextlib
 import mmap
 import os
 import struct
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -36,10 +37,10 @@ _END_AT = len(_MAGIC)
 _pack_end = struct.Struct("<Q").pack_into
 _LENGTH = struct.Struct("<I")
 _pack_length = _LENGTH.pack
-_START = 4096
+START = 4096
 SIZE = 1 << 18
 # A file that holds so much makes room for the other one, when the record has what is in that.
-TURN = _START + SIZE // 2
+TURN = START + SIZE // 2
 # More than this is kept of no process: the journal has it, too, and waits for the record.
 MOST = 1 << 26
 
@@ -52,13 +53,13 @@ _decode_holder = msgspec.json.Decoder(Holder).decode
 _open: weakref.WeakSet[Spool] = weakref.WeakSet()
 
 
-class _File:
+class SpoolFile:
     """One mapped file. `last`: the number of the last fact that is in it."""
 
     def __init__(self, path: Path, holder: bytes) -> None:
         self.path = path
         self.last = 0
-        self.end = _START
+        self.end = START
         self.size = SIZE
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
@@ -70,7 +71,7 @@ class _File:
                 path.unlink()
             raise
         self.map[_HEAD.size : _HEAD.size + len(holder)] = holder
-        _HEAD.pack_into(self.map, 0, _MAGIC, _START, len(holder))
+        _HEAD.pack_into(self.map, 0, _MAGIC, START, len(holder))
 
     def _reserve(self, start: int, end: int) -> None:
         # A mapped page that the disk has no room for would be the end of the process.
@@ -79,9 +80,20 @@ class _File:
         else:
             os.pwrite(self._fd, b"\0" * (end - start), start)
 
+    def append(self, data: bytes) -> bool:
+        """Whether there was room."""
+        start, size = self.end, len(data)
+        end = start + size + 4
+        if end > self.size and not self.grow(end):
+            return False
+        self.map[start:end] = _pack_length(size) + data
+        _pack_end(self.map, _END_AT, end)
+        self.end = end
+        return True
+
     def begin_anew(self) -> None:
-        self.end = _START
-        _pack_end(self.map, _END_AT, _START)
+        self.end = START
+        _pack_end(self.map, _END_AT, START)
 
     def grow(self, least: int) -> bool:
         size = self.size
@@ -105,6 +117,20 @@ class _File:
                 self.path.unlink()
 
 
+def packed(fact: Fact) -> bytes:
+    """A fact as it is kept."""
+    try:
+        return _KINDS[type(fact)] + _encode(fact)
+    except UnicodeEncodeError:  # the name of a file, perhaps
+        return _KINDS[type(fact)] + _encode(all_writable(msgspec.to_builtins(fact, enc_hook=repr)))
+
+
+def new_file(folder: Path, holder: Holder) -> SpoolFile:
+    """Raises OSError where it cannot be made."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SpoolFile(folder / f"{holder.pid}-{holder.started}-{os.urandom(4).hex()}", _encode_holder(holder))
+
+
 class Spool:
     """The facts that this process has reported and the record may not have yet.
 
@@ -122,8 +148,8 @@ class Spool:
         self._lock = threading.Lock()  # of those who add
         self._added = 0
         self._recorded = 0  # of those who record: one thread
-        self._files: list[_File] = []
-        self._current: _File | None = None
+        self._files: list[SpoolFile] = []
+        self._current: SpoolFile | None = None
         self._broken = False
 
     def forget(self) -> None:
@@ -135,11 +161,7 @@ class Spool:
     def add(self, fact: Fact) -> bool:
         """Whether the fact is kept. (It is on the way of everything that is reported: every tenth of a microsecond
         counts.)"""
-        try:
-            data = _KINDS[type(fact)] + _encode(fact)
-        except UnicodeEncodeError:  # the name of a file, perhaps
-            data = _KINDS[type(fact)] + _encode(all_writable(msgspec.to_builtins(fact, enc_hook=repr)))
-        size = len(data)
+        data = packed(fact)
         with self._lock:
             file = self._current
             self._added = number = self._added + 1  # also what finds no room: it is recorded in its turn
@@ -148,21 +170,13 @@ class Spool:
                 if file is None:
                     return False
             file.last = number
-            start = file.end
-            end = start + size + 4
-            if end > file.size and not file.grow(end):
-                return False
-            map_ = file.map
-            map_[start:end] = _pack_length(size) + data
-            _pack_end(map_, _END_AT, end)
-            file.end = end
-            return True
+            return file.append(data)
 
-    def _turn(self) -> _File | None:
+    def _turn(self) -> SpoolFile | None:
         """The file for the next fact: begun anew where the record has all that is in it, the other one where it is
         long."""
         file = self._current
-        if file is not None and file.last <= self._recorded and file.end > _START:
+        if file is not None and file.last <= self._recorded and file.end > START:
             if file.path.exists():
                 file.begin_anew()
             else:
@@ -170,11 +184,11 @@ class Spool:
                 self._files.remove(file)
                 file.close(remove=False)
                 file = None
-        if file is None or file.end > _START:
+        if file is None or file.end > START:
             file = self._current = self._next() or file
         return file
 
-    def _next(self) -> _File | None:
+    def _next(self) -> SpoolFile | None:
         """The file whose turn it is, begun anew; None when the record does not have all that is in it."""
         if self._broken:
             return None
@@ -190,11 +204,8 @@ class Spool:
             self._broken = not self._files
             return None
 
-    def _make(self) -> _File:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        holder = self._holder()
-        path = self._folder / f"{holder.pid}-{holder.started}-{os.urandom(4).hex()}"
-        file = _File(path, _encode_holder(holder))
+    def _make(self) -> SpoolFile:
+        file = new_file(self._folder, self._holder())
         self._files.append(file)
         return file
 
@@ -203,14 +214,17 @@ class Spool:
         its turn, and all who report would wait with it.)"""
         self._recorded += count
 
-    def close(self) -> None:
-        """The files go, but for those with facts that the record could not take: somebody will read them."""
+    def close(self) -> bool:
+        """The files go, but for those with facts that the record could not take: somebody will read them. Whether there
+        are such."""
         with self._lock:
+            left = any(file.last > self._recorded for file in self._files)
             for file in self._files:
                 file.close(remove=file.last <= self._recorded)
             self._files, self._current, self._broken = [], None, True
         with contextlib.suppress(OSError):
             self._folder.rmdir()
+        return left
 
 
 class Left(msgspec.Struct):
@@ -237,7 +251,7 @@ def left(folder: Path) -> list[Left]:
 def _holder_of(path: Path) -> Holder | None:
     try:
         with path.open("rb") as file:
-            head = file.read(_START)
+            head = file.read(START)
         magic, _, length = _HEAD.unpack_from(head)
         return _decode_holder(head[_HEAD.size : _HEAD.size + length]) if magic == _MAGIC else None
     except (OSError, struct.error, ValueError):
@@ -246,19 +260,27 @@ def _holder_of(path: Path) -> Holder | None:
 
 def facts_of(path: Path) -> list[Fact]:
     """The facts in a spool, in their order; those before the damage, where it is damaged."""
-    facts: list[Fact] = []
     try:
         data = path.read_bytes()
         _, end, _ = _HEAD.unpack_from(data)
-        place = _START
-        while place < min(end, len(data)):
+    except (OSError, struct.error):
+        return []
+    return facts_in(data, START, min(end, len(data)), sys.maxsize)[0]
+
+
+def facts_in(data: bytes | mmap.mmap, place: int, end: int, most: int) -> tuple[list[Fact], int]:
+    """At most `most` facts of a spool's bytes from a place on, and the place behind them; what comes after damage is
+    passed over."""
+    facts: list[Fact] = []
+    try:
+        while place < end and len(facts) < most:
             (length,) = _LENGTH.unpack_from(data, place)
             place += _LENGTH.size
             facts.append(_decoders[data[place : place + 1]](data[place + 1 : place + length]))
             place += length
-    except (OSError, struct.error, ValueError, KeyError):
-        pass
-    return facts
+    except (struct.error, ValueError, KeyError):
+        place = end
+    return facts, place
 
 
 def _forget() -> None:

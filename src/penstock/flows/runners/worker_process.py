@@ -131,7 +131,7 @@ class Process:
 
     def forsake(self) -> None:
         """In a forked child: what it says would mix with what the worker says, so it goes to the record itself."""
-        self._ledger.instead = lambda: connect.local_ledger(current())
+        self._ledger.instead = lambda: connect.own_ledger(current())
         self._lock = threading.Lock()
         for channel in (self._line, self._jobs):
             with contextlib.suppress(OSError):

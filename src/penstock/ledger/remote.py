@@ -1,0 +1,282 @@
+"""The ledger of a served run: the record is a server's, reached over a network that is not always there.
+
+Law: user code never waits for the network. Facts wait in memory, then on disk (`overflow`), and are shipped when the
+server is there again, by this process or by a later one (`ship_left`). A question waits for a stated time; after that
+the end of a run is decided here by the same rules, and reported; anything else is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+
+from ..domain.errors import (
+    NotAllowed,
+    NotSignedIn,
+    RecordError,
+    ServerRefusedError,
+    ServerUnavailableError,
+    TooLarge,
+    TooMuch,
+    VersionSkew,
+)
+from ..domain.logs import LogLine
+from ..domain.masking import Masker
+from ..domain.rules import Replace, Transition
+from ..domain.runs import Holder
+from ..domain.states import make
+from ..domain.transition import Entered, decide
+from ..protocol.journal import Asked, Batch, answers_in, batch_of, encoded
+from ..store import spool
+from ..store.overflow import Overflow
+from ..store.spool import Spool
+from .contract import Enter, Fact, FindCached, Question, Reply, answer_to
+from .heartbeat import Heartbeat
+from .journal import Journal
+from .masked import all_masked, masked
+
+# Facts in one request: the largest batch of the journal fits.
+MOST_FACTS = 2_000
+FOR_EVER = float("inf")
+BUSY_SECONDS = 5.0
+
+Post = Callable[[bytes], bytes]
+
+
+class _Ship(msgspec.Struct, frozen=True):
+    """Asked by the ledger of itself: what is on disk is shipped now."""
+
+
+class RemoteLedger:
+    """Facts and questions go to a server, by `post(body)`, which gives its answer's body; see `contract.Ledger`.
+
+    `folder` is where facts are kept that the server does not have yet, `patience` for how many seconds questions wait
+    while it is away. `heartbeat` keeps this process's lease and hears requests to stop. Other arguments are those of
+    `LocalLedger`.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        *,
+        url: str,
+        folder: Path,
+        holder: Callable[[], Holder],
+        heartbeat: Callable[[Callable[[], None]], Heartbeat],
+        masker: Masker | None = None,
+        may_be_killed: bool = False,
+        interval: float = 0.01,
+        limit: int = 20_000,
+        patience: float = 300.0,
+    ) -> None:
+        self.url = url
+        self._post = post
+        self._folder = folder
+        self._holder = holder
+        self._masker = masker or Masker()
+        self._may_be_killed = may_be_killed
+        self._attending = 0
+        self._away_since = 0.0
+        self._lines_lost: Counter[UUID | None] = Counter()
+        self._spool = Spool(folder, holder)
+        self._overflow = Overflow(folder, holder)
+        self._journal = Journal(
+            self._record, interval=interval, limit=limit, patience=patience, lost=self._lose, told=self._tell
+        )
+        self._heartbeat = heartbeat(self._renew)
+        _open.add(self)
+
+    # --- the contract ------------------------------------------------------------------------------------------------
+
+    def write(self, fact: Fact) -> None:
+        """As in the contract; never waits for a server that is away."""
+        fact = masked(self._masker, fact) if self._masker.active else fact
+        if self._journal.is_full() and not self._overflow.active:
+            self._overflow.begin()
+            self._journal.ask_then(_Ship(), lambda answer, error: None, FOR_EVER)
+        kept: bool | None = None
+        if self._overflow.active:
+            kept = self._overflow.add(fact)
+        if kept is None:
+            self._spool.add(fact)
+            self._journal.write(fact)
+        elif not kept:
+            self._refuse(fact)
+
+    def _refuse(self, fact: Fact) -> None:
+        """There is no room in memory nor on the disk."""
+        if isinstance(fact, LogLine):
+            self._lines_lost[fact.flow_run_id] += 1
+        else:
+            raise ServerUnavailableError(f"The server at {self.url} is away, and {self._folder} has no room for more.")
+
+    def ask(self, question: Question) -> Any:
+        return answer_to(self.ask_then, question)
+
+    def ask_then(self, question: Question, reply: Reply) -> None:
+        def answered(value: Any, error: BaseException | None) -> None:
+            if isinstance(error, ServerUnavailableError):
+                if isinstance(question, Enter):
+                    value, error = self._decide_here(question), None
+                elif isinstance(question, FindCached):  # what may be known there is found out here
+                    value, error = None, None
+            reply(value, error)
+
+        self._journal.ask_then(Asked(uuid4().hex, question), answered)
+
+    def attend(self) -> None:
+        self._attending += 1
+        self._heartbeat.begin()
+
+    def leave(self) -> None:
+        self._attending -= 1
+        self._heartbeat.end()
+
+    def close(self, patience: float = 10.0) -> int:
+        """How many facts are neither with the server nor kept on disk. What is on disk, a later process ships."""
+        self._heartbeat.close()
+        left = self._journal.close(patience)
+        kept = [self._spool.close(), self._overflow.close()]
+        if any(kept):
+            print(
+                f"penstock: the server at {self.url} is away; what it has not been told yet is kept in {self._folder}, "
+                "and the next program that reports to it ships it.",
+                file=sys.__stderr__,
+            )
+            return 0
+        return left
+
+    @property
+    def trouble(self) -> RecordError | None:
+        return self._journal.trouble
+
+    # --- recording ---------------------------------------------------------------------------------------------------
+
+    def _record(self, facts: Sequence[Fact], asked: Sequence[Asked | _Ship]) -> list[Any]:
+        """In the journal's thread. A batch is as large as the server takes."""
+        questions = [Asked(each.key, self._counted(each.question)) for each in asked if isinstance(each, Asked)]
+        facts = all_masked(self._masker, facts)
+        # What is on disk came after what is in memory, and before what is asked now.
+        if facts and (len(asked) != len(questions) or self._overflow.active):
+            self._send(facts, [])
+            self._spool.recorded(len(facts))
+            facts = ()
+        if self._overflow.active:
+            self._ship()
+        answers = iter(self._send(facts, questions) if facts or questions else ())
+        if facts:
+            self._spool.recorded(len(facts))
+        return [next(answers) if isinstance(each, Asked) else None for each in asked]
+
+    def _counted(self, question: Question) -> Question:
+        question = masked(self._masker, question)
+        if not isinstance(question, Enter) or not self._lines_lost[question.run_id]:
+            return question
+        return msgspec.structs.replace(question, lines_lost=max(question.lines_lost, self._lines_lost[question.run_id]))
+
+    def _ship(self) -> None:
+        while facts := self._overflow.take(MOST_FACTS):
+            self._send(facts, [])
+            self._overflow.taken()
+
+    def _send(self, facts: Sequence[Fact], questions: Sequence[Asked]) -> list[Any]:
+        attending = self._attending > 0
+        batch = batch_of(
+            self._holder(), facts, questions, attending=attending, may_be_killed=attending and self._may_be_killed
+        )
+        try:
+            answer = posted(self._post, batch)
+        except TooLarge:
+            if len(facts) < 2:
+                raise
+            half = len(facts) // 2
+            self._send(facts[:half], [])
+            return self._send(facts[half:], questions)
+        self._heartbeat.renewed()
+        return answers_in(answer, questions)
+
+    def _renew(self) -> None:
+        """Tells the server that this process lives; in a thread of the heartbeat's."""
+        posted(self._post, batch_of(self._holder(), (), attending=True, may_be_killed=self._may_be_killed))
+        self._heartbeat.renewed()
+
+    def _decide_here(self, question: Enter) -> Entered:
+        """The server has been away for longer than a question waits. The run's own code has done what it does: what
+        becomes of it is decided by the same rules, and reported."""
+        before = make("Running", question.state.timestamp)
+        decision = decide(Transition(before, question.state), question.facts)
+        state = decision.state if isinstance(decision, Replace) else question.state
+        final = msgspec.structs.replace(question.facts, retry_wanted=False, epoch=0)
+        self.write(msgspec.structs.replace(question, state=state, facts=final))
+        return Entered("accepted" if state is question.state else "replaced", state, "the server is away")
+
+    def _lose(self, fact: Fact) -> None:
+        self._spool.recorded(1)
+        if isinstance(fact, LogLine):
+            self._lines_lost[fact.flow_run_id] += 1
+
+    def _tell(self, error: RecordError | None) -> None:
+        now = time.monotonic()
+        if error is not None:
+            self._away_since = now
+            print(f"penstock: {error} Runs go on; what they report is kept until it does.", file=sys.__stderr__)
+        else:
+            print(f"penstock: the server is there again, after {now - self._away_since:.0f} s.", file=sys.__stderr__)
+
+    def forget(self) -> None:
+        """In a forked child: the runs are the parent's, and so is what is on disk."""
+        self._attending = 0
+        self._overflow.forget()
+
+
+_open: weakref.WeakSet[RemoteLedger] = weakref.WeakSet()
+
+
+def posted(post: Post, batch: Batch) -> bytes:
+    """The answer's body. Raises `ServerUnavailableError`, `ServerRefusedError` or `TooLarge`."""
+    body = encoded(batch)
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return post(body)
+        except TooMuch as error:
+            if time.monotonic() > until:
+                raise ServerUnavailableError(f"{error} It has been too busy for {BUSY_SECONDS:g} s.") from None
+            time.sleep(min(error.retry_after, 1.0))
+        except (NotSignedIn, NotAllowed, VersionSkew) as error:
+            raise ServerRefusedError(str(error)) from None
+
+
+def ship_left(post: Post, folder: Path, lives: Callable[[Holder], bool | None]) -> int:
+    """Ships what processes which are gone had kept for the server; how many facts. Raises `RecordError`, then what is
+    left stays."""
+    count = 0
+    for left in spool.left(folder):
+        if lives(left.holder) is not False:
+            continue
+        facts = spool.facts_of(left.path)
+        for start in range(0, len(facts), MOST_FACTS):
+            posted(post, batch_of(left.holder, facts[start : start + MOST_FACTS]))
+        count += len(facts)
+        with contextlib.suppress(OSError):
+            left.path.unlink()
+    return count
+
+
+def _forget() -> None:
+    for ledger in list(_open):
+        ledger.forget()
+
+
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)
