@@ -41,8 +41,8 @@ SESSION_MOST = timedelta(days=7)
 # Times that only people look at (a key's last use, a session's) are written no more often than this.
 SEEN_AGAIN = timedelta(minutes=30)
 
-USER = ("user", re.compile(r"[a-z0-9][a-z0-9._@+-]*"), "lowercase letters, digits and ._@+-")
-KEY = ("API key", re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*"), "letters, digits and ._@+-")
+USER = ("user", re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}"), "64 lowercase letters, digits and ._@+-")
+KEY = ("API key", re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}"), "64 letters, digits and ._@+-")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024
 
 

@@ -29,12 +29,13 @@ class Operation(Generic[A, R]):
 
     What does not only read is `audited`: who asked for it is written into the audit log. What runs do by themselves
     (report, take a slot) is `journal`: it is in the record anyway, not in the audit log, and may be asked with a key
-    that has no more than the scope `journal`.
+    that has no more than the scope `journal`. The answer to what is `secret` is kept nowhere, not even for an
+    `Idempotency-Key`.
     """
 
     __slots__ = (
-        "audited", "gives", "journal", "method", "name", "path", "reads", "role", "safe", "status", "summary", "takes",
-        "waits",
+        "audited", "gives", "journal", "method", "name", "path", "reads", "role", "safe", "secret", "status", "summary",
+        "takes", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +53,8 @@ class Operation(Generic[A, R]):
         safe: bool = False,
         waits: bool = False,
         journal: bool = False,
+        audited: bool | None = None,
+        secret: bool = False,
         status: int | None = None,
     ) -> None:
         assert name not in OPERATIONS, f"there are two operations {name!r}"
@@ -65,7 +68,8 @@ class Operation(Generic[A, R]):
         self.role = None if anyone else role or (VIEWER if reads else OPERATOR)
         self.reads = reads
         self.journal = journal
-        self.audited = not reads and not journal
+        self.audited = not reads and not journal if audited is None else audited
+        self.secret = secret
         self.safe = reads or safe
         self.waits = waits
         self.status = status or (204 if gives is None else 200)

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..domain.accounts import ADMIN, Asker, Role
+from ..domain.errors import PenstockError
 from ..domain.runs import Holder
 from ..protocol.operation import Operation, Unchanged
 from ..store.contract import Store
 from ..vault import Vault
+from . import audit
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R")
@@ -45,8 +47,24 @@ class Desk(msgspec.Struct, frozen=True):
     def answer(self, operation: Operation[Any, R], argument: msgspec.Struct) -> R:
         """The answer as it is now. Raises `Unchanged` where there is nothing new, and what the handler raises."""
         asker = self.asker or Asker(who=self.who, role=self.role)
-        asker.check(operation.name, operation.role, reads=operation.reads, journal=operation.journal)
-        answer: R = HANDLERS[operation.name](self, argument)
+        if not operation.audited:
+            asker.check(operation.name, operation.role, reads=operation.reads, journal=operation.journal)
+            answer: R = HANDLERS[operation.name](self, argument)
+            return answer
+        return self._answer_audited(operation, argument, asker)
+
+    def _answer_audited(self, operation: Operation[Any, R], argument: msgspec.Struct, asker: Asker) -> R:
+        entry = audit.entry_of(asker, operation, argument, self.now())
+        store = audit.AuditedStore(self.store, entry)
+        try:
+            asker.check(operation.name, operation.role, reads=operation.reads, journal=operation.journal)
+            answer: R = HANDLERS[operation.name](msgspec.structs.replace(self, store=store), argument)
+        except PenstockError as error:
+            if asker.signed_in:  # strangers could fill the log
+                audit.note_refusal(self.store, entry, error.code)
+            raise
+        if not store.noted:
+            audit.note(self.store, entry)
         return answer
 
     def wait_for_answer(

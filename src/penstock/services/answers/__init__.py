@@ -1,6 +1,6 @@
 """The handlers of all operations; importing this loads them. One file a noun; no decision is made here: a handler
 hands an operation's fields to a use-case of the services, and its value back."""
 
-from . import concurrency_limits, flow_runs
+from . import accounts, concurrency_limits, flow_runs
 
-__all__ = ["concurrency_limits", "flow_runs"]
+__all__ = ["accounts", "concurrency_limits", "flow_runs"]
