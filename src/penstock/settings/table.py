@@ -73,6 +73,25 @@ PENSTOCK_UI_URL = Setting(
     "PENSTOCK_UI_URL", optional(URL), None, "The server's UI. When not set, PENSTOCK_API_URL without its /api."
 )
 
+PENSTOCK_SERVER_SIGN_IN = Setting(
+    "PENSTOCK_SERVER_SIGN_IN",
+    optional(BOOLEAN),
+    None,
+    "Whether a server wants to know who asks; none: as soon as there was a user, a key or PENSTOCK_API_AUTH_STRING.",
+)
+PENSTOCK_SERVER_ALLOW_ANONYMOUS = Setting(
+    "PENSTOCK_SERVER_ALLOW_ANONYMOUS",
+    BOOLEAN,
+    False,
+    "Whether a server that others can reach may start while nobody has to sign in.",
+)
+PENSTOCK_SERVER_TRUSTED_PROXIES = Setting(
+    "PENSTOCK_SERVER_TRUSTED_PROXIES",
+    NAMES,
+    ("127.0.0.1", "::1"),
+    "Addresses of proxies whose X-Forwarded-For and -Proto a server believes.",
+)
+
 PENSTOCK_LOGGING_LEVEL = Setting("PENSTOCK_LOGGING_LEVEL", LEVEL, "INFO", "The lowest level of log lines to keep.")
 PENSTOCK_LOGGING_LOG_PRINTS = Setting(
     "PENSTOCK_LOGGING_LOG_PRINTS", BOOLEAN, False, "Whether flows and tasks log what they print, unless they say."
@@ -200,6 +219,9 @@ PENSTOCK_RETENTION_RUNS_DAYS = Setting(
 )
 PENSTOCK_RETENTION_LOGS_DAYS = Setting(
     "PENSTOCK_RETENTION_LOGS_DAYS", optional(DAYS), None, "Log lines older than this may be pruned; none: never."
+)
+PENSTOCK_RETENTION_AUDIT_DAYS = Setting(
+    "PENSTOCK_RETENTION_AUDIT_DAYS", optional(DAYS), 365.0, "Lines of the audit log are kept so long; none: for ever."
 )
 PENSTOCK_JOURNAL_INTERVAL_SECONDS = Setting(
     "PENSTOCK_JOURNAL_INTERVAL_SECONDS", SECONDS, 0.01, "How long the journal gathers facts before it commits them."

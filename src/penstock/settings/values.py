@@ -27,6 +27,9 @@ class Settings:
     api_patience_seconds: float
     encryption_key: str | None
     ui_url: str | None
+    server_sign_in: bool | None
+    server_allow_anonymous: bool
+    server_trusted_proxies: tuple[str, ...]
     logging_level: str
     logging_log_prints: bool
     logging_extra_loggers: tuple[str, ...]
@@ -59,6 +62,7 @@ class Settings:
     stop_kill: bool | None
     retention_runs_days: float | None
     retention_logs_days: float | None
+    retention_audit_days: float | None
     journal_interval_seconds: float
     journal_limit: int
 
