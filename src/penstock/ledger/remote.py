@@ -109,7 +109,10 @@ class RemoteLedger:
             kept = self._overflow.add(fact)
         if kept is None:
             self._spool.add(fact)
-            self._journal.write(fact)
+            try:
+                self._journal.write(fact)
+            except RecordError:  # the journal has it; what follows goes to the disk
+                pass
         elif not kept:
             self._refuse(fact)
 
@@ -214,9 +217,10 @@ class RemoteLedger:
         """The server has been away for longer than a question waits. The run's own code has done what it does: what
         becomes of it is decided by the same rules, and reported."""
         before = make("Running", question.state.timestamp)
-        decision = decide(Transition(before, question.state), question.facts)
+        facts = msgspec.structs.replace(question.facts, epoch=question.facts.epoch_of_writer or 0)
+        decision = decide(Transition(before, question.state), facts)
         state = decision.state if isinstance(decision, Replace) else question.state
-        final = msgspec.structs.replace(question.facts, retry_wanted=False, epoch=0)
+        final = msgspec.structs.replace(facts, retry_wanted=False)
         self.write(msgspec.structs.replace(question, state=state, facts=final))
         return Entered("accepted" if state is question.state else "replaced", state, "the server is away")
 
