@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 SQLITE, POSTGRES = "sqlite", "postgres"
 USER, PASSWORD = "penstock", "pass/word@1"
 URL = "postgresql://penstock:pass%2Fword%401@127.0.0.1:{port}/{database}"
-_FAST = "fsync=off synchronous_commit=off full_page_writes=off autovacuum=off max_connections=60 shared_buffers=64MB"
+_SMALL = "fsync=off full_page_writes=off autovacuum=off max_connections=60 shared_buffers=64MB"
+FAST = f"{_SMALL} synchronous_commit=off"
+# What was committed is there when the server is killed (and the machine lives).
+LASTING = f"{_SMALL} synchronous_commit=on"
 _PR_SET_PDEATHSIG = 1
 _names = count(1)
 
@@ -73,7 +76,7 @@ def _end_with_parent() -> None:
 class Server:
     """A PostgreSQL server. `url(database)` is the address of one of its databases."""
 
-    def __init__(self, settings: str = _FAST) -> None:
+    def __init__(self, settings: str = FAST) -> None:
         folder = binaries()
         assert folder is not None, "no PostgreSQL binaries: see require_postgres()"
         self._binaries = folder
@@ -99,18 +102,38 @@ class Server:
         return URL.format(port=self.port, database=database)
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Returns when it answers. What is left of one that was killed may still be on its way out: it is waited for."""
+        deadline = time.monotonic() + 30
+        while not self._started():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL does not start: {self.log.read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def _started(self) -> bool:
         settings = [part for setting in self._settings.split() for part in ("-c", setting)]
         command = [
             str(self._binaries / "postgres"), "-D", str(self.data), "-p", str(self.port),
             "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}", *settings,
         ]  # fmt: skip
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", preexec_fn=_end_with_parent,
                 **self._as_somebody(),
             )  # fmt: skip
-        self._wait()
+        while process.poll() is None:
+            if self._answers():
+                return True
+            time.sleep(0.02)
+        return False
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        try:
+            psycopg.connect(self.url(), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: clients are cut off, and it ends. SIGKILL: as it would die."""
@@ -149,20 +172,6 @@ class Server:
     def _as_somebody(self) -> dict[str, object]:
         user = self._user
         return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-    def _wait(self) -> None:
-        import psycopg
-
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                psycopg.connect(self.url(), connect_timeout=5).close()
-                return
-            except psycopg.OperationalError:
-                ended = self._process is None or self._process.poll() is not None
-                if ended or time.monotonic() > deadline:
-                    raise RuntimeError(f"PostgreSQL did not start: {self.log.read_text()[-2000:]}") from None
-                time.sleep(0.02)
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(

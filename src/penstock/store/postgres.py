@@ -150,9 +150,9 @@ class PostgresStore:
 
     def _listens(self) -> Listener:
         listener = self._listener
-        if listener is None or self._closed:
-            self._check_open()
+        if listener is None:
             with self._listening:
+                self._check_open()
                 if self._listener is None:
                     self._listener = Listener(self._address, self._token)
                 listener = self._listener
@@ -165,13 +165,15 @@ class PostgresStore:
     def close(self) -> None:
         with self._listening:
             self._closed = True
-            if self._listener is not None:
-                self._listener.close()
+            listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
         for lead in list(self._leads):
             lead.close()
         with self._writing:
             self._writers.close()
             self._readers.close()
+        _open.discard(self)
 
     def forget(self) -> None:
         """In a forked child: connections, leads and the listener are the parent's. They are not even closed, only never

@@ -6,6 +6,7 @@ database is there again, so are we.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -42,6 +43,10 @@ class Address:
     """
 
     def __init__(self, url: str) -> None:
+        # A mark of a password that was not written as it must be: parts of it would be taken for a host or a database.
+        authority = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
+        if url.count("@") != authority.count("@") or url.count("@") > 1:
+            raise ConfigurationError(_NOT_A_URL.format(why=""))
         try:
             self.parameters: dict[str, Any] = conninfo_to_dict(url)
         except psycopg.Error as error:
@@ -51,6 +56,9 @@ class Address:
         self.user = str(self.parameters.get("user") or "")
         self.database = str(self.parameters.get("dbname") or self.user)
         host = str(self.parameters.get("host") or self.parameters.get("hostaddr") or "localhost")
+        ports = str(self.parameters.get("port") or "5432").split(",")
+        if not all(port.isdecimal() and 0 < int(port) < 1 << 16 for port in ports):
+            raise ConfigurationError(_NOT_A_URL.format(why=": a port is a number"))
         self.place = f"{host}:{self.parameters.get('port') or 5432}"
 
     def __str__(self) -> str:

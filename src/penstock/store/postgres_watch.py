@@ -85,6 +85,8 @@ class Listener:
 
     def forget(self) -> Connection | None:
         """In a forked child: thread and connection are the parent's."""
+        if self._closed:
+            return self._connection
         self._closed = True
         os.close(self._heard)
         os.close(self._wake)
