@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import contextvars
 import getpass
 import os
 import sys
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from .ledger.local import LocalLedger
     from .ledger.remote import RemoteLedger
+    from .ledger.slots import Slots
     from .protocol.operation import Operation
     from .services.desk import Desk
     from .store.contract import Store
@@ -60,6 +62,7 @@ _lost: list[LocalLedger] = []
 # Records that were opened to be asked; one for each database, beside the ledger's.
 _asked: dict[Path, SqliteStore] = {}
 _transports: dict[tuple[str, str | None, str | None, float], Transport] = {}
+_slots: dict[str, Slots] = {}
 # A process that works for another's run (a worker of the process task runner) reports to that one instead.
 _given: Ledger | None = None
 _clock: Clock = SYSTEM
@@ -77,7 +80,9 @@ def runtime() -> Runtime:
     # A run in another thread than the main one is a part of a program that does other things as well.
     killable = threading.current_thread() is threading.main_thread() and may_be_killed()
     level = LEVELS[settings.logging_level]
-    return Runtime(ledger, settings, _clock, identity.me(), level, _vault(settings), _beside, killable)
+    return Runtime(
+        ledger, settings, _clock, identity.me(), level, _vault(settings), partial(slots, settings), _beside, killable
+    )
 
 
 @contextlib.contextmanager
@@ -237,6 +242,26 @@ def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "
     return ask_record(lambda store: desk(store, way).wait_for_answer(operation, argument, partial(close_dead, store)))
 
 
+def slots(settings: Settings) -> Slots:
+    """This process's slots of concurrency limits; one for each record that it uses."""
+    where = settings.api_url or str(settings.database_path)
+    found = _slots.get(where)
+    if found is None:
+        from .ledger.slots import Slots
+
+        # What asks is another thread, to which the settings of this moment go with it.
+        context = contextvars.copy_context()
+
+        def ask(operation: Operation[Any, T], argument: msgspec.Struct, key: str | None = None) -> T:
+            return context.copy().run(partial(call, operation, argument, key=key))
+
+        with _lock:
+            found = _slots.get(where)
+            if found is None:
+                found = _slots[where] = Slots(ask, _clock.new_id, settings.api_patience_seconds)
+    return found
+
+
 def settle() -> None:
     """What this process has reported so far is in the record when this returns."""
     speaker = _given or _ledgers.get(current().database_path)
@@ -313,6 +338,8 @@ def give(ledger: Ledger) -> None:
 
 def disconnect() -> None:
     """Records what is waiting and closes all records; the next run opens them again."""
+    while _slots:
+        _slots.popitem()[1].close()
     with _lock:
         for path, ledger in list(_ledgers.items()):
             del _ledgers[path]

@@ -148,6 +148,12 @@ def stopped_error(scope: Scope, kind: str) -> BaseException | None:
     return error(stop.message)
 
 
+def error_of(state: State[Any]) -> BaseException | None:
+    """The exception that a state carries."""
+    error = state.result(raise_on_failure=False)
+    return error if isinstance(error, BaseException) else None
+
+
 def ended(returned: State[Any], kind: str, now: datetime) -> State[Any]:
     """A state that code returned, which must be an end."""
     if returned.is_final():

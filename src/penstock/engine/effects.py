@@ -7,12 +7,11 @@ perform it. `yield from effect` gives the effect's value, or raises what went wr
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from ..ledger.contract import Ledger, Question
     from .context import RunContext
-    from .futures import PenstockFuture
     from .scopes import Scope
 
 T = TypeVar("T")
@@ -90,11 +89,18 @@ class Ask(Effect[Any]):
         self.question = question
 
 
+class Waited(Protocol):
+    """What can be waited for: a future, or anything else that happens once."""
+
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
+        """Has `fn` called when it happens; at once if it has."""
+
+
 class Join(Effect[None]):
     """Wait until all these futures are done, or until the scope is stopped (then `StopDelivered` is raised)."""
 
     __slots__ = ("futures", "scope")
 
-    def __init__(self, futures: Sequence[PenstockFuture[Any]], scope: Scope | None) -> None:
+    def __init__(self, futures: Sequence[Waited], scope: Scope | None) -> None:
         self.futures = futures
         self.scope = scope

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +13,7 @@ from ..vault import Vault
 from .clock import Clock
 
 if TYPE_CHECKING:
+    from ..ledger.slots import Slots
     from .context import RunContext
     from .scopes import Guard
 
@@ -97,7 +99,7 @@ class NoWatchdog:
 class Runtime:
     """One engine's surroundings."""
 
-    __slots__ = ("clock", "holder", "ledger", "may_be_killed", "settings", "show_level", "vault", "watchdog")
+    __slots__ = ("clock", "holder", "ledger", "may_be_killed", "settings", "show_level", "slots", "vault", "watchdog")
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class Runtime:
         holder: Holder,
         show_level: int,
         vault: Vault,
+        slots: Callable[[], Slots],
         watchdog: Watchdog | None = None,
         may_be_killed: bool = False,
     ) -> None:
@@ -116,6 +119,7 @@ class Runtime:
         self.holder = holder
         self.show_level = show_level  # lines below it are neither shown nor stored
         self.vault = vault  # encrypts what is kept and holds a secret
+        self.slots = slots  # of concurrency limits; made when they are first asked for
         self.watchdog: Watchdog = watchdog or NoWatchdog()
         self.may_be_killed = may_be_killed  # the process, when a run in it does not stop
 

@@ -20,7 +20,7 @@ from ..domain.stops import IDLE, Proof, details_of
 from ..domain.transition import decide
 from ..ledger.contract import FindCached
 from ..ledger.masked import masked_key
-from . import attempts, live, naming, replay, results
+from . import attempts, live, naming, replay, results, slots
 from .attempts import ERROR, INFO
 from .caching import NoCache
 from .context import RunContext, TaskRunContext, current_tags
@@ -47,8 +47,8 @@ class TaskCall(attempts.RunCall):
     """One call of a task: what goes into its script, and what came out."""
 
     __slots__ = (
-        "args", "cache_key", "context", "crash", "earlier", "future", "generator", "kwargs", "needs", "remote",
-        "runtime", "task", "unreported", "upstream", "wait_for",
+        "args", "cache_key", "context", "crash", "earlier", "future", "generator", "kwargs", "needs", "place",
+        "remote", "runtime", "task", "unreported", "upstream", "wait_for",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +86,8 @@ class TaskCall(attempts.RunCall):
         RUNS[context.run.id] = context
         # nobody waits for anything before it begins: who has it begin later reports it
         self.unreported = False
+        # the slots that its tags ask for
+        self.place: Any = None
         # a run of an earlier attempt that may stand for this one, while that is not decided
         self.earlier: TaskRun | None = None
         replay.begin(self)
@@ -153,7 +155,9 @@ def run_task(call: TaskCall) -> Script[TaskCall]:
         if call.earlier is not None and replay.decide(call):
             return call
         if call.task.cache_policy is None or not (yield from _cached(call)):
-            while not (yield from _attempt(call)):
+            while (not call.context.run.tags or (yield from slots.take(call, _enter, _end_stopped))) and not (
+                yield from _attempt(call)
+            ):
                 pass
     except RecordError:
         raise
@@ -332,17 +336,12 @@ def _as_returned(call: TaskCall) -> Generator[Effect[Any], Any, None]:
     now = call.runtime.clock.now()
     returned = attempts.ended(call.value, KIND, now)
     state = msgspec.structs.replace(returned, data=None, timestamp=now)
-    call.value, call.error = (returned.data, None) if returned.is_completed() else (None, _error_of(returned))
+    call.value, call.error = (returned.data, None) if returned.is_completed() else (None, attempts.error_of(returned))
     if returned.is_failed():
         call.error = call.error or FailedRun(state.message or f"{KIND} returned {state}.")
         yield from _retry_or_fail(call, state)
     else:
         _enter(call, state)
-
-
-def _error_of(state: State[Any]) -> BaseException | None:
-    error = state.result(raise_on_failure=False)
-    return error if isinstance(error, BaseException) else None
 
 
 def _keep(call: TaskCall) -> Any:

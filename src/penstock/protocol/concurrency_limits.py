@@ -151,7 +151,7 @@ UPDATE_LIMIT = Operation(
     "update_concurrency_limit", "PATCH", "/concurrency_limits/{id_or_name}", UpdateLimit, LimitRead,
     "Change a concurrency limit.", safe=True,
 )  # fmt: skip
-DELETE_LIMIT = Operation(
+DELETE_LIMIT: Operation[ByIdOrName, None] = Operation(
     "delete_concurrency_limit", "DELETE", "/concurrency_limits/{id_or_name}", ByIdOrName, None,
     "Delete a concurrency limit; who waits for it goes on.",
 )  # fmt: skip
@@ -171,7 +171,7 @@ WAIT_FOR_SLOTS = Operation(
     "wait_for_slots", "POST", "/concurrency_limits/slots/wait", WaitForSlots, Arrived,
     "Wait until claims that queue have their slots.", safe=True, waits=True, journal=True,
 )  # fmt: skip
-RELEASE_SLOTS = Operation(
+RELEASE_SLOTS: Operation[ReleaseSlots, None] = Operation(
     "release_slots", "POST", "/concurrency_limits/slots/release", ReleaseSlots, None,
     "Give slots back, or leave the queue.", safe=True, journal=True,
 )  # fmt: skip
@@ -179,7 +179,7 @@ RESERVE_RATE = Operation(
     "reserve_rate", "POST", "/concurrency_limits/rate/reserve", ReserveRate, Reserved,
     "Take slots of rate limits, and be told how long to wait.", journal=True,
 )  # fmt: skip
-GIVE_BACK_RATE = Operation(
+GIVE_BACK_RATE: Operation[GiveBackRate, None] = Operation(
     "give_back_rate", "POST", "/concurrency_limits/rate/give_back", GiveBackRate, None,
     "Give back what was taken of rate limits and not waited for.", journal=True,
 )  # fmt: skip

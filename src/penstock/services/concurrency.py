@@ -1,8 +1,8 @@
 """Concurrency limits: making and changing them; taking, waiting for and freeing slots.
 
-Law: whoever frees a slot, or makes room in another way, hands it to whoever is next in the same transaction (`_settle`):
-a slot is never free while somebody waits for it, and nobody has to be there to take it. A slot is a lease of the process
-that holds it: when the process is gone, so is its claim, whether it held the slot or waited.
+Law: whoever frees a slot, or makes room in another way, hands it to whoever is next in the same transaction
+(`_settle`): a slot is never free while somebody waits for it, and nobody has to be there to take it. A slot is a lease
+of the process that holds it: when the process is gone, so is its claim, whether it held the slot or waited.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ def _find(tx: Tx, id_or_name: str) -> ConcurrencyLimit:
 def claim(
     store: Store, wanted: Claim, *, strict: bool, wait: bool, lease_seconds: float | None, lost: Lost, now: datetime
 ) -> Claimed:
-    """Takes slots of all limits that are wanted, or, with `wait`, queues for them. Asked again, it says how things stand
-    (and, with `lease_seconds`, renews the claim's lease).
+    """Takes slots of all limits that are wanted, or, with `wait`, queues for them. Asked again, it says how things
+    stand (and, with `lease_seconds`, renews the claim's lease).
 
     Raises `ConcurrencySlotAcquisitionError` (strict, and a limit is missing), `ConcurrencyError` (more than there is).
     """
@@ -198,8 +198,8 @@ def _standing(tx: Tx, id: UUID) -> Claimed:
 
 
 def waited_for(store: Store, waiter: UUID, waiting: Iterable[UUID], lost: Lost, now: datetime) -> list[UUID] | None:
-    """Which of the claims that a waiter believes to be waiting do so no more; an empty list when others of it wait, too;
-    None while there is nothing new. What the dead hold is freed on the way."""
+    """Which of the claims that a waiter believes to be waiting do so no more; an empty list when others of it wait,
+    too; None while there is nothing new. What the dead hold is freed on the way."""
     with store.read() as tx:
         still = kept.waiting_of(tx, waiter)
         gone = bool(still) and (kept.has_expired(tx, now) or any(lost(tx, each) for each in kept.holders(tx)))
@@ -215,7 +215,7 @@ def waited_for(store: Store, waiter: UUID, waiting: Iterable[UUID], lost: Lost, 
 def release(store: Store, ids: Iterable[UUID], now: datetime) -> None:
     """Claims end, whether they held slots or waited. One that is not there has ended before."""
     with store.write() as tx:
-        if any([kept.free(tx, id) for id in ids]):
+        if sum(kept.free(tx, id) for id in ids):
             _settle(tx, now)
 
 

@@ -1,6 +1,28 @@
 """The handlers of all operations; importing this loads them. One file a noun; no decision is made here: a handler
 hands an operation's fields to a use-case of the services, and its value back."""
 
-from . import accounts, concurrency_limits, flow_runs
+from . import (
+    accounts,
+    admin,
+    block_documents,
+    concurrency_limits,
+    flow_runs,
+    flows,
+    graphs,
+    logs,
+    task_runs,
+    variables,
+)
 
-__all__ = ["accounts", "concurrency_limits", "flow_runs"]
+__all__ = [
+    "accounts",
+    "admin",
+    "block_documents",
+    "concurrency_limits",
+    "flow_runs",
+    "flows",
+    "graphs",
+    "logs",
+    "task_runs",
+    "variables",
+]
