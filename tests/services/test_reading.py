@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -230,23 +231,30 @@ def test_a_line_before_the_first_of_a_forked_process_may_be_late(store: Store) -
     assert seqs(cursor) == [(77 << 32) + 5]
 
 
+def all_behind(cursor: log_reading.LogCursor, filter: LogFilter, after: int | None = -1) -> Iterator[LogLine]:
+    while after is not None:
+        lines, after = cursor.backlog(filter, after)
+        yield from lines
+
+
 def test_what_was_there_and_what_comes_are_each_line_once(store: Store) -> None:
     forked = 77 << 32
     add(store, RUN, 1, 2, 4, forked + 4, forked + 5, logs.LATE)
     cursor = log_reading.LogCursor.at_end(store, RUN)
     add(store, RUN, 0, 3, 5, forked + 6)
     behind = [1, 2, 4, forked + 4, forked + 5, logs.LATE]
-    assert [line.seq for page in cursor.backlog(LogFilter()) for line in page] == behind
+    assert [line.seq for line in all_behind(cursor, LogFilter())] == behind
     assert seqs(cursor) == [0, 3, 5, forked + 6]
     assert seqs(cursor) == []
-    assert [line.seq for page in cursor.backlog(LogFilter(containing="m4")) for line in page] == [4]
+    assert [line.seq for line in all_behind(cursor, LogFilter(containing="m4"))] == [4]
 
 
 def test_the_last_lines_of_what_was_there(store: Store) -> None:
     add(store, RUN, *range(10))
     cursor = log_reading.LogCursor.at_end(store, RUN)
-    assert [line.seq for page in cursor.backlog(LogFilter(), 3) for line in page] == [7, 8, 9]
-    assert [line.seq for page in cursor.backlog(LogFilter(containing="m2"), 3) for line in page] == [2]
+    for filter, last, seqs in ((LogFilter(), 3, [7, 8, 9]), (LogFilter(containing="m2"), 3, [2])):
+        before = log_reading.before_last(store, RUN, filter, last)
+        assert [line.seq for line in all_behind(cursor, filter, before)] == seqs
 
 
 def test_a_log_of_a_million_lines_and_more_goes_on_in_the_next_lane(store: Store) -> None:
@@ -301,8 +309,8 @@ def test_pages_hold_no_more_than_they_say(store: Store, monkeypatch: pytest.Monk
         line.seq for page in log_reading.pages(store, RUN, LogFilter(), backwards=True, limit=25) for line in page
     ]
     assert backwards == list(range(94, 69, -1))
-    assert [len(page) for page in log_reading.last_pages(store, RUN, LogFilter(), 25)] == [10, 10, 5]
-    assert sum(len(page) for page in log_reading.last_pages(store, RUN, LogFilter(), 1000)) == 95
+    assert log_reading.before_last(store, RUN, LogFilter(), 25) == 69
+    assert log_reading.before_last(store, RUN, LogFilter(), 1000) == logs.FIRST
 
 
 def test_a_name_that_is_no_text_is_not_found(store: Store) -> None:

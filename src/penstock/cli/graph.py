@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock.cli import shown
-from penstock.services.graph import FLOW_RUN, UPSTREAM_NAMED, Fold, Node, below, levels
+from penstock.domain.graphs import FLOW_RUN, UPSTREAM_NAMED, Fold, Node, below, levels
 
 Line = tuple[str, Node | Fold, str]
 

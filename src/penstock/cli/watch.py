@@ -13,8 +13,8 @@ import click
 from penstock.cli import graph, live, shown
 from penstock.domain.runs import FlowRun
 from penstock.domain.states import COMPLETED, FINAL, State, StateType
-from penstock.services import graph as graphs
-from penstock.services.graph import FLOW_RUN, Fold, Node
+from penstock.domain import graphs
+from penstock.domain.graphs import FLOW_RUN, Fold, Node
 from penstock.store.contract import Store
 
 # Reading the tree of a very large run takes time: it is given at most a tenth of ours, the rest is the run's.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -24,27 +25,39 @@ class FilterError(PenstockError, ValueError):
     code = "filter"
 
 
+# A condition with more values than this is a list of its own, and better asked for in pieces.
+_FEW = msgspec.Meta(max_length=100)
+MOST_IDS = 500
+Texts = Annotated[tuple[str, ...], _FEW]
+# Whoever reads it may be elsewhere: a time without an offset says nothing.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Runs that fit all the fields that are given; a field that holds several values is fitted by any one of them.
 
     `tags` is the exception: a run must have every one. `name_contains` ignores the case of ASCII letters. `after`
     and `before` are about when the run was created; the first is included, the second is not. `state_names` are
-    those of `states.NAMES`.
+    those of `states.NAMES`. `names` are whole names of runs. `flow_run_id` is the flow run above: of task runs the one
+    they are of, of flow runs the one that called them; with `roots` only runs fit that have none.
     """
 
-    flow_names: tuple[str, ...] = ()
-    task_names: tuple[str, ...] = ()
+    flow_names: Texts = ()
+    task_names: Texts = ()
     flow_run_id: UUID | None = None
     name_contains: str | None = None
-    state_names: tuple[str, ...] = ()
-    state_types: tuple[StateType, ...] = ()
-    tags: tuple[str, ...] = ()
-    after: datetime | None = None
-    before: datetime | None = None
+    state_names: Texts = ()
+    state_types: Annotated[tuple[StateType, ...], _FEW] = ()
+    tags: Texts = ()
+    after: Moment | None = None
+    before: Moment | None = None
+    ids: Annotated[tuple[UUID, ...], msgspec.Meta(max_length=MOST_IDS)] = ()
+    names: Texts = ()
+    roots: bool = False
 
     def types(self) -> frozenset[StateType] | None:
         """The types of state that are left by types and names together; None when any will do."""
-        named = frozenset(NAMES[name] for name in self.state_names) if self.state_names else None
+        named = frozenset(NAMES[state_name(name)] for name in self.state_names) if self.state_names else None
         typed = frozenset(self.state_types) if self.state_types else None
         if named is None or typed is None:
             return named if typed is None else typed
@@ -59,8 +72,8 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     containing: str | None = None
     task_run_id: UUID | None = None
     task: str | None = None
-    after: datetime | None = None
-    before: datetime | None = None
+    after: Moment | None = None
+    before: Moment | None = None
 
     def fits(self, line: LogLine, names: tuple[str, ...] = ()) -> bool:
         """Whether a line is meant; `names` are its task run's and its task's."""

@@ -67,9 +67,13 @@ def get(store: Store, type: str, name: str) -> BlockDocument:
     return document
 
 
-def exists(store: Store, type: str, name: str) -> bool:
+def get_by_id(store: Store, id: UUID) -> BlockDocument:
+    """Raises `BlockNotFound`."""
     with store.read() as tx:
-        return block_documents.is_there(tx, type, name)
+        document = block_documents.by_id(tx, id)
+    if document is None:
+        raise BlockNotFound(f"Block '{id}' not found!")
+    return document
 
 
 def check_exists(store: Store, type: str, name: str) -> None:
@@ -85,10 +89,12 @@ def count(store: Store) -> dict[str, int]:
         return dict(Counter(type for type, _ in block_documents.addresses(tx)))
 
 
-def list_documents(store: Store, type: str | None, limit: int) -> list[BlockDocument]:
-    """By type and name; of all types when none is given."""
+def list_documents(
+    store: Store, type: str | None, limit: int, *, after: tuple[str, str] | None = None
+) -> list[BlockDocument]:
+    """By type and name; of all types when none is given; those that come after a type and name."""
     with store.read() as tx:
-        return list(block_documents.select(tx, type, limit))
+        return list(block_documents.select(tx, type, limit, after))
 
 
 def delete(store: Store, type: str, name: str) -> None:
@@ -108,6 +114,15 @@ def opened(document: BlockDocument, vault: Vault, tell: Callable[[Any], object] 
             tell(clear)
         return clear
 
+    return _with_secrets(document, value)
+
+
+def masked(document: BlockDocument, mask: str) -> Fields:
+    """The fields with `mask` in the places of secrets. Raises `UnreadableBlock`."""
+    return _with_secrets(document, lambda _place, _sealed: mask)
+
+
+def _with_secrets(document: BlockDocument, value: Callable[[Place, str], Any]) -> Fields:
     try:
         return document.with_secrets(value)
     except (AttributeError, LookupError, TypeError, ValueError):

@@ -61,6 +61,12 @@ def cancel_task_run(store: Store, run_id: UUID, *, who: str, grace: float | None
         return run
 
 
+def request_for(store: Store, run_id: UUID) -> Signal | None:
+    """The request to stop a run that is open, None where there is none."""
+    with store.read() as tx:
+        return signals.get(tx, run_id)
+
+
 def _check_open(kind: str, run: FlowRun | TaskRun) -> None:
     if run.state.type in FINAL:
         raise TransitionRefused(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Annotated
 from uuid import UUID
 
-from ..domain.filters import LogFilter
+import msgspec
+
+from ..domain.filters import FilterError, LogFilter
 from ..domain.logs import LogLine
 from ..store import logs, task_runs
 from ..store.contract import Store
@@ -45,14 +49,26 @@ def pages(
         left = None if left is None else left - len(found)
 
 
-def last_pages(store: Store, run_id: UUID, filter: LogFilter, count: int) -> Iterator[list[LogLine]]:
-    """The last `count` lines that fit, in their order."""
-    return pages(store, run_id, filter, after=_before_last(store, run_id, filter, count))
-
-
-def _before_last(store: Store, run_id: UUID, filter: LogFilter, count: int) -> int:
+def page(
+    store: Store,
+    run_id: UUID,
+    filter: LogFilter,
+    limit: int,
+    *,
+    after: int = logs.FIRST,
+    before: int | None = None,
+    backwards: bool = False,
+) -> tuple[list[LogLine], int | None]:
+    """The first lines of `pages`; and the number that the next page goes on from, None when there is none."""
     with store.read() as tx:
-        return logs.start_of_last(tx, run_id, filter, count) - 1
+        found = logs.page(tx, run_id, filter, limit, after=after, before=before, backwards=backwards)
+    return found, None if logs.is_last(found, limit) else found[-1].seq
+
+
+def before_last(store: Store, run_id: UUID, filter: LogFilter, count: int) -> int:
+    """The number after which the last `count` lines that fit begin."""
+    with store.read() as tx:
+        return max(logs.start_of_last(tx, run_id, filter, count) - 1, logs.FIRST)
 
 
 def task_names(store: Store, lines: Iterable[LogLine]) -> dict[UUID, tuple[str, str]]:
@@ -64,10 +80,36 @@ def task_names(store: Store, lines: Iterable[LogLine]) -> dict[UUID, tuple[str, 
         return task_runs.names(tx, ids)
 
 
-def knows_task(store: Store, run_id: UUID, name: str) -> bool:
-    """Whether a flow run has a task run of this name, or one of a task of this name."""
-    with store.read() as tx:
-        return task_runs.has_name(tx, run_id, name)
+# Everything that text which comes back may say: nothing that is out of these bounds is looked at.
+_Seq = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
+
+
+class LogPosition(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Where a reader is. `behind` is the number of the last line that it had of those that were there when it came;
+    None when it has had all. `ended` says that it knows of the run's end."""
+
+    next: Annotated[dict[_Seq, _Seq], msgspec.Meta(max_length=4000)]
+    missing: Annotated[list[_Seq], msgspec.Meta(max_length=500)]
+    waiting: Annotated[dict[_Seq, datetime], msgspec.Meta(max_length=4000)]
+    behind: _Seq | None = None
+    ended: bool = False
+
+    def text(self) -> str:
+        return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
+
+
+def position_in(text: str) -> LogPosition:
+    """Raises `FilterError` for what is no such text."""
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        position = msgspec.msgpack.decode(packed, type=LogPosition)
+        if any(moment.tzinfo is None for moment in position.waiting.values()):
+            raise ValueError
+        return position
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        raise FilterError(
+            "The position is none of a log; give back `position` of the answer before as it was."
+        ) from None
 
 
 class LogCursor:
@@ -105,14 +147,34 @@ class LogCursor:
                 cursor._miss(seq for seq in range(begin, last[0]) if seq not in here)
         return cursor
 
-    def backlog(self, filter: LogFilter, count: int | None = None) -> Iterator[list[LogLine]]:
-        """The lines that fit of what is behind the reader, or the last `count` of the log."""
-        after = logs.FIRST if count is None else _before_last(self._store, self._run_id, filter, count)
+    @classmethod
+    def at(cls, store: Store, run_id: UUID, position: LogPosition) -> LogCursor:
+        """A reader that goes on where another one was."""
+        cursor = cls(store, run_id)
+        cursor._next = dict(position.next)
+        cursor._missing = dict.fromkeys(position.missing)
+        cursor._waiting = {lane: moment.astimezone(UTC) for lane, moment in position.waiting.items()}
+        return cursor
+
+    def position(self, behind: int | None, ended: bool) -> LogPosition:
+        return LogPosition(self._next, list(self._missing), self._waiting, behind, ended)
+
+    @property
+    def awaits(self) -> bool:
+        """Whether there are lines that wait for one before them."""
+        return bool(self._waiting)
+
+    def backlog(self, filter: LogFilter, after: int) -> tuple[list[LogLine], int | None]:
+        """A page of the lines that fit of what is behind the reader, after a number; and the number to go on after,
+        None when that was all."""
         awaited = frozenset(self._missing)
         for lane, end in sorted(self._next.items()):
-            first = max(after, lane * LANE - 1)
-            for page in pages(self._store, self._run_id, filter, after=first, before=end):
-                yield [line for line in page if line.seq not in awaited]
+            if end - 1 <= after:
+                continue
+            for page in pages(self._store, self._run_id, filter, after=max(after, lane * LANE - 1), before=end):
+                return [line for line in page if line.seq not in awaited], page[-1].seq
+            after = end - 1
+        return [], None
 
     def fresh(self, now: datetime) -> list[LogLine]:
         """What has come since the last call, no more of it than a page or two; empty when there is nothing for now."""

@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
-
-import msgspec
 
 from ..domain.errors import AmbiguousId, ObjectNotFound, UnfinishedRun
 from ..domain.filters import RunFilter
 from ..domain.ids import InvalidId
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import FINAL, StateType
+from ..protocol.flow_runs import Deleted
 from ..store import filters, flow_runs, logs, task_runs
 from ..store.contract import Store, Tx
 
@@ -28,13 +27,6 @@ SHORTEST_PART = 4
 CANDIDATES_SHOWN = 5
 DELETED_AT_ONCE = 5_000
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
-
-
-class Deleted(msgspec.Struct, frozen=True):
-    """What `delete_flow_runs` deleted: the runs it was asked to, and the subflow runs below them."""
-
-    flow_runs: int
-    subflow_runs: int
 
 
 # --- lists -----------------------------------------------------------------------------------------------------------
@@ -64,12 +56,6 @@ def list_task_runs(store: Store, filter: RunFilter, limit: int, *, after: UUID |
     where, params = filters.runs(filter, filters.TASK_RUN, limit, after)
     with store.read() as tx:
         return list(task_runs.select(tx, where, params, filters.NEWEST_FIRST, limit))
-
-
-def list_flows(store: Store, limit: int) -> list[dict[str, Any]]:
-    """Flows, the most recently used first: id, name, created, runs, failed, last_run."""
-    with store.read() as tx:
-        return flow_runs.flows(tx, limit)
 
 
 def count_task_runs(store: Store, flow_run_id: UUID) -> dict[str, int]:
@@ -211,8 +197,8 @@ def _ambiguous(text: str, kind: str, found: Sequence[FlowRun | TaskRun]) -> str:
 # --- deleting --------------------------------------------------------------------------------------------------------
 
 
-def delete_flow_runs(store: Store, ids: Iterable[UUID], *, force: bool = False) -> Deleted:
-    """Deletes runs, the subflow runs below them, and the task runs and logs of all.
+def delete_flow_runs(store: Store, ids: Iterable[UUID], *, force: bool = False, dry_run: bool = False) -> Deleted:
+    """Deletes runs, the subflow runs below them, and the task runs and logs of all; with `dry_run` it only counts.
 
     Raises `UnfinishedRun` when one of them has not ended and `force` is not given: then nothing is deleted. A run goes
     last, after all that belongs to it: deleting that was interrupted can be asked for again.
@@ -222,6 +208,9 @@ def delete_flow_runs(store: Store, ids: Iterable[UUID], *, force: bool = False) 
         family = _family(tx, wanted)
         if not force:
             _check_ended(tx, family)
+        if dry_run:
+            states = flow_runs.states_of(tx, family)
+            return _deleted(wanted, states)
     for id in family:
         _empty(store, id)
     with store.write() as tx:
@@ -230,6 +219,10 @@ def delete_flow_runs(store: Store, ids: Iterable[UUID], *, force: bool = False) 
             _check_ended(tx, family)
         states = flow_runs.states_of(tx, family)
         flow_runs.delete(tx, family)
+    return _deleted(wanted, states)
+
+
+def _deleted(wanted: list[UUID], states: dict[UUID, str]) -> Deleted:
     asked = sum(id in states for id in wanted)
     return Deleted(asked, len(states) - asked)
 

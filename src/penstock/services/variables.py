@@ -47,10 +47,15 @@ def get(store: Store, name: str) -> VariableRecord:
     return found
 
 
-def list_variables(store: Store, limit: int) -> list[VariableRecord]:
-    """By name."""
+def list_variables(store: Store, limit: int, *, after: str | None = None) -> list[VariableRecord]:
+    """By name; those that come after a name."""
     with store.read() as tx:
-        return list(variables.select(tx, limit))
+        return list(variables.select(tx, limit, after))
+
+
+def count(store: Store) -> int:
+    with store.read() as tx:
+        return variables.count(tx)
 
 
 def unset(store: Store, name: str) -> bool:

@@ -24,11 +24,22 @@ def is_there(tx: Tx, type: str, name: str) -> bool:
     return tx.row("SELECT 1 FROM block_document WHERE type = ? AND name = ?", (type, name)) is not None
 
 
-def select(tx: Tx, type: str | None, limit: int) -> Iterator[BlockDocument]:
-    """By type and name; of all types when none is given."""
-    where, params = ("", []) if type is None else ("WHERE type = ?", [type])
-    rows = tx.rows(f"SELECT {_COLUMNS} FROM block_document {where} ORDER BY type, name LIMIT ?", (*params, limit))
-    return map(_document, rows)
+def by_id(tx: Tx, id: UUID) -> BlockDocument | None:
+    row = tx.row(f"SELECT {_COLUMNS} FROM block_document WHERE id = ?", (id.bytes,))
+    return None if row is None else _document(row)
+
+
+def select(tx: Tx, type: str | None, limit: int, after: tuple[str, str] | None = None) -> Iterator[BlockDocument]:
+    """By type and name; of all types when none is given; those behind the type and name `after`."""
+    where, params = ["1 = 1"], []
+    if type is not None:
+        where.append("type = ?")
+        params.append(type)
+    if after is not None:
+        where.append("(type > ? OR (type = ? AND name > ?))")
+        params.extend((after[0], *after))
+    sql = f"SELECT {_COLUMNS} FROM block_document WHERE {' AND '.join(where)} ORDER BY type, name LIMIT ?"
+    return map(_document, tx.rows(sql, (*params, limit)))
 
 
 def addresses(tx: Tx) -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ an index answers in order; one query with IN would sort everything that fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from ..domain.filters import RunFilter
 from ..domain.states import CANCELLED, COMPLETED, CRASHED, FAILED, StateType
 from . import codec
-from .contract import Tx, Value
+from .contract import Row, Tx, Value
 
 FLOW_RUN, TASK_RUN = "flow_run", "task_run"
 NEWEST_FIRST = "id DESC"
@@ -66,15 +67,38 @@ def count(tx: Tx, filter: RunFilter, table: str) -> int:
     return total
 
 
+def history(tx: Tx, filter: RunFilter, table: str, start: datetime, step: int) -> Iterator[Row]:
+    """How many runs that fit were created in each interval of `step` microseconds from `start` on, by state:
+    (interval, state_type, state_name, count). Runs before `start` must not fit."""
+    types = filter.types()
+    if types is not None and not types:
+        return
+    driver = _driver(filter, table, types)
+    rest = _rest(filter, table, types, driver)
+    arms = [rest] if driver is None else [[_driving(table, driver[0], value), *rest] for value in driver[1]]
+    totals: dict[tuple[int, str, str], int] = {}
+    for where, params in map(_joined, arms):
+        sql = f"""SELECT place, state_type, state_name, count(*) FROM (SELECT (created - ?) / ? AS place, state_type,
+            state_name FROM {table} WHERE {where}) AS placed GROUP BY place, state_type, state_name"""
+        for place, type_, name, runs in tx.rows(sql, (codec.exact_micros(start), step, *params)):
+            key = (int(place), str(type_), str(name))
+            totals[key] = totals.get(key, 0) + int(runs)
+    yield from ((*key, runs) for key, runs in totals.items())
+
+
 def _driver(filter: RunFilter, table: str, types: frozenset[StateType] | None) -> tuple[str, list[Value]] | None:
     """The column whose index answers, and its values; None for the primary key.
 
     Runs that completed are most of all: any other state is the narrower choice.
     """
     states: tuple[str, list[Value]] | None = None if types is None else ("state_type", [*sorted(types)])
+    if filter.ids:
+        return None
     if table == FLOW_RUN:
         if filter.flow_run_id is not None:
             return "flow_run_id", [filter.flow_run_id.bytes]
+        if filter.names:
+            return "name", [*dict.fromkeys(filter.names)]
         if types is not None and COMPLETED not in types:
             return states
         return ("flow_name", [*dict.fromkeys(filter.flow_names)]) if filter.flow_names else states
@@ -96,6 +120,8 @@ def _rest(
     """What every row is looked at for; `|| ''` keeps the database from choosing an index of the column."""
     driving = None if driver is None else driver[0]
     found: list[Condition] = []
+    if filter.ids:
+        found.append(_any("id", [id.bytes for id in dict.fromkeys(filter.ids)]))
     if types is not None and driving != "state_type":
         found.append(_any("state_type || ''", sorted(types)))
     if filter.state_names:
@@ -106,6 +132,10 @@ def _rest(
         found.append(_any("task_name", filter.task_names))
     if filter.flow_run_id is not None and driving != "flow_run_id":
         found.append(("coalesce(flow_run_id, NULL) = ?", [filter.flow_run_id.bytes]))
+    if filter.roots:
+        found.append(("coalesce(flow_run_id, NULL) IS NULL", []))
+    if filter.names and driving != "name":
+        found.append(_any("name || ''", filter.names))
     if filter.name_contains:
         found.append(("lower(name) LIKE lower(?) ESCAPE '!'", [contains(filter.name_contains)]))
     # A tag as it stands in the JSON list, quotes and all. (The tag "," could be mistaken for what is between two.)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from ..domain.flows import FlowSummary
 from ..domain.runs import Entrypoint, FlowRun, Holder
 from . import changes, codec
 from .contract import Row, Tx, Value
@@ -103,33 +104,48 @@ def unfinished_held(tx: Tx) -> list[FlowRun]:
     return [_from(row) for row in rows]
 
 
-def flows(tx: Tx, limit: int, name: str | None = None) -> list[dict[str, Any]]:
-    """Flows with how many runs each has and when the last was created, most recently used first."""
+def flows(
+    tx: Tx, limit: int, name: str | None = None, *, after: tuple[datetime | None, str] | None = None
+) -> list[FlowSummary]:
+    """Flows with how many runs each has, most recently used first; those behind the one whose latest run was created at
+    a moment, and its name."""
     # Counted in the indexes, flow by flow; joined and grouped, every row of every run would be read.
-    where, params = ("WHERE f.name = ?", [name]) if name else ("", [])
+    where, params = ("WHERE f.name = ?", [name]) if name is not None else ("", [])
+    last = 0 if after is None else codec.micros(after[0]) or 0
+    behind: tuple[Value, ...] = () if after is None else (last, last, after[1])
     rows = tx.rows(
-        f"""SELECT f.id, f.name, f.created,
-            (SELECT count(*) FROM flow_run r WHERE r.flow_name = f.name),
-            (SELECT r.created FROM flow_run r WHERE r.flow_name = f.name ORDER BY r.id DESC LIMIT 1) AS last,
-            coalesce(b.failed, 0)
+        f"""SELECT id, name, created, runs, last, failed FROM (SELECT f.id AS id, f.name AS name, f.created AS created,
+            (SELECT count(*) FROM flow_run r WHERE r.flow_name = f.name) AS runs,
+            coalesce((SELECT r.created FROM flow_run r WHERE r.flow_name = f.name ORDER BY r.id DESC LIMIT 1), 0)
+            AS last, coalesce(b.failed, 0) AS failed
             FROM flow f LEFT JOIN (SELECT name, count(*) AS failed FROM
                 (SELECT flow_name || '' AS name FROM flow_run WHERE state_type IN ('FAILED', 'CRASHED')) AS bad
-                GROUP BY name) AS b ON b.name = f.name
-            {where} ORDER BY coalesce((SELECT r.created FROM flow_run r WHERE r.flow_name = f.name
-                ORDER BY r.id DESC LIMIT 1), 0) DESC, f.name LIMIT ?""",
-        (*params, limit),
+                GROUP BY name) AS b ON b.name = f.name {where}) AS known
+            {"" if after is None else "WHERE last < ? OR (last = ? AND name > ?)"}
+            ORDER BY last DESC, name LIMIT ?""",
+        (*params, *behind, limit),
     )
     return [
-        {
-            "id": codec.unblob(id),
-            "name": name,
-            "created": codec.moment(created),
-            "runs": count,
-            "last_run": codec.moment(last),
-            "failed": failed,
-        }
-        for id, name, created, count, last, failed in rows
+        FlowSummary(
+            id=UUID(bytes=bytes(id)),
+            name=name,
+            created=codec.exact_moment(created),
+            runs=runs,
+            last_run=codec.moment(last or None),
+            failed=failed,
+        )
+        for id, name, created, runs, last, failed in rows
     ]
+
+
+def count_flows(tx: Tx) -> int:
+    row = tx.row("SELECT count(*) FROM flow")
+    return 0 if row is None else int(row[0])
+
+
+def flow_name(tx: Tx, id: UUID) -> str | None:
+    row = tx.row("SELECT name FROM flow WHERE id = ?", (id.bytes,))
+    return None if row is None else str(row[0])
 
 
 def states_of(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, str]:

@@ -16,9 +16,15 @@ def get(tx: Tx, name: str) -> VariableRecord | None:
     return None if row is None else _variable(row)
 
 
-def select(tx: Tx, limit: int) -> Iterator[VariableRecord]:
-    """By name."""
-    return map(_variable, tx.rows(f"SELECT {_COLUMNS} FROM variable ORDER BY name LIMIT ?", (limit,)))
+def select(tx: Tx, limit: int, after: str | None = None) -> Iterator[VariableRecord]:
+    """By name; those behind the name `after`."""
+    sql = f"SELECT {_COLUMNS} FROM variable WHERE name > ? ORDER BY name LIMIT ?"
+    return map(_variable, tx.rows(sql, (after or "", limit)))
+
+
+def count(tx: Tx) -> int:
+    row = tx.row("SELECT count(*) FROM variable")
+    return 0 if row is None else int(row[0])
 
 
 def names(tx: Tx) -> list[str]:
