@@ -18,6 +18,7 @@ from penstock.domain.errors import PenstockError
 
 # Name -> where the command is, and its line in the help. A plural is accepted for every name: `penstock flow-runs ls`.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "auth": ("penstock.cli.auth:auth", "Manage users, API keys and signing in; read the audit log."),
     "block": ("penstock.cli.block:block", "Manage blocks: secrets and other stored configuration."),
     "config": ("penstock.cli.config:config", "View and set settings."),
     "flow": ("penstock.cli.flow:flow", "View flows."),

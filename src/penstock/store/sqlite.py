@@ -24,7 +24,7 @@ from typing import Any
 
 import apsw
 
-from ..domain.errors import CorruptStoreError, RecordError, StoreUnavailableError
+from ..domain.errors import CorruptStoreError, PenstockError, RecordError, StoreUnavailableError
 from . import migrate
 from .codec import writable
 from .contract import Row, Value
@@ -333,6 +333,8 @@ def translated(path: Path) -> Iterator[None]:
     """SQLite's and the system's errors, as ours: a sentence that names the file and says what to do."""
     try:
         yield
+    except PenstockError:  # some of ours are OSErrors as well
+        raise
     except (apsw.Error, OSError) as error:
         raise _translation(error, path) from None  # its sentence is in ours
 
