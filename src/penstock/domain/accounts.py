@@ -41,8 +41,9 @@ SESSION_MOST = timedelta(days=7)
 # Times that only people look at (a key's last use, a session's) are written no more often than this.
 SEEN_AGAIN = timedelta(minutes=30)
 
-USER = ("user", re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}"), "64 lowercase letters, digits and ._@+-")
-KEY = ("API key", re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}"), "64 letters, digits and ._@+-")
+USER = ("user", re.compile(r"[a-z0-9][a-z0-9._@+-]*"), "lowercase letters, digits and ._@+-")
+KEY = ("key", re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*"), "letters, digits and ._@+-")
+LONGEST_NAME = 64
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024
 
 
@@ -128,6 +129,16 @@ def checked_scopes(scopes: Iterable[str]) -> tuple[str, ...] | None:
                 "* stands for anything (`read_*`)."
             )
     return kept or None
+
+
+def check_name(name: str, rule: names.Rule) -> None:
+    """Raises `InvalidName` unless it can be the name of a user or a key."""
+    kind, pattern, allowed = rule
+    if len(name) > LONGEST_NAME or not pattern.fullmatch(name):
+        raise InvalidName(
+            f"{names.shown(name)} cannot be the name of a {kind}: it may have {allowed}, begins with one of the first "
+            f"two, and has {LONGEST_NAME} characters at most."
+        )
 
 
 def lower(one: Role, other: Role) -> Role:

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from ..domain import names
-from ..domain.accounts import ADMIN, USER, Role, User
+from ..domain.accounts import ADMIN, USER, Role, User, check_name
 from ..domain.errors import NameTaken, NotAllowed, ObjectNotFound
 from ..store import accounts, sessions
 from ..store.contract import Store, Tx
@@ -20,7 +20,7 @@ from . import passwords
 
 def create_user(store: Store, name: str, role: Role, password: str | None, now: datetime) -> User:
     """Without a password it can only have keys. Raises `InvalidName`, `NameTaken`, `UnstorableValue`, `NotAllowed`."""
-    names.check(name, USER)
+    check_name(name, USER)
     kept = None
     if password is not None:
         passwords.check(password, name)

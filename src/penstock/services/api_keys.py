@@ -15,7 +15,7 @@ from datetime import datetime
 import msgspec
 
 from ..domain import names
-from ..domain.accounts import KEY, SEEN_AGAIN, ApiKey, Asker, Role, checked_scopes, lower
+from ..domain.accounts import KEY, SEEN_AGAIN, ApiKey, Asker, Role, check_name, checked_scopes, lower
 from ..domain.errors import AmbiguousId, NameTaken, NotAllowed, NotSignedIn, ObjectNotFound, UnstorableValue
 from ..store import accounts
 from ..store.contract import Store
@@ -36,7 +36,7 @@ def create_key(
 ) -> tuple[ApiKey, str]:
     """The key and its text, which nobody can have again. Without a `role` it has its owner's (an operator's, where it
     has no owner). Raises `InvalidName`, `NameTaken`, `ObjectNotFound`, `NotAllowed`, `UnstorableValue`."""
-    names.check(name, KEY)
+    check_name(name, KEY)
     kept_scopes = checked_scopes(scopes)
     if expires is not None and expires <= now:
         raise UnstorableValue(f"The key {name!r} would have expired before it was made. Give a time to come.")
