@@ -10,6 +10,7 @@ import getpass
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,8 @@ T = TypeVar("T")
 
 # A run that takes longer has somebody beside the process from then on (one with a limit has from its beginning).
 LONG_SECONDS = 2.0
+# How often somebody who waits for something in the record looks for runs there whose process is gone.
+LOOK_SECONDS = 1.0
 # For how many seconds a server that is away is asked again: a person sees sooner what is wrong.
 PATIENCE = {"CLI": 1.0}
 
@@ -61,6 +64,7 @@ _remote: dict[tuple[str, str | None, str | None], RemoteLedger] = {}
 _lost: list[LocalLedger] = []
 # Records that were opened to be asked; one for each database, beside the ledger's.
 _asked: dict[Path, SqliteStore] = {}
+_looked: dict[Path, float] = {}
 _transports: dict[tuple[str, str | None, str | None, float], Transport] = {}
 _slots: dict[str, Slots] = {}
 # A process that works for another's run (a worker of the process task runner) reports to that one instead.
@@ -239,7 +243,15 @@ def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "
     if settings.api_url:
         answer: T = shielded(partial(transport(settings, PATIENCE.get(way, 10.0)).call, operation, argument, key=key))
         return answer
-    return ask_record(lambda store: desk(store, way).wait_for_answer(operation, argument, partial(close_dead, store)))
+    return ask_record(lambda store: desk(store, way).wait_for_answer(operation, argument, partial(_look_after, store)))
+
+
+def _look_after(store: SqliteStore) -> None:
+    """Nobody waits for the dead; and nobody looks for them all the time."""
+    now = time.monotonic()
+    if now - _looked.get(store.path, -1.0) >= LOOK_SECONDS:
+        _looked[store.path] = now
+        close_dead(store)
 
 
 def slots(settings: Settings) -> Slots:
@@ -264,7 +276,12 @@ def slots(settings: Settings) -> Slots:
 
 def settle() -> None:
     """What this process has reported so far is in the record when this returns."""
-    speaker = _given or _ledgers.get(current().database_path)
+    settings = current()
+    speaker: Ledger | None = _given
+    if speaker is None and settings.api_url:
+        speaker = _remote.get((settings.api_url, settings.api_key, settings.api_auth_string))
+    elif speaker is None:
+        speaker = _ledgers.get(settings.database_path)
     if speaker is not None:
         shielded(speaker.ask, Flush())
 

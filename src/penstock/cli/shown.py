@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock.domain.runs import FlowRun, ResultRef, TaskRun
 from penstock.domain.states import LOOKS, SCHEDULED, State, StateType
+from penstock.domain.stops import is_unconfirmed
 
 _SPANS = (("year", 365 * 86400), ("month", 30 * 86400), ("week", 7 * 86400), ("day", 86400), ("hour", 3600),
           ("minute", 60), ("second", 1))  # fmt: skip
@@ -103,8 +104,7 @@ def state_cell(state: State[Any]) -> str:
 
 def state_name(state: State[Any]) -> str:
     """`Cancelled`, and `Cancelled (unconfirmed)` while the code of a run that has ended may still run."""
-    unconfirmed = state.is_final() and (state.details or {}).get("confirmed") is False
-    return one_line(state.name) + (" (unconfirmed)" if unconfirmed else "")
+    return one_line(state.name) + (" (unconfirmed)" if is_unconfirmed(state) else "")
 
 
 def tally(counts: Mapping[StateType, int]) -> str:

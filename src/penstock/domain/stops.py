@@ -12,6 +12,8 @@ from uuid import UUID
 
 import msgspec
 
+from .states import State
+
 # Why a run is stopped.
 TIMEOUT, CANCEL, INTERRUPT, SHUTDOWN, PARENT = "timeout", "cancel", "interrupt", "shutdown", "parent"
 
@@ -83,6 +85,11 @@ class Signal(msgspec.Struct, frozen=True):
     @property
     def stop(self) -> Stop:
         return Stop(CANCEL, f"Cancelled by {self.who}.", self.who, self.grace)
+
+
+def is_unconfirmed(state: State[Any]) -> bool:
+    """Whether a run has ended, and its code, as far as is known, has not."""
+    return state.is_final() and (state.details or {}).get("confirmed") is False
 
 
 class Stilled(msgspec.Struct, frozen=True):

@@ -198,6 +198,13 @@ class Interval(msgspec.Struct):
     states: list[StateCount]
 
 
+class CheckRetry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`elsewhere` says that the flow is not looked for where it was."""
+
+    id: UUID
+    elsewhere: bool = False
+
+
 class ChangesSeen(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seen: int | None = None
     wait: Patience = 0.0
@@ -260,6 +267,10 @@ READ_FLOW_RUN_STATES = Operation(
 COUNT_TASK_RUNS_OF = Operation(
     "count_task_runs_of_flow_run", "GET", "/flow_runs/{id}/task_run_counts", ById, dict[str, int],
     "How many task runs of a flow run are in each state.",
+)  # fmt: skip
+CHECK_RETRY = Operation(
+    "check_flow_run_retry", "GET", "/flow_runs/{id}/retry", CheckRetry, FlowRun,
+    "Whether a flow run could be entered again: the run, or why not.",
 )  # fmt: skip
 READ_CHANGES = Operation(
     "read_changes", "GET", "/changes", ChangesSeen, Changes, "Wait for any change of the record.", waits=True

@@ -65,12 +65,14 @@ class FollowLogs(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class LogNews(msgspec.Struct, kw_only=True):
-    """`again` is in how many seconds a line may come without any change of the record, `ended` says that the run has
-    ended, `settled` that it did so long ago: nothing will come any more."""
+    """`silent`: nothing came, not even lines that do not fit. `more`: there is more already. `again` is in how many
+    seconds a line may come without any change of the record, `ended` says that the run has ended, `settled` that it did
+    so long ago: nothing will come any more."""
 
     items: list[LogLine]
     tasks: dict[UUID, TaskNames]
     position: str
+    silent: bool = False
     more: bool = False
     again: float | None = None
     ended: bool = False

@@ -11,6 +11,7 @@ import msgspec
 from ..domain.accounts import ADMIN, Asker, Role
 from ..domain.errors import PenstockError
 from ..domain.runs import Holder
+from ..protocol.admin import ShownSetting
 from ..protocol.operation import Operation, Unchanged
 from ..store.contract import Store
 from ..vault import Vault
@@ -39,6 +40,9 @@ class Desk(msgspec.Struct, frozen=True):
     role: Role = ADMIN
     asker: Asker | None = None
     cookies: dict[str, str | None] = msgspec.field(default_factory=dict)
+    # Of a server, for whoever asks about it.
+    version: str = ""
+    settings: tuple[ShownSetting, ...] = ()
 
     def asked_by(self, asker: Asker) -> Desk:
         """The same desk, for one request of this asker."""
@@ -71,20 +75,18 @@ class Desk(msgspec.Struct, frozen=True):
         self, operation: Operation[Any, R], argument: Any, meanwhile: Callable[[], object] | None = None
     ) -> R:
         """`answer`, waiting in this thread while there is nothing new and the asker is patient; `meanwhile` is called
-        every second of it."""
-        began = met = self.now()
+        every second of it, and at its beginning."""
+        began = self.now()
         while True:
             seen = self.store.changes() if operation.waits else 0
             try:
                 return self.answer(operation, argument)
             except Unchanged as unchanged:
-                now = self.now()
-                left = argument.wait - (now - began).total_seconds()
+                left = argument.wait - (self.now() - began).total_seconds()
                 if left <= 0:
                     return unchanged.value  # type: ignore[no-any-return]
-                if meanwhile is not None and (now - met).total_seconds() >= 1:
+                if meanwhile is not None:
                     meanwhile()
-                    met = now
                 self.store.wait_for_change(seen, left if meanwhile is None else min(left, 1.0))
 
 

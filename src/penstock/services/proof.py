@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from ..domain import stops
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.stops import Stilled
 from ..store import flow_runs, task_runs, unconfirmed
@@ -19,8 +20,7 @@ from ..store.contract import Tx
 
 def is_unconfirmed(run: FlowRun | TaskRun) -> bool:
     """Whether a run has ended, and its code, as far as is known, has not."""
-    state = run.state
-    return state.is_final() and state.details is not None and state.details.get("confirmed") is False
+    return stops.is_unconfirmed(run.state)
 
 
 def note(tx: Tx, run: FlowRun | TaskRun) -> None:

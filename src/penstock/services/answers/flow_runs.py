@@ -15,7 +15,7 @@ from ...protocol import flow_runs as asked
 from ...protocol import paging
 from ...protocol.flow_runs import Cancelled, Outcome, Reason, StateSet, Verdict
 from ...protocol.operation import Count, Page, Unchanged
-from .. import cancelling, history, proposals, reading, selection
+from .. import cancelling, history, proposals, reading, reopening, selection
 from ..desk import Desk, answers
 
 
@@ -72,6 +72,11 @@ def read_flow_run_states(desk: Desk, query: asked.StatesOfFlowRun) -> list[State
 @answers(asked.COUNT_TASK_RUNS_OF)
 def count_task_runs_of_flow_run(desk: Desk, query: asked.ById) -> dict[str, int]:
     return reading.count_task_runs(desk.store, reading.get_flow_run(desk.store, query.id).id)
+
+
+@answers(asked.CHECK_RETRY)
+def check_flow_run_retry(desk: Desk, query: asked.CheckRetry) -> FlowRun:
+    return reopening.check(desk.store, query.id, desk.who, desk.now(), elsewhere=query.elsewhere).run
 
 
 @answers(asked.READ_CHANGES)

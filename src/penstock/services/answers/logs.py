@@ -43,6 +43,7 @@ def follow_logs(desk: Desk, query: asked.FollowLogs) -> LogNews:
         items=step.lines,
         tasks=_tasks(step.names),
         position=step.position.text(),
+        silent=not step.news,
         more=step.more,
         again=log_following.AGAIN_SECONDS if step.waits else None,
         ended=step.ended,
