@@ -157,7 +157,7 @@ def as_completed(futures: Iterable[PenstockFuture[R]], timeout: float | None = N
                 raise TimeoutError(f"{len(waited) - count} of {len(waited)} futures are not done yet.")
             arrived.acquire(blocking=False)
             if done.empty():
-                _in_engine(arrived, left)
+                wait_in_engine(arrived, left)
         yield done.get()
 
 
@@ -170,11 +170,12 @@ def _wait_all(futures: Iterable[PenstockFuture[Any]], timeout: float | None) -> 
         ready = threading.Lock()
         ready.acquire()
         future.add_done_callback(lambda _, ready=ready: release(ready))  # type: ignore[misc]
-        _in_engine(ready, None if deadline is None else deadline - time.monotonic())
+        wait_in_engine(ready, None if deadline is None else deadline - time.monotonic())
 
 
-def _in_engine(ready: threading.Lock, seconds: float | None) -> None:
-    """Waits in a way that a stop of the waiting run ends; then the stop is raised in its code.
+def wait_in_engine(ready: threading.Lock, seconds: float | None) -> None:
+    """For user code: waits until a lock is released, at most so long, in a way that a stop of the waiting run ends;
+    then the stop is raised in its code.
 
     A worker thread that waits lends its place to another, so that tasks which wait for tasks cannot use up the pool.
     """

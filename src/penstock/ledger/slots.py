@@ -98,9 +98,10 @@ class Place:
 class Wish:
     """A wish for slots of rate limits on its way: `answered` when it is known what became of it."""
 
-    __slots__ = ("answered", "error", "reserved")
+    __slots__ = ("answered", "error", "pid", "reserved")
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
         self.answered = Awaited()
         self.reserved: Reserved | None = None
         self.error: BaseException | None = None
@@ -253,11 +254,17 @@ class Slots:
             wish.error = error
         wish.answered.happen()
 
-    def give_back_rate(self, names: Sequence[str], occupy: int) -> None:
-        """What was reserved and not waited for to the end."""
-        wanted = asked.GiveBackRate(names=list(names), occupy=occupy)
+    def give_up(self, wish: Wish, occupy: int) -> None:
+        """What was wished for is not waited for to the end: what was reserved is given back."""
+        if wish.pid != os.getpid():
+            return
         with self._lock:
-            self._put(lambda: self._insist(asked.GIVE_BACK_RATE, wanted, key=self._new_id().hex, for_ever=True))
+            self._put(lambda: self._give_up(wish, occupy))
+
+    def _give_up(self, wish: Wish, occupy: int) -> None:
+        if wish.reserved is not None and wish.reserved.taken and wish.reserved.names:
+            wanted = asked.GiveBackRate(names=list(wish.reserved.names), occupy=occupy)
+            self._insist(asked.GIVE_BACK_RATE, wanted, key=self._new_id().hex, for_ever=True)
 
     # --- threads ---
 

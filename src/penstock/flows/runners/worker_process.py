@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -35,7 +35,7 @@ from ...engine.runtime import Runtime
 from ...engine.scopes import GENTLE_SECONDS, Scope, Where
 from ...engine.secrets import learn
 from ...engine.signals import Signals
-from ...engine.stopping import StopDelivered, my_post
+from ...engine.stopping import StopDelivered, unbroken
 from ...engine.timers import TIMERS
 from ...ledger.piped import CountRun, PipedLedger
 from ...settings import current, temporary_settings
@@ -97,7 +97,7 @@ class Process:
         self._lifeline = lifeline
         self._jobs = jobs
         self._lock = threading.Lock()
-        self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER, data), _unbroken, MASKER)
+        self._ledger = PipedLedger(lambda data: self._send(parcels.LEDGER, data), unbroken, MASKER)
         self._strangers = Strangers()
         self._tasks: dict[int, Task[Any, Any]] = {}
         self._flow: FlowFacts | None = None
@@ -268,33 +268,6 @@ def _leave_stuck(scope: Scope) -> None:
     """Runs that the code has begun in threads of this process need not wait for what a stop cannot reach there."""
     for child in list(scope.children):
         child.abandon(only_stuck=True)
-
-
-def _unbroken(fn: Callable[..., Any], *args: Any) -> Any:
-    """Calls a function in which no stop is raised; one that came meanwhile is raised after it.
-
-    (`stopping.shielded` raises before it, too: code that cleans up after a stop could not say a word.)
-    """
-    post = my_post()
-    if not post.armed:
-        return fn(*args)
-    cleaning_up = _handles_stop(sys.exception())
-    post.disarm()
-    try:
-        return fn(*args)
-    finally:
-        if cleaning_up:
-            post.armed = True
-        else:
-            post.arm()
-
-
-def _handles_stop(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, StopDelivered | KeyboardInterrupt):
-            return True
-        error = error.__context__
-    return False
 
 
 def _surround(now: Surroundings) -> None:
