@@ -97,7 +97,7 @@ def attending(runtime: Runtime) -> Iterator[None]:
     watchdog = _beside.watchdog() if _given is None and runtime.settings.stop_watchdog else None
     timer = None
     if watchdog is not None:
-        watchdog.attend(_path_of(runtime.ledger))
+        watchdog.attend(_where_is(runtime))
         timer = TIMERS.after(LONG_SECONDS, watchdog.launch)
     try:
         yield
@@ -109,11 +109,17 @@ def attending(runtime: Runtime) -> Iterator[None]:
         runtime.ledger.leave()
 
 
-def _path_of(ledger: Ledger) -> Path:
+def _where_is(runtime: Runtime) -> bytes:
+    """The record that a run reports to, for the watchdog."""
     from .ledger.local import LocalLedger
+    from .watchdog.places import ServerPlace, where_is, where_is_server
 
-    assert isinstance(ledger, LocalLedger)
-    return ledger.store.path
+    if isinstance(runtime.ledger, LocalLedger):
+        return where_is(runtime.ledger.store.path)
+    for (_, key, basic), ledger in _remote.items():
+        if ledger is runtime.ledger:
+            return where_is_server(ServerPlace(ledger.url, key, basic, ledger.folder))
+    raise AssertionError("a run reports to a ledger of this process")
 
 
 def may_be_killed() -> bool:
@@ -144,7 +150,7 @@ class _Beside:
             return None
         return self.watchdog().guard(
             masked(MASKER, context.run),
-            path=_path_of(context.runtime.ledger),
+            where=_where_is(context.runtime),
             due_in=due_in,
             record_in=record_in,
             kill_in=kill_in if context.runtime.may_be_killed else None,

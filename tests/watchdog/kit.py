@@ -31,6 +31,7 @@ from penstock.settings import current
 from penstock.store import flow_runs, holders, task_runs
 from penstock.store.sqlite import SqliteStore
 from penstock.watchdog.beside import Watchdog
+from penstock.watchdog.places import where_is
 
 path = current().database_path
 store = SqliteStore(path)
@@ -66,7 +67,7 @@ def guard(watchdog, run, seconds=None, kill_in=None, record_in=None, stop=None):
     """As the engine guards a time limit."""
     kind = "Flow run" if isinstance(run, FlowRun) else "Task run"
     return watchdog.guard(
-        run, path=path, stop=stop or time_limit(kind, seconds, run.name),
+        run, where=where_is(path), stop=stop or time_limit(kind, seconds, run.name),
         record_in=seconds if record_in is None else record_in, kill_in=kill_in, due_in=seconds,
     )
 

@@ -16,6 +16,7 @@ from penstock.engine import identity
 from penstock.settings import current
 from penstock.store import flow_runs, signals
 from penstock.store.sqlite import SqliteStore
+from penstock.watchdog.doors import StoreDoor
 from penstock.watchdog.enforcement import Outcome, enforce, launch_enforcer
 
 from ..flows.kit import SOURCE, Programs, Record, names, until
@@ -28,7 +29,7 @@ watchdog = Watchdog(may_be_killed=may_be_killed, default_grace=0.3)
 run, other = begin("asked"), begin("other")
 begin_task("inside", run.id)
 lease(may_be_killed)
-watchdog.attend(path)
+watchdog.attend(where_is(path))
 if is_watched:
     watchdog.launch()
     print(watcher(watchdog), flush=True)
@@ -133,7 +134,7 @@ def look(record: Record, *, later: float = 100, killed: bool | None = None, name
 
     try:
         return enforce(
-            store,
+            StoreDoor(store),
             record.flow_run(name).id,
             now=lambda: datetime.now(UTC) + timedelta(seconds=later),
             default_grace=30,
@@ -198,7 +199,7 @@ def test_a_task_run_of_a_flow_is_no_reason_to_end_its_process(programs: Programs
     store = SqliteStore(current().database_path)
     cancel_task_run(store, task_run.id, who="a test", grace=0, now=datetime.now(UTC))
     done = enforce(
-        store,
+        StoreDoor(store),
         task_run.id,
         now=lambda: datetime.now(UTC) + timedelta(seconds=100),
         default_grace=0,

@@ -35,7 +35,7 @@ def test_the_record_is_closed_at_the_limit_while_the_code_holds_the_interpreters
         watchdog = Watchdog(may_be_killed=False)
         run = begin("stuck")
         begin_task("inside", run.id)
-        watchdog.attend(path)
+        watchdog.attend(where_is(path))
         guard(watchdog, run, 0.5)
         hold_the_interpreter()
         """,
@@ -64,7 +64,7 @@ def test_a_task_run_alone_is_closed_and_its_flow_goes_on(programs: Programs, rec
         """
         watchdog = Watchdog(may_be_killed=False)
         run = begin("above")
-        watchdog.attend(path)
+        watchdog.attend(where_is(path))
         guard(watchdog, begin_task("stuck", run.id), 0.3)
         begin_task("other", run.id)
         hold_the_interpreter()
@@ -106,7 +106,7 @@ def test_what_the_engine_has_recorded_or_released_is_left_alone(programs: Progra
         programs,
         """
         watchdog = Watchdog(may_be_killed=False)
-        watchdog.attend(path)
+        watchdog.attend(where_is(path))
         guard(watchdog, begin("recorded"), 0.2).recorded()
         released = guard(watchdog, begin("released"), 0.2)
         released.release()
@@ -153,7 +153,7 @@ def test_a_program_that_is_stuck_keeps_its_lease(programs: Programs, record: Rec
             holders.put(tx, identity.me(), SYSTEM.now() + timedelta(seconds=5), True)
         watchdog = Watchdog(may_be_killed=True)
         begin("stuck")
-        watchdog.attend(path)
+        watchdog.attend(where_is(path))
         watchdog.launch()
         hold_the_interpreter()
         """,
@@ -177,7 +177,7 @@ other, above = begin("other"), begin("above")
 stuck = begin("stuck", above.id)
 below = begin("below", stuck.id)
 begin_task("inside", stuck.id)
-watchdog.attend(path)
+watchdog.attend(where_is(path))
 child = '''
 import subprocess, sys, threading
 grandchild = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
@@ -228,7 +228,7 @@ def test_a_run_is_closed_though_its_frozen_program_holds_the_record_locked(progr
         """
         watchdog = Watchdog(may_be_killed=True)
         run = begin("stuck")
-        watchdog.attend(path)
+        watchdog.attend(where_is(path))
         guard(watchdog, run, 0.2, kill_in=0.4)
         with store.write() as tx:
             tx.run("UPDATE flow_run SET name = 'never seen'")
@@ -249,7 +249,7 @@ def test_nothing_is_ended_where_nothing_may_be(programs: Programs, record: Recor
         """
         watchdog = Watchdog(may_be_killed=False)
         first, second = begin("first"), begin("second")
-        watchdog.attend(path)
+        watchdog.attend(where_is(path))
         guard(watchdog, first, 0.1, kill_in=0.3)
         guard(watchdog, second, record_in=1000, kill_in=0.4, stop=Stop(CANCEL, "Cancelled by me."))
         hold_the_interpreter()
@@ -266,7 +266,7 @@ def test_nothing_is_ended_where_nothing_may_be(programs: Programs, record: Recor
 BEGUN = """
 watchdog = Watchdog(may_be_killed=True)
 run = begin("begun")
-watchdog.attend(path)
+watchdog.attend(where_is(path))
 watchdog.launch()
 print(watcher(watchdog), flush=True)
 """
@@ -305,7 +305,7 @@ def test_a_program_that_ends_leaves_no_watchdog_and_nothing_is_written(programs:
         """
         watchdog = Watchdog(may_be_killed=True)
         run = begin("short")
-        watchdog.attend(path)
+        watchdog.attend(where_is(path))
         held = guard(watchdog, run, 100, kill_in=130)
         print(watcher(watchdog), flush=True)
         held.release()
@@ -370,7 +370,7 @@ def test_a_watchdog_that_was_killed_is_started_again(programs: Programs, record:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         watchdog = Watchdog(may_be_killed=False)
         stuck = begin("stuck")
-        watchdog.attend(path)
+        watchdog.attend(where_is(path))
         guard(watchdog, stuck, 1.0)
         first = watcher(watchdog)
         print(first, flush=True)
@@ -419,7 +419,7 @@ def test_where_no_watchdog_can_be_started_the_program_runs_on_and_is_told_once(
             """
             sys.executable = "/usr/bin/an application"
             watchdog = Watchdog(may_be_killed=True)
-            watchdog.attend(path)
+            watchdog.attend(where_is(path))
             for _ in range(3):
                 held = guard(watchdog, begin("unguarded"), 0.1, kill_in=0.2)
                 held.recorded()
@@ -442,7 +442,7 @@ def test_a_closed_watchdog_goes_and_can_be_started_again(programs: Programs, rec
         """
         watchdog = Watchdog(may_be_killed=False)
         run = begin("run")
-        watchdog.attend(path)
+        watchdog.attend(where_is(path))
         held = guard(watchdog, run, 5)
         print(watcher(watchdog), flush=True)
         watchdog.close()

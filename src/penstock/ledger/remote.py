@@ -81,7 +81,7 @@ class RemoteLedger:
     ) -> None:
         self.url = url
         self._post = post
-        self._folder = folder
+        self.folder = folder
         self._holder = holder
         self._masker = masker or Masker()
         self._may_be_killed = may_be_killed
@@ -121,7 +121,7 @@ class RemoteLedger:
         if isinstance(fact, LogLine):
             self._lines_lost[fact.flow_run_id] += 1
         else:
-            raise ServerUnavailableError(f"The server at {self.url} is away, and {self._folder} has no room for more.")
+            raise ServerUnavailableError(f"The server at {self.url} is away, and {self.folder} has no room for more.")
 
     def ask(self, question: Question) -> Any:
         return answer_to(self.ask_then, question)
@@ -152,7 +152,7 @@ class RemoteLedger:
         kept = [self._spool.close(), self._overflow.close()]
         if any(kept):
             print(
-                f"penstock: the server at {self.url} is away; what it has not been told yet is kept in {self._folder}, "
+                f"penstock: the server at {self.url} is away; what it has not been told yet is kept in {self.folder}, "
                 "and the next program that reports to it ships it.",
                 file=sys.__stderr__,
             )

@@ -22,6 +22,7 @@ from ..domain.runs import Arguments, Entrypoint, FlowRun, Holder, ResultRef, Tas
 from ..domain.states import State
 from ..domain.stops import Stilled
 from ..domain.transition import Entered
+from .deeds import CloseEnforced, CloseGone, CloseKilled, CloseStopped, Deed, FindRequests, Request
 from .problems import Problem, error_of, problem_of
 
 PATH = "/journal"
@@ -86,7 +87,7 @@ class Cached(msgspec.Struct, frozen=True):
 
 
 Fact = TaskRun | LogLine | CacheEntry | Stilled | Enter
-Question = Begin | Enter | Recall | Reopen | FindCached | Flush
+Question = Begin | Enter | Recall | Reopen | FindCached | Flush | Deed
 
 ANSWERS: dict[type[Any], Any] = {
     Begin: Entered,
@@ -95,6 +96,11 @@ ANSWERS: dict[type[Any], Any] = {
     Reopen: Reopened,
     FindCached: Cached | None,
     Flush: None,
+    CloseStopped: bool,
+    CloseKilled: None,
+    FindRequests: list[Request],
+    CloseEnforced: str,
+    CloseGone: None,
 }
 
 

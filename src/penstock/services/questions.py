@@ -6,10 +6,10 @@ from typing import Any
 
 from ..domain.errors import PenstockError
 from ..domain.reopening import Reopened
-from ..protocol.journal import Begin, Cached, Enter, FindCached, Question, Recall, Reopen
+from ..protocol.journal import Begin, Cached, Enter, FindCached, Flush, Question, Recall, Reopen
 from ..store import caches
 from ..store.contract import Store, Tx
-from . import orchestrate, reopening
+from . import enforcing, orchestrate, reopening
 
 
 def answer(tx: Tx, question: Question) -> Any:
@@ -34,7 +34,7 @@ def answer(tx: Tx, question: Question) -> Any:
         if isinstance(question, FindCached):
             found = caches.get(tx, question.key, question.now)
             return None if found is None else Cached(*found)
-        return None
+        return None if isinstance(question, Flush) else enforcing.do(tx, question)
     except PenstockError as error:
         return error
 

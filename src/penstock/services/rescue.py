@@ -116,6 +116,13 @@ def _rescue(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool
     return True
 
 
+def close_runs_of(tx: Tx, holder: Holder, now: datetime) -> None:
+    """Closes what a process left open that is seen to be gone."""
+    for run in _open_runs(tx):
+        if run.holder == holder:
+            _rescue(tx, run, lambda each: each != holder, now)
+
+
 def _asked_ending(tx: Tx, run: FlowRun | TaskRun, now: datetime) -> State[None] | None:
     """A task run by itself is never Cancelling: that its end was asked for, only the request says."""
     asked = signals.get(tx, run.id) if isinstance(run, TaskRun) else None

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 import weakref
-from pathlib import Path
 
 import msgspec
 
@@ -81,7 +80,7 @@ class Watchdog:
         self._default_grace = default_grace
         self._table: Table | None = None
         self._socket: socket.socket | None = None
-        self._indexes: dict[Path, int | None] = {}
+        self._indexes: dict[bytes, int | None] = {}
         self._forget()
         _open.add(self)
 
@@ -108,14 +107,14 @@ class Watchdog:
         self,
         run: FlowRun | TaskRun,
         *,
-        path: Path,
+        where: bytes,
         stop: Stop,
         record_in: float | None = None,
         kill_in: float | None = None,
         due_in: float | None = None,
     ) -> Guard:
         """Has a run's record closed in `record_in` seconds from now and its process ended in `kill_in`, unless the
-        guard is told otherwise before (None: never).
+        guard is told otherwise before (None: never). `where` is the record, as `places` says it.
 
         `due_in` is when the code is told to stop: proof counts from there. Without it, a time limit is due when it
         is to be recorded, and anything else now.
@@ -127,7 +126,7 @@ class Watchdog:
             due_in = record_in if record_in is not None and stop.reason == TIMEOUT else 0.0
         try:
             table = self._table or self._make_table()
-            index = self._index(table, path)
+            index = self._index(table, where)
             if index is None:
                 return _NOTHING
             task_run = b"" if isinstance(run, FlowRun) else _encode_run(run)
@@ -145,16 +144,16 @@ class Watchdog:
             self._warn(error)
             return _NOTHING
 
-    def attend(self, path: Path) -> None:
+    def attend(self, where: bytes) -> None:
         """A run without a parent begins."""
         with self._lock:
             self._roots += 1
-            self._indexes.setdefault(path, None)
+            self._indexes.setdefault(where, None)
             table = self._table
             if table is None:
                 return
             try:
-                self._index(table, path)
+                self._index(table, where)
                 table.set_roots(self._roots)
                 if self._socket is not None:
                     now = time.monotonic()
@@ -254,16 +253,16 @@ class Watchdog:
         with self._lock:
             if self._table is None:
                 table = Table()
-                for path in list(self._indexes):
-                    self._indexes[path] = _index_in(table, path)
+                for where in list(self._indexes):
+                    self._indexes[where] = table.path_index(where)
                 table.set_roots(self._roots)
                 self._table = table
             return self._table
 
-    def _index(self, table: Table, path: Path) -> int | None:
-        index = self._indexes.get(path)
+    def _index(self, table: Table, where: bytes) -> int | None:
+        index = self._indexes.get(where)
         if index is None:
-            index = self._indexes[path] = _index_in(table, path)
+            index = self._indexes[where] = table.path_index(where)
         return index
 
     def _warn(self, error: object) -> None:
@@ -293,11 +292,6 @@ def packed(stop: Stop) -> bytes:
 def _cut(text: str | None, length: int) -> str:
     text = (text or "").encode("utf-8", "replace").decode()
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _index_in(table: Table, path: Path) -> int | None:
-    # Absolute, for the watchdog stands in another folder.
-    return table.path_index(os.fsencode(os.path.abspath(path)))
 
 
 _NOTHING = Guard(None, None)
