@@ -54,7 +54,11 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def harmless(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """An operation's arguments as they may be kept: what is empty goes, what may be secret is not shown."""
-    return {name: _shown(name, value, 0) for name, value in arguments.items() if value not in (None, (), [], {}, "")}
+    return {name: _shown(name, value, 0) for name, value in arguments.items() if not _is_empty(value)}
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value is msgspec.UNSET or (hasattr(value, "__len__") and len(value) == 0)
 
 
 def _shown(name: str, value: Any, depth: int) -> Any:
@@ -75,7 +79,7 @@ def _shown(name: str, value: Any, depth: int) -> Any:
     if depth >= _DEEPEST:
         return _size_of(value)
     if isinstance(value, Mapping):
-        known = {key: each for key, each in value.items() if each not in (None, (), [], {}, "")}
+        known = {key: each for key, each in value.items() if not _is_empty(each)}
         if not all(isinstance(key, str) and key.isidentifier() for key in known) or len(known) > _MOST_ITEMS:
             return _size_of(value)
         return {key: _shown(key, each, depth + 1) for key, each in known.items()}
