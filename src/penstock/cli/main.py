@@ -20,14 +20,21 @@ from penstock.domain.errors import PenstockError
 COMMANDS: dict[str, tuple[str, str]] = {
     "auth": ("penstock.cli.auth:auth", "Manage users, API keys and signing in; read the audit log."),
     "block": ("penstock.cli.block:block", "Manage blocks: secrets and other stored configuration."),
+    "concurrency-limit": (
+        "penstock.cli.concurrency_limit:concurrency_limit",
+        "Manage limits on how many do something at once, or how often.",
+    ),
     "config": ("penstock.cli.config:config", "View and set settings."),
     "flow": ("penstock.cli.flow:flow", "View flows."),
     "flow-run": ("penstock.cli.flow_run:flow_run", "View and control flow runs."),
     "profile": ("penstock.cli.profile:profile", "Select and manage profiles of settings."),
+    "server": ("penstock.cli.server:server", "Start and manage a server."),
     "task-run": ("penstock.cli.task_run:task_run", "View task runs."),
     "variable": ("penstock.cli.variable:variable", "Manage variables."),
     "version": ("penstock.cli.version:version", "Show the version, and what else a bug report needs."),
 }
+# Other names that the field has for some.
+ALIASES = {"gcl": "concurrency-limit", "global-concurrency-limit": "concurrency-limit"}
 
 INTERRUPTED = 130
 # What writing to a full disk, a broken device or a stream that is not for writing raises.
@@ -49,6 +56,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for name in (cmd_name, cmd_name.removesuffix("s")):
+            name = ALIASES.get(name, name)
             if name in self.table:
                 module, _, attribute = self.table[name][0].partition(":")
                 command: click.Command = getattr(import_module(module), attribute)
