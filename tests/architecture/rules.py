@@ -68,7 +68,7 @@ ROOMS: dict[str, frozenset[str]] = {
     ),
     "infrastructure": frozenset({"domain"}),
     "worker": frozenset({"connect", "infrastructure", "domain", "settings"}),
-    "api": frozenset({"services", "protocol", "domain"}),
+    "api": frozenset({"services", "protocol", "domain", "store"}),  # of the store its contract: it is handed on
     "client": frozenset({"connect", "transport", "protocol", "domain", "settings"}),
     "serve": frozenset({"settings", "store", "services", "api", "protocol", "domain", "engine", "vault"}),
     "cli": ANYTHING,

@@ -65,17 +65,18 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
     return Kind(f"{kind.label}, optional", f"{kind.allowed}, or nothing", read, takes_blank=True)
 
 
-def whole(minimum: int) -> Kind[int]:
-    """Whole numbers from `minimum` on."""
+def whole(minimum: int, maximum: int = LARGEST_WHOLE) -> Kind[int]:
+    """Whole numbers from `minimum` to `maximum`."""
 
     def read(raw: object) -> int:
         if isinstance(raw, str):
             raw = int(raw)
-        if isinstance(raw, bool) or not isinstance(raw, int) or not minimum <= raw <= LARGEST_WHOLE:
+        if isinstance(raw, bool) or not isinstance(raw, int) or not minimum <= raw <= maximum:
             raise ValueError
         return raw
 
-    return Kind("whole number", f"a whole number, {minimum} or more", read)
+    bounds = f"{minimum} or more" if maximum == LARGEST_WHOLE else f"from {minimum} to {maximum}"
+    return Kind("whole number", f"a whole number, {bounds}", read)
 
 
 def number(unit: str, maximum: float) -> Kind[float]:
@@ -204,5 +205,6 @@ CAPTURE = choice("prints", "all")
 URL = Kind("URL", "a URL that begins with http:// or https://", _url)
 COUNT = whole(minimum=0)
 POSITIVE = whole(minimum=1)
+PORT = whole(minimum=0, maximum=65_535)
 SECONDS = number("seconds", LONGEST_SECONDS)
 DAYS = number("days", LONGEST_DAYS)

@@ -20,6 +20,7 @@ from penstock.settings.kinds import (
     NAMES,
     PATH,
     PATTERNS,
+    PORT,
     POSITIVE,
     SECONDS,
     TEXT,
@@ -73,6 +74,21 @@ PENSTOCK_UI_URL = Setting(
     "PENSTOCK_UI_URL", optional(URL), None, "The server's UI. When not set, PENSTOCK_API_URL without its /api."
 )
 
+PENSTOCK_SERVER_API_HOST = Setting(
+    "PENSTOCK_SERVER_API_HOST", TEXT, "127.0.0.1", "The address at which `penstock server start` listens."
+)
+PENSTOCK_SERVER_API_PORT = Setting(
+    "PENSTOCK_SERVER_API_PORT", PORT, 4200, "The port at which the server listens; 0: one that is free."
+)
+PENSTOCK_SERVER_ALLOWED_HOSTS = Setting(
+    "PENSTOCK_SERVER_ALLOWED_HOSTS",
+    NAMES,
+    (),
+    "Names under which the server may be asked, or *; none: those of this machine at a loopback address, else any.",
+)
+PENSTOCK_SERVER_BODY_LIMIT = Setting(
+    "PENSTOCK_SERVER_BODY_LIMIT", POSITIVE, 1_000_000, "How many bytes a request to the server's REST API may have."
+)
 PENSTOCK_SERVER_SIGN_IN = Setting(
     "PENSTOCK_SERVER_SIGN_IN",
     optional(BOOLEAN),

@@ -27,6 +27,10 @@ class Settings:
     api_patience_seconds: float
     encryption_key: str | None
     ui_url: str | None
+    server_api_host: str
+    server_api_port: int
+    server_allowed_hosts: tuple[str, ...]
+    server_body_limit: int
     server_sign_in: bool | None
     server_allow_anonymous: bool
     server_trusted_proxies: tuple[str, ...]

@@ -37,3 +37,8 @@ def prune(tx: Tx, before: datetime, limit: int) -> int:
         "DELETE FROM answered WHERE key IN (SELECT key FROM answered WHERE at < ? ORDER BY at LIMIT ?)",
         (codec.exact_micros(before), limit),
     )
+
+
+def fill(tx: Tx, key: str, given: Given) -> None:
+    """Puts the answer to a key that was taken without one."""
+    tx.run("UPDATE answered SET status = ?, body = ? WHERE key = ?", (given.status, given.body, key))

@@ -1,8 +1,9 @@
 """SQL of changes: which runs each transaction changed, in the order in which the transactions were made.
 
 Law: whatever changes a run notes it here, in the same transaction; that is done where runs are written
-(`flow_runs.put`, `task_runs.report`), and nowhere else. A run that changes again is noted again: what is noted of a
-version that is not the run's any more says nothing, for a later note does.
+(`flow_runs.put`, `task_runs.report`) and, without runs, where lines are added to a log, and nowhere else. A run that
+changes again is noted again: what is noted of a version that is not the run's any more says nothing, for a later note
+does.
 """
 
 from __future__ import annotations

@@ -33,3 +33,9 @@ def may_be_killed(tx: Tx, holder: Holder) -> bool:
 def delete(tx: Tx, holder: Holder) -> None:
     """The process is gone, or has nothing to do with the record any more."""
     tx.run("DELETE FROM holder WHERE holder = ?", (codec.text(holder),))
+
+
+def extend(tx: Tx, until: datetime) -> int:
+    """Makes all leases good until then at least; how many were not."""
+    moment = codec.exact_micros(until)
+    return tx.run("UPDATE holder SET lease_expires = ? WHERE lease_expires < ?", (moment, moment))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ..domain.filters import LogFilter
 from ..domain.logs import LogLine
-from . import codec, filters
+from . import changes, codec, filters
 from .contract import Tx, Value
 
 COLUMNS = ("run_id", "seq", "task_run_id", "at", "level", "message", "logger", "file", "line", "function")
@@ -34,8 +34,15 @@ def _row(line: LogLine) -> tuple[Value, ...]:
 
 
 def append(tx: Tx, lines: Iterable[LogLine]) -> None:
-    """Records lines; one that is there already (by run and sequence) is left as it is."""
-    tx.insert("log", COLUMNS, map(_row, lines), "ON CONFLICT DO NOTHING")
+    """Records lines; one that is there already (by run and sequence) is left as it is.
+
+    Of a flow run it is noted that something came: who follows its log looks when it did.
+    """
+    all_lines = list(lines)
+    tx.insert("log", COLUMNS, map(_row, all_lines), "ON CONFLICT DO NOTHING")
+    for run_id, line in {line.flow_run_id: line for line in all_lines}.items():
+        if run_id is not None:
+            changes.note(tx, run_id.bytes, (), codec.exact_micros(line.timestamp))
 
 
 def next_late_seq(tx: Tx, run_id: UUID) -> int:
