@@ -102,7 +102,7 @@ class Server:
         return URL.format(port=self.port, database=database)
 
     def start(self) -> None:
-        """Returns when it answers. What is left of one that was killed may still be on its way out: it is waited for."""
+        """Returns when it answers. What is left of one that was killed is waited for."""
         deadline = time.monotonic() + 30
         while not self._started():
             if time.monotonic() > deadline:

@@ -33,7 +33,7 @@ def test_a_name_is_one_blocks_in_each_type(store: Store) -> None:
     with store.write() as tx:
         block_documents.put(tx, first)
         block_documents.put(tx, document("string", "x"))
-    with pytest.raises(Exception, match="(?i)unique"), store.write() as tx:
+    with pytest.raises(Exception, match=r"(?i)unique"), store.write() as tx:
         block_documents.put(tx, document("secret", "x"))
     with store.read() as tx:
         assert block_documents.get(tx, "secret", "x") == first

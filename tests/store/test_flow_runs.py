@@ -63,7 +63,7 @@ def test_a_flow_is_noted_once(store: Store) -> None:
         flow_runs.put(tx, flow_run("Failed"))
     with store.read() as tx:
         (found,) = flow_runs.flows(tx, 10)
-    assert (found["id"], found["name"], found["runs"], found["failed"]) == (flow_id("etl"), "etl", 2, 1)
+    assert (found.id, found.name, found.runs, found.failed) == (flow_id("etl"), "etl", 2, 1)
 
 
 def test_runs_that_some_process_executes_are_found(store: Store) -> None:

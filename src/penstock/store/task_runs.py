@@ -12,13 +12,14 @@ import msgspec
 
 from ..domain.runs import Holder, TaskRun
 from ..domain.states import FINAL, State, StateType
-from . import changes, codec
+from . import changes, codec, filters
 from .contract import Row, Tx, Value
 
 COLUMNS = (
     "id", "name", "task_name", "task_key", "task_version", "dynamic_key", "flow_run_id", "parent_task_run_id",
     "state_type", "state_name", "state_message", "state_at", "states", "version", "run_count", "created", "started",
-    "ended", "deadline", "holder", "tags", "parameters", "upstream", "labels", "cache_key", *codec.RESULT_COLUMNS,
+    "ended", "deadline", "holder", "tags", "parameters", "upstream", "labels", "cache_key", "odd",
+    *codec.RESULT_COLUMNS,
 )  # fmt: skip
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM task_run"
 # Reports may come twice, late, or out of order: the highest version is right, and a run that ended has ended.
@@ -42,12 +43,14 @@ def _row(run: TaskRun) -> tuple[Value, ...]:
     type_, name, at, message, _ = path[-1]
     started = next((entry[2] for entry in path if entry[0] == "RUNNING"), None)
     flow, parent = run.flow_run_id, run.parent_task_run_id
+    created = codec.exact_micros(run.created)
     return (
         run.id.bytes, run.name, run.task_name, run.task_key, run.task_version, run.dynamic_key,
         None if flow is None else flow.bytes, None if parent is None else parent.bytes, type_, name, message, at,
-        codec.path_text(path), version, run.run_count, codec.exact_micros(run.created), started,
+        codec.path_text(path), version, run.run_count, created, started,
         at if type_ in FINAL else None, codec.micros(run.deadline), codec.text(run.holder), codec.text(run.tags),
         codec.text(run.parameters), codec.upstream_text(run.upstream), codec.text(run.labels), run.cache_key,
+        None if filters.tells_time(run.id, created) else 1,
         *codec.result_row(run.result),
     )  # fmt: skip
 
