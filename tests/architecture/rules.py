@@ -49,7 +49,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "watchdog": frozenset({"infrastructure", "services", "store", "domain", "engine", "protocol", "transport"}),
     "settings": frozenset({"domain"}),
     "flows": frozenset({"connect", "engine", "ledger", "domain", "settings", "protocol"}),
-    "blocks": frozenset({"connect", "engine", "domain", "services", "protocol"}),
+    "blocks": frozenset({"connect", "engine", "domain", "protocol"}),
     "served": frozenset({"ledger", "transport", "protocol", "engine", "domain", "settings"}),
     "connect": frozenset(
         {
@@ -86,8 +86,7 @@ MORE_FOR: dict[str, frozenset[str]] = {
     "penstock.watchdog.__main__": frozenset({"settings", "served"}),
     "penstock.store.spool": frozenset({"protocol"}),
     "penstock.store.overflow": frozenset({"protocol"}),
-    "penstock.flows.cancelling": frozenset({"services", "store", "watchdog"}),
-    "penstock.flows.variables": frozenset({"services"}),
+    "penstock.flows.cancelling": frozenset({"watchdog"}),
 }
 
 # Imports of our own modules inside functions: (who, what, why). Both are patterns. The layers hold for them too.

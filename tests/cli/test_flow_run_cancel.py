@@ -239,7 +239,7 @@ def test_a_chosen_run_that_ends_before_it_is_asked_is_no_error(
 ) -> None:
     made = records.flow_run("Running", holder=ELSEWHERE)
 
-    def too_late(store: Any, filter: Any) -> list[FlowRun]:
+    def too_late(filter: Any) -> list[FlowRun]:
         records.flow_run("Running", "Completed", id=made.id)
         return [made]
 

@@ -132,7 +132,7 @@ def test_json_has_the_whole_tree(run: Run, records: Records) -> None:
 
 def test_a_change_is_seen_at_the_next_look(records: Records) -> None:
     made = records.flow_run("Pending", "Running")
-    looks = live.watch(records.store, made.id)
+    looks = live.watch(made.id)
     assert next(looks).state_name == "Running"
     other = Records()
     other.flow_run("Pending", "Running", "Completed", id=made.id)

@@ -400,7 +400,7 @@ def test_the_connection_of_this_process_stays_open() -> None:
     assert main() == "done"
 
 
-def test_what_was_opened_for_a_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_is_asked_twice_is_opened_once_and_closed_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
     close = SqliteStore.close
     made = kept("Scheduled")
@@ -408,8 +408,11 @@ def test_what_was_opened_for_a_request_is_closed(monkeypatch: pytest.MonkeyPatch
     cancel_flow_run(made.id)
     with pytest.raises(TransitionRefused):
         cancel_flow_run(made.id)
-    assert len(closed) == 2
+    assert closed == []
     assert connect._ledgers == {}
+    (opened,) = connect._asked.values()
+    connect.disconnect()
+    assert closed == [opened]
 
 
 # --- awaiting --------------------------------------------------------------------------------------------------------

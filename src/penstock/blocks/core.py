@@ -14,10 +14,19 @@ import pydantic
 
 from .. import connect
 from ..domain import names
-from ..domain.blocks import BlockDocument, parse_address
+from ..domain.blocks import Place, parse_address
 from ..domain.errors import DefinitionError, InvalidName, UnknownBlockType, UnreadableBlock
 from ..engine.clock import SYSTEM
-from ..services import block_documents
+from ..protocol.block_documents import (
+    CREATE_BLOCK,
+    DELETE_BLOCK,
+    READ_BLOCK_BY_NAME,
+    BlockAddress,
+    ClearSecret,
+    ReadBlock,
+    SaveBlock,
+)
+from ..protocol.block_documents import Block as StoredBlock
 from . import secrets
 
 
@@ -114,19 +123,16 @@ class Block(pydantic.BaseModel):
             raise InvalidName("A block is saved under a name: save('my-name').")
         secrets.mask(self)
         fields, taken = secrets.taken_out(self)
-        chosen = name
-        document = connect.ask_record(
-            lambda store: block_documents.save(
-                store,
-                connect.vault(),
+        document = connect.call(
+            CREATE_BLOCK,
+            SaveBlock(
                 id=SYSTEM.new_id(),
                 type=self.get_block_type_slug(),
-                name=chosen,
+                name=name,
                 data=fields,
-                secrets=taken,
+                secrets=[_clear(place, value) for place, value in taken],
                 overwrite=overwrite,
-                now=SYSTEM.now(),
-            )
+            ),
         )
         self._block_document_id, self._block_document_name = document.id, document.name
         return document.id
@@ -139,7 +145,9 @@ class Block(pydantic.BaseModel):
         `UnreadableBlock` when what is stored is not what the type asks for now.
         """
         slug, name = cls._address(name)
-        document = connect.ask_record(lambda store: block_documents.get(store, slug, name))
+        document = connect.call(READ_BLOCK_BY_NAME, ReadBlock(type=slug, name=name, include_secrets=True))
+        for each in document.opened or ():
+            secrets.mask_clear(each.clear())
         return cast(Self, (block_type(slug) if cls is Block else cls)._from(document))
 
     @classmethod
@@ -147,7 +155,7 @@ class Block(pydantic.BaseModel):
         """Deletes the block stored under a name; on `Block` itself, of an address. Raises `InvalidName` or
         `BlockNotFound`."""
         slug, name = cls._address(name)
-        connect.ask_record(lambda store: block_documents.delete(store, slug, name))
+        connect.call(DELETE_BLOCK, BlockAddress(slug, name))
 
     async def asave(self, name: str | None = None, overwrite: bool = False) -> UUID:
         """`save` to be awaited."""
@@ -164,10 +172,9 @@ class Block(pydantic.BaseModel):
         return await asyncio.to_thread(cls.delete, name)
 
     @classmethod
-    def _from(cls, document: BlockDocument) -> Self:
-        fields = block_documents.opened(document, connect.vault(), secrets.mask_clear)
+    def _from(cls, document: StoredBlock) -> Self:
         try:
-            block = cls.model_validate(fields)
+            block = cls.model_validate(document.fields())
         except pydantic.ValidationError as error:
             raise UnreadableBlock(
                 f"Block {document.address!r} is not what {cls.__name__} asks for now: {problems(error)}. Give new "
@@ -188,6 +195,10 @@ class Block(pydantic.BaseModel):
                 "Use Block for blocks of any type."
             )
         return slug, names.check(name, names.BLOCK)
+
+
+def _clear(place: Place, value: Any) -> ClearSecret:
+    return ClearSecret(place, None, value) if isinstance(value, bytes) else ClearSecret(place, value)
 
 
 def block_type(slug: str) -> type[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import Any
@@ -10,14 +11,14 @@ import click
 
 from penstock.cli import choosing, shown
 from penstock.cli.output import JSON, is_terminal, output_option, print_fields, print_json, print_table, remark
-from penstock.connect import open_store, vault
+from penstock.cli.record import ask, listed
 from penstock.domain import names
-from penstock.domain.blocks import BlockDocument, parse_address
-from penstock.domain.errors import NameTaken, UnstorableValue
+from penstock.domain.blocks import parse_address
+from penstock.domain.errors import BlockNotFound, NameTaken, UnreadableBlock, UnstorableValue
 from penstock.domain.secret_forms import SHORTEST
-from penstock.services import block_documents
+from penstock.protocol import block_documents as blocks
+from penstock.protocol.operation import Nothing
 
-MASK = "********"
 LONGEST_TYPED = 4095  # bytes of a line that Linux passes on from a terminal
 LONGEST = 1 << 20  # bytes that are read from standard input: it may have no end
 NONE = (
@@ -37,7 +38,9 @@ def block() -> None:
 @output_option
 def ls(type_: str | None, limit: int, output: str) -> None:
     """List blocks, by type and name."""
-    documents = block_documents.list_documents(open_store(), type_, limit)
+    documents = listed(
+        blocks.FILTER_BLOCKS, lambda size, cursor: blocks.FilterBlocks(type=type_, limit=size, cursor=cursor), limit
+    )
     if output == JSON:
         print_json([_head(document) for document in documents])
     elif documents:
@@ -56,11 +59,9 @@ def ls(type_: str | None, limit: int, output: str) -> None:
 @output_option
 def inspect(address: str, show_secrets: bool, output: str) -> None:
     """Show a block and its fields."""
-    document = block_documents.get(open_store(), *parse_address(address))
-    if show_secrets:
-        fields = block_documents.opened(document, vault())
-    else:
-        fields = document.with_secrets(lambda _place, _sealed: MASK)
+    type_, name = parse_address(address)
+    document = ask(blocks.READ_BLOCK_BY_NAME, blocks.ReadBlock(type=type_, name=name, include_secrets=show_secrets))
+    fields = document.fields()
     if output == JSON:
         print_json(_head(document) | {"data": fields})
         return
@@ -90,21 +91,18 @@ def create(type_: str, name: str, is_json: bool, overwrite: bool) -> None:
     """
     import pydantic
 
-    from penstock.blocks import Secret, secrets
-    from penstock.blocks import core as blocks
+    from penstock.blocks import Secret, core, secrets
 
-    kind: Any = blocks.block_type(type_)
+    kind: Any = core.block_type(type_)
     hidden = type_ == Secret.get_block_type_slug()
     names.check(name, names.BLOCK)
-    if not overwrite and block_documents.exists(open_store(), type_, name):
+    if not overwrite and _is_there(type_, name):
         raise NameTaken(f"There is a block '{type_}/{name}' already; `--overwrite` replaces it.")
     value = _read_value(hidden)
     try:
         made = kind(value=_parsed(value) if is_json or type_ == "json" else value)
     except pydantic.ValidationError as error:
-        raise UnstorableValue(
-            f"This is no value for a block of the type {type_!r}: {blocks.problems(error)}."
-        ) from None
+        raise UnstorableValue(f"This is no value for a block of the type {type_!r}: {core.problems(error)}.") from None
     made.save(name, overwrite)
     if hidden and not secrets.mask_clear(made.value):
         remark(
@@ -112,6 +110,21 @@ def create(type_: str, name: str, is_json: bool, overwrite: bool) -> None:
             "but not masked in logs: too much would be."
         )
     click.echo(f"Saved block '{type_}/{name}'.")
+
+
+def _is_there(type_: str, name: str) -> bool:
+    """Also when it is damaged."""
+    try:
+        _check_exists(type_, name)
+    except BlockNotFound:
+        return False
+    return True
+
+
+def _check_exists(type_: str, name: str) -> None:
+    """Raises `BlockNotFound`. A block that cannot be read exists, too."""
+    with contextlib.suppress(UnreadableBlock):
+        ask(blocks.READ_BLOCK_BY_NAME, blocks.ReadBlock(type=type_, name=name))
 
 
 def _read_value(hidden: bool) -> str:
@@ -157,14 +170,13 @@ def _parsed(text: str) -> Any:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def delete(addresses: tuple[str, ...], yes: bool) -> None:
     """Delete blocks."""
-    store = open_store()
     found = [parse_address(address) for address in addresses]
     for each in found:
-        block_documents.check_exists(store, *each)
+        _check_exists(*each)
     if not yes and is_terminal(sys.stdin):
         click.confirm(f"Are you sure you want to delete {', '.join(map(repr, addresses))}?", abort=True)
     for each in found:
-        block_documents.delete(store, *each)
+        ask(blocks.DELETE_BLOCK, blocks.BlockAddress(*each))
         click.echo(f"Deleted block '{'/'.join(each)}'.")
 
 
@@ -179,7 +191,7 @@ def list_types(output: str) -> None:
     """List the types that come with Penstock, and those of the blocks there are."""
     from penstock.blocks.core import block_types
 
-    counts = block_documents.count(open_store())
+    counts = ask(blocks.COUNT_BLOCKS, Nothing())
     known = {each.get_block_type_slug(): each for each in block_types()}
     rows = [
         {
@@ -210,11 +222,11 @@ def key() -> None:
 @block.command()
 def reencrypt() -> None:
     """Encrypt the secrets of all blocks with the present key, so that older keys can go."""
-    done, of = block_documents.encrypt_anew(open_store(), vault(), choosing.MOST_LISTED)
-    click.echo(f"Encrypted {shown.count_of(done, 'block')} anew, of {of:,}.")
+    encrypted = ask(blocks.REENCRYPT_BLOCKS, Nothing())
+    click.echo(f"Encrypted {shown.count_of(encrypted.done, 'block')} anew, of {encrypted.of:,}.")
 
 
-def _head(document: BlockDocument) -> dict[str, Any]:
+def _head(document: blocks.Block) -> dict[str, Any]:
     return {
         "id": document.id,
         "type": document.type,

@@ -13,27 +13,26 @@ from typing import Any, Generic, TypeVar
 import click
 import msgspec
 
-from penstock.cli import choosing, proof, shown
+from penstock.cli import proof, shown
 from penstock.cli.output import JSON, is_terminal, print_json, remark
+from penstock.cli.record import WAY, ask, flow_runs_named
 from penstock.cli.stopping import Patience
-from penstock.connect import asker
-from penstock.domain.errors import ObjectNotFound, PenstockError, TransitionRefused
+from penstock.domain.errors import AmbiguousId, ObjectNotFound, PenstockError, TransitionRefused
 from penstock.domain.filters import RunFilter
+from penstock.domain.ids import InvalidId
 from penstock.domain.runs import FlowRun, Holder, TaskRun
-from penstock.domain.states import FINAL, StateType
+from penstock.domain.states import FINAL
 from penstock.engine import identity
 from penstock.flows import cancelling
-from penstock.services import reading
-from penstock.store import signals
-from penstock.store.sqlite import SqliteStore
+from penstock.protocol.flow_runs import BULK_CANCEL_FLOW_RUNS, BulkCancel, ById, FindRun
+from penstock.protocol.operation import Operation
+from penstock.protocol.task_runs import READ_TASK_RUN_REQUEST
 
 Run = TypeVar("Run", FlowRun, TaskRun)
 
-WAY = "CLI"
 # What became of a request; where it could not be made, it is the `code` of the error.
 SCHEDULED, AT_ONCE, AGAIN, ENDED = "scheduled", "cancelled", "already-cancelling", "ended-meanwhile"
 NOTHING = "There are no flow runs to cancel."
-UNFINISHED = tuple(type_ for type_ in StateType if type_ not in FINAL)
 
 
 # --- choosing --------------------------------------------------------------------------------------------------------
@@ -47,44 +46,27 @@ class Chosen(msgspec.Struct, Generic[Run]):
     error: PenstockError | None = None
 
 
-def find(store: SqliteStore, texts: Iterable[str], look_up: Callable[[SqliteStore, str], Run]) -> list[Chosen[Run]]:
+def find(texts: Iterable[str], look_up: Operation[FindRun, Run]) -> list[Chosen[Run]]:
     """The runs that people named, each once, in their order."""
     found: dict[object, Chosen[Run]] = {}
     for text in texts:
         try:
-            run = look_up(store, text)
-        except PenstockError as error:
+            run = ask(look_up, FindRun(text))
+        except (AmbiguousId, InvalidId, ObjectNotFound) as error:
             found.setdefault(text, Chosen(text, None, error))
         else:
             found.setdefault(run.id, Chosen(str(run.id), run))
     return list(found.values())
 
 
-def unfinished(store: SqliteStore, filter: RunFilter) -> list[FlowRun]:
+def unfinished(filter: RunFilter) -> list[FlowRun]:
     """The runs that fit and have not ended, the oldest first. Those that end with one above them, which fits as well,
     are left out."""
     types = filter.types()
     if types is not None and types <= FINAL:
         raise click.UsageError(f"Runs that are {' or '.join(sorted(types)) or 'in no state'} cannot be cancelled.")
-    wanted = tuple(type_ for type_ in UNFINISHED if types is None or type_ in types)
-    filter = msgspec.structs.replace(filter, state_types=wanted)
-    runs = {run.id: run for run in reversed(reading.list_flow_runs(store, filter, choosing.MOST_LISTED))}
-    above = dict(runs)
-    missing = {run.flow_run_id for run in runs.values() if run.flow_run_id is not None} - above.keys()
-    while missing:  # the runs between two that fit
-        known = reading.name_flow_runs(store, missing)
-        above |= known
-        missing = {run.flow_run_id for run in known.values() if run.flow_run_id is not None} - above.keys()
-    return [run for run in runs.values() if not _ends_with_another(run, above, runs)]
-
-
-def _ends_with_another(run: FlowRun, above: dict[Any, FlowRun], runs: dict[Any, FlowRun]) -> bool:
-    parent = above.get(run.flow_run_id)
-    while parent is not None:
-        if parent.id in runs:
-            return True
-        parent = above.get(parent.flow_run_id)
-    return False
+    found = ask(BULK_CANCEL_FLOW_RUNS, BulkCancel(filter=filter, dry_run=True))
+    return [each.run for each in found if each.run is not None]
 
 
 def show(chosen: list[Chosen[Run]], output: str, print_runs: Callable[[list[Run]], None]) -> int:
@@ -124,40 +106,37 @@ class Asked(msgspec.Struct, Generic[Run]):
 
 
 def cancel_flow_runs(
-    store: SqliteStore, chosen: list[Chosen[FlowRun]], grace: float | None, *, forgiving: bool = False
+    chosen: list[Chosen[FlowRun]], grace: float | None, *, forgiving: bool = False
 ) -> list[Asked[FlowRun]]:
     """Asks for the end of each run, and sees to it that it will come. `forgiving` is for runs that were chosen by what
     they were a moment ago: that one has ended since is well."""
-    who = asker(WAY)
 
-    def ask(run: FlowRun) -> Asked[FlowRun]:
+    def request(run: FlowRun) -> Asked[FlowRun]:
         try:
-            now = cancelling.ask_flow_run(store, run.id, who, grace)
+            now = cancelling.ask_flow_run(run.id, grace, WAY)
         except TransitionRefused:
             if not forgiving:
                 raise
-            now = reading.get_flow_run(store, run.id)
+            now = cancelling.read(run)
             return Asked(str(run.id), ENDED, f"Flow run '{run.id}' has ended meanwhile: {now.state_name}.", now)
         if now.state.is_cancelled():
             return Asked(str(run.id), AT_ONCE, f"Flow run '{run.id}' was cancelled.", now)
         again = run.state.is_cancelling()
         return Asked(str(run.id), AGAIN if again else SCHEDULED, _on_its_way("Flow run", run.id, again, grace), now)
 
-    return [_asked("Flow run", each, ask) for each in chosen]
+    return [_asked("Flow run", each, request) for each in chosen]
 
 
-def cancel_task_runs(store: SqliteStore, chosen: list[Chosen[TaskRun]], grace: float | None) -> list[Asked[TaskRun]]:
+def cancel_task_runs(chosen: list[Chosen[TaskRun]], grace: float | None) -> list[Asked[TaskRun]]:
     """Asks for the end of each run."""
-    who = asker(WAY)
 
-    def ask(run: TaskRun) -> Asked[TaskRun]:
-        with store.read() as tx:
-            again = signals.get(tx, run.id) is not None
-        now = cancelling.ask_task_run(store, run.id, who, grace)
-        cancelling.urge_task(store, now)
+    def request(run: TaskRun) -> Asked[TaskRun]:
+        again = ask(READ_TASK_RUN_REQUEST, ById(run.id)).signal is not None
+        now = cancelling.ask_task_run(run.id, grace, WAY)
+        cancelling.urge_task(now)
         return Asked(str(run.id), AGAIN if again else SCHEDULED, _on_its_way("Task run", run.id, again, grace), now)
 
-    return [_asked("Task run", each, ask) for each in chosen]
+    return [_asked("Task run", each, request) for each in chosen]
 
 
 def _on_its_way(kind: str, id: object, again: bool, grace: float | None) -> str:
@@ -167,11 +146,11 @@ def _on_its_way(kind: str, id: object, again: bool, grace: float | None) -> str:
     return f"{kind} '{id}' is being cancelled already.{new}"
 
 
-def _asked(kind: str, chosen: Chosen[Run], ask: Callable[[Run], Asked[Run]]) -> Asked[Run]:
+def _asked(kind: str, chosen: Chosen[Run], request: Callable[[Run], Asked[Run]]) -> Asked[Run]:
     error = chosen.error
     if chosen.run is not None:
         try:
-            return ask(chosen.run)
+            return request(chosen.run)
         except (ObjectNotFound, TransitionRefused) as refusal:
             error = refusal
     assert error is not None
@@ -181,7 +160,7 @@ def _asked(kind: str, chosen: Chosen[Run], ask: Callable[[Run], Asked[Run]]) -> 
 # --- telling ---------------------------------------------------------------------------------------------------------
 
 
-def tell(store: SqliteStore, asked: list[Asked[Run]], get: cancelling.Get[Run], patience: Patience, output: str) -> int:
+def tell(asked: list[Asked[Run]], patience: Patience, output: str) -> int:
     """Prints what became of each request, and waits for the ends; gives the exit code."""
     deadline = None if patience.timeout is None else time.monotonic() + patience.timeout
     texts = output != JSON
@@ -192,48 +171,46 @@ def tell(store: SqliteStore, asked: list[Asked[Run]], get: cancelling.Get[Run], 
             click.echo(f"Error: {each.message}", err=True)
         elif texts:
             click.echo(each.message)
-    _urge(store, asked, deadline if patience.wait else None)
+    _urge(asked, deadline if patience.wait else None)
     if patience.wait:
         for each in asked:
             if each.run is not None and (each.is_under_way() or each.outcome == AT_ONCE):
-                failed = not _see_end(store, each, get, deadline, texts) or failed
+                failed = not _see_end(each, deadline, texts) or failed
     if not texts:
         print_json([_document(each) for each in asked])
     return int(failed)
 
 
-def _urge(store: SqliteStore, asked: Iterable[Asked[Any]], deadline: float | None) -> None:
+def _urge(asked: Iterable[Asked[Any]], deadline: float | None) -> None:
     """Sees to it that the ends will come, and says where that is up to others."""
     open_ones = {each.run.id: each for each in asked if each.run is not None and each.is_under_way()}
     for each in open_ones.values():
-        holder = _holder(store, each.run)
+        holder = _holder(each.run)
         if holder is not None and identity.lives(holder) is None:
             kind = cancelling.kind_of(each.run)  # type: ignore[arg-type]  # those without a run are left out
             host = shown.one_line(holder.host)
             remark(f"{kind} '{each.id}' runs on host {host}, out of reach from here: its process there must act.")
     flow_runs = [each.run for each in open_ones.values() if isinstance(each.run, FlowRun)]
-    for run in cancelling.urge(store, flow_runs, until=deadline):
+    for run in cancelling.urge(flow_runs, until=deadline):
         open_ones[run.id].run = run
 
 
-def _holder(store: SqliteStore, run: FlowRun | TaskRun | None) -> Holder | None:
+def _holder(run: FlowRun | TaskRun | None) -> Holder | None:
     """The process that executes the run; inside a flow run it is the flow run's."""
     if isinstance(run, TaskRun) and run.flow_run_id is not None:
-        above = reading.name_flow_runs(store, [run.flow_run_id])
+        above = flow_runs_named([run.flow_run_id])
         return next((each.holder for each in above.values()), None)
     return None if run is None else run.holder
 
 
-def _see_end(
-    store: SqliteStore, each: Asked[Run], get: cancelling.Get[Run], deadline: float | None, texts: bool
-) -> bool:
+def _see_end(each: Asked[Run], deadline: float | None, texts: bool) -> bool:
     """Waits for the end, and tells it; whether it is what was asked for."""
     assert each.run is not None
     try:
-        each.run = cancelling.await_end(store, get, each.run, deadline)
+        each.run = cancelling.await_end(each.run, deadline)
     except TimeoutError as error:
         click.echo(f"Error: {error}", err=True)
-        each.run = get(store, each.run.id)
+        each.run = cancelling.read(each.run)
         return False
     except ObjectNotFound as error:  # it was deleted meanwhile
         click.echo(f"Error: {error}", err=True)

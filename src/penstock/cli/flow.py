@@ -6,8 +6,8 @@ import click
 
 from penstock.cli import choosing, shown
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
-from penstock.connect import open_store
-from penstock.services import reading
+from penstock.cli.record import listed
+from penstock.protocol.flows import FILTER_FLOWS, FilterFlows
 
 
 @click.group()
@@ -20,14 +20,13 @@ def flow() -> None:
 @output_option
 def ls(limit: int, output: str) -> None:
     """List flows, the most recently used first."""
-    flows = reading.list_flows(open_store(), limit)
+    flows = listed(FILTER_FLOWS, lambda size, cursor: FilterFlows(limit=size, cursor=cursor), limit)
     if output == JSON:
         print_json(flows)
     elif flows:
         now = shown.now()
         rows = [
-            (shown.one_line(each["name"]), each["runs"], each["failed"], shown.relative(each["last_run"], now))
-            for each in flows
+            (shown.one_line(each.name), each.runs, each.failed, shown.relative(each.last_run, now)) for each in flows
         ]
         print_table(("Name", "Runs", "Failed", "Last run"), rows)
     else:

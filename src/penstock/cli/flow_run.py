@@ -10,12 +10,14 @@ import click
 from penstock.cli import choosing, details, log_lines, shown, stopping
 from penstock.cli.log_lines import log_options
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
+from penstock.cli.record import ask, flow_runs_named, listed
 from penstock.cli.retry import retry
-from penstock.connect import open_store
+from penstock.domain import graphs
 from penstock.domain.filters import RunFilter
 from penstock.domain.runs import FlowRun
-from penstock.services import graph as graphs
-from penstock.services import reading
+from penstock.protocol import flow_runs as asked
+from penstock.protocol.flow_runs import FIND_FLOW_RUN, FindRun
+from penstock.protocol.graphs import MOST_SHOWN, READ_GRAPH, ReadGraph, tree_of
 
 
 @click.group("flow-run")
@@ -36,13 +38,19 @@ def ls(limit: int, output: str, **choice: Any) -> None:
     Different options narrow the list together; an option given several times widens it.
     """
     filter = choosing.flow_run_filter(**choice)
-    runs = reading.list_flow_runs(open_store(), filter, limit)
+    runs = listed(
+        asked.FILTER_FLOW_RUNS, lambda size, cursor: asked.FilterRuns(filter=filter, limit=size, cursor=cursor), limit
+    )
     if output == JSON:
         print_json(shown.documents(runs))
     elif runs:
         _print_runs(runs)
     else:
         remark(choosing.nothing("flow runs", filter))
+
+
+def _find(text: str) -> FlowRun:
+    return ask(FIND_FLOW_RUN, FindRun(text))
 
 
 def _print_runs(runs: list[FlowRun]) -> None:
@@ -69,15 +77,12 @@ def inspect(id: str, output: str) -> None:
 
     ID is the run's id, the beginning or end of it, or the run's name.
     """
-    store = open_store()
-    run = reading.find_flow_run(store, id)
-    counts = reading.count_task_runs(store, run.id)
+    run = _find(id)
+    counts = ask(asked.COUNT_TASK_RUNS_OF, asked.ById(run.id))
     if output == JSON:
         print_json(shown.document(run) | {"task_run_counts": counts})
         return
-    above = [] if run.flow_run_id is None else [run.flow_run_id]
-    parents = reading.name_flow_runs(store, above)
-    details.show_flow_run(run, next(iter(parents.values()), None), counts)
+    details.show_flow_run(run, next(iter(flow_runs_named([run.flow_run_id]).values()), None), counts)
 
 
 @flow_run.command()
@@ -87,9 +92,8 @@ def inspect(id: str, output: str) -> None:
 @output_option
 def logs(id: str, task: str | None, output: str, **choice: Any) -> None:
     """Show what a flow run and its tasks wrote. JSON is one object a line."""
-    store = open_store()
-    run = reading.find_flow_run(store, id)
-    log_lines.show(store, run, output, log_lines.of_task(store, run, task), **choice)
+    run = _find(id)
+    log_lines.show(run, output, log_lines.of_task(run, task), **choice)
 
 
 @flow_run.command()
@@ -124,19 +128,18 @@ def cancel(
     by_choice = everything or filter != RunFilter()
     if bool(ids) == by_choice:
         raise click.UsageError("Name the runs (ID...), or choose them: with --all, or with options such as --state.")
-    store = open_store()
     if by_choice:
-        chosen = [cancelling.Chosen(str(run.id), run) for run in cancelling.unfinished(store, filter)]
+        chosen = [cancelling.Chosen(str(run.id), run) for run in cancelling.unfinished(filter)]
     else:
-        chosen = cancelling.find(store, ids, reading.find_flow_run)
+        chosen = cancelling.find(ids, FIND_FLOW_RUN)
     if dry_run:
         raise SystemExit(cancelling.show(chosen, output, _print_runs))
     if by_choice and chosen and not yes:
         cancelling.confirm(len(chosen))
-    asked = cancelling.cancel_flow_runs(store, chosen, grace, forgiving=by_choice)
-    if not asked and output != JSON:
+    requests = cancelling.cancel_flow_runs(chosen, grace, forgiving=by_choice)
+    if not requests and output != JSON:
         remark(cancelling.NOTHING)
-    raise SystemExit(cancelling.tell(store, asked, reading.get_flow_run, patience, output))
+    raise SystemExit(cancelling.tell(requests, patience, output))
 
 
 @flow_run.command()
@@ -145,9 +148,9 @@ def cancel(
 @output_option
 def delete(ids: tuple[str, ...], force: bool, output: str) -> None:
     """Delete flow runs, with their task runs, logs and subflow runs."""
-    store = open_store()
-    runs = [reading.find_flow_run(store, id) for id in ids]
-    deleted = reading.delete_flow_runs(store, [run.id for run in runs], force=force)
+    runs = tuple(dict.fromkeys(_find(id).id for id in ids))
+    done = ask(asked.BULK_DELETE_FLOW_RUNS, asked.BulkDelete(ids=runs, force=force))
+    deleted = asked.Deleted(len(done.ids), done.subflow_runs)
     if output == JSON:
         print_json(deleted)
         return
@@ -163,8 +166,8 @@ def graph(id: str, everything: bool, output: str) -> None:
     """Draw a flow run as a tree: its tasks and subflows, and where their inputs came from."""
     from penstock.cli import graph as drawing
 
-    store = open_store()
-    tree = graphs.read(store, reading.find_flow_run(store, id), None if everything else graphs.SHOWN)
+    shown_of_each = MOST_SHOWN if everything else graphs.SHOWN
+    tree = tree_of(ask(READ_GRAPH, ReadGraph(id=_find(id).id, shown=shown_of_each)))
     if output == JSON:
         print_json(drawing.document(tree))
     else:
@@ -185,16 +188,15 @@ def watch(id: str, output: str) -> None:
     """
     from penstock.cli import live, proof, watch
 
-    store = open_store()
-    run = reading.find_flow_run(store, id)
+    run = _find(id)
     if output == JSON:
-        for run in live.watch(store, run.id):  # noqa: B007, B020 - the last one is wanted
+        for run in live.watch(run.id):  # noqa: B007, B020 - the last one is wanted
             pass
         print_json(shown.document(run))
     elif sys.stdout.isatty():
-        run = watch.draw(store, run.id)
+        run = watch.draw(run.id)
     else:
-        run = watch.tell(store, run.id)
+        run = watch.tell(run.id)
     if output != JSON and proof.has_proof(run.state):
         click.echo(proof.ending(run))
     if not run.state.is_completed():

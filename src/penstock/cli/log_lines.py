@@ -6,25 +6,28 @@ from __future__ import annotations
 import select
 import sys
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 import click
 
-from penstock.cli import live, shown
+from penstock.cli import shown
 from penstock.cli.output import JSON, remark
+from penstock.cli.record import WAIT_SECONDS, ask
 from penstock.domain.errors import ObjectNotFound
-from penstock.domain.filters import LogFilter, log_level, moment
+from penstock.domain.filters import LogFilter, RunFilter, log_level, moment
 from penstock.domain.ids import InvalidId
 from penstock.domain.levels import level_name
 from penstock.domain.log_forms import json_line, source_of
 from penstock.domain.logs import LogLine
 from penstock.domain.runs import FlowRun, TaskRun
 from penstock.engine import console
-from penstock.services import log_reading, reading
-from penstock.store.contract import Store
+from penstock.protocol.flow_runs import CountRuns, FindRun
+from penstock.protocol.logs import FILTER_LOGS, FOLLOW_LOGS, FilterLogs, FollowLogs, LogPage, TaskNames
+from penstock.protocol.paging import MOST
+from penstock.protocol.task_runs import COUNT_TASK_RUNS, FIND_TASK_RUN
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +36,6 @@ DEFAULT_COUNT = 20
 MOST_LINES = 1_000_000_000
 # A run is final before its last lines are recorded: it says how it ended, and hooks may speak after that.
 QUIET_SECONDS = 0.3
-SETTLED = timedelta(seconds=3)
 _STYLES = {50: {"fg": "red", "bold": True}, 40: {"fg": "red"}, 30: {"fg": "yellow"}, 10: {"dim": True}}
 
 
@@ -64,19 +66,18 @@ def log_options(command: F) -> F:
     return command
 
 
-def of_task(store: Store, run: FlowRun, text: str | None) -> dict[str, Any]:
+def of_task(run: FlowRun, text: str | None) -> dict[str, Any]:
     """`--task`: a task run of this flow run by its id, or else the name of a task run or of a task."""
     if text is None:
         return {}
     try:
-        found = reading.find_task_run(store, text)
+        found = ask(FIND_TASK_RUN, FindRun(text))
     except (InvalidId, LookupError):
         return {"task": text}
     return {"task_run_id": found.id} if found.flow_run_id == run.id else {"task": text}
 
 
 def show(
-    store: Store,
     run: FlowRun | TaskRun,
     output: str,
     task: dict[str, Any],
@@ -106,60 +107,75 @@ def show(
         before=_moment(until),
         **task,
     )
-    printer = Printer(store, run, output)
+    printer = Printer(run, output)
     last = count or tail if head is None else None
     if follows:
-        _follow(store, run, printer, filter, last)
+        _follow(run, printer, filter, last)
         return
-    id = log_of(run)
+    query = FilterLogs(**_whose(run), filter=filter, backwards=reverse)
     if last is not None and not reverse:
-        pages = log_reading.last_pages(store, id, filter, last)
+        query.last, most = last, None
     else:  # --head counts in the order of reading: with --reverse from the newest
-        limit = last if head is None else count or head
-        pages = log_reading.pages(store, id, filter, backwards=reverse, limit=limit)
+        most = last if head is None else count or head
     empty = True
-    for page in pages:
-        printer.show(page)
+    for page in _pages(query, most):
+        printer.show(page.items, page.tasks)
         empty = False
     if empty:
         name = filter.task
-        known = name is None or log_reading.knows_task(store, run.id, name)
+        known = name is None or _knows_task(run, name)
         remark("No lines fit." if known else f"No task run of {run.name!r} is named {name!r}, and no task.")
+
+
+def _pages(query: FilterLogs, most: int | None) -> Iterator[LogPage]:
+    """Pages with lines, of `most` lines together."""
+    left = most
+    while left is None or left > 0:
+        query.limit = MOST if left is None else min(MOST, left)
+        page = ask(FILTER_LOGS, query)
+        if page.items:
+            yield page
+        if page.next is None:
+            return
+        query.cursor = page.next
+        left = None if left is None else left - len(page.items)
+
+
+def _whose(run: FlowRun | TaskRun) -> dict[str, Any]:
+    return {"flow_run_id" if isinstance(run, FlowRun) else "task_run_id": run.id}
+
+
+def _knows_task(run: FlowRun | TaskRun, name: str) -> bool:
+    """Whether a flow run has a task run of this name, or one of a task of this name."""
+    filters = [RunFilter(flow_run_id=run.id, names=(name,)), RunFilter(flow_run_id=run.id, task_names=(name,))]
+    return any(ask(COUNT_TASK_RUNS, CountRuns(filter=each)).count for each in filters)
 
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else moment(text, shown.now())
 
 
-def log_of(run: FlowRun | TaskRun) -> UUID:
-    """Whose log has the run's lines: inside a flow run those of all are one log, so that their order is known."""
-    return run.id if isinstance(run, FlowRun) else run.flow_run_id or run.id
-
-
 class Printer:
     """Writes lines of one run, a page at a time."""
 
-    def __init__(self, store: Store, run: FlowRun | TaskRun, output: str) -> None:
-        self._store = store
+    def __init__(self, run: FlowRun | TaskRun, output: str) -> None:
         self._run = run
         self._form = self._json if output == JSON else self._text
         self._colours = console.wants_colours(sys.stdout)
         self._today = shown.now().astimezone().date()
         self._ascii_only = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
 
-    def show(self, lines: list[LogLine], filter: LogFilter | None = None) -> None:
-        """Print a page; with a filter, those lines that fit."""
-        names = log_reading.task_names(self._store, lines)
-        if filter is not None:
-            lines = [line for line in lines if filter.fits(line, names.get(line.task_run_id, ()))]  # type: ignore[arg-type]
+    def show(self, lines: list[LogLine], tasks: Mapping[UUID, TaskNames]) -> None:
+        """Print lines; `tasks` are the names of those task runs that wrote them."""
         if lines:
-            click.echo("\n".join(self._form(line, self._source(line, names)) for line in lines))
+            click.echo("\n".join(self._form(line, self._source(line, tasks)) for line in lines))
 
-    def _source(self, line: LogLine, names: dict[UUID, tuple[str, str]]) -> str:
+    def _source(self, line: LogLine, tasks: Mapping[UUID, TaskNames]) -> str:
         if line.task_run_id is None or line.task_run_id == self._run.id:
             run = f"{'Flow' if isinstance(self._run, FlowRun) else 'Task'} run {self._run.name!r}"
         else:
-            run = f"Task run {names.get(line.task_run_id, (str(line.task_run_id), ''))[0]!r}"
+            names = tasks.get(line.task_run_id)
+            run = f"Task run {(str(line.task_run_id) if names is None else names.name)!r}"
         return source_of(line.logger, run)
 
     def _text(self, line: LogLine, source: str) -> str:
@@ -178,41 +194,27 @@ class Printer:
 # --- following -------------------------------------------------------------------------------------------------------
 
 
-def _follow(store: Store, run: FlowRun | TaskRun, printer: Printer, filter: LogFilter, last: int | None) -> None:
-    """Print what there is, then lines as they come, until the run is final and silent."""
-    cursor = log_reading.LogCursor.at_end(store, log_of(run))
-    for page in cursor.backlog(filter, last):
-        printer.show(page)
-    silent_since = time.monotonic()
-    for seen in _looks(store, run):
-        while lines := cursor.fresh(shown.now()):
-            printer.show(lines, filter)
-            silent_since = time.monotonic()
-        if seen.state.is_final():
-            long_ago = shown.now() - seen.state.timestamp > SETTLED
-            if long_ago or time.monotonic() - silent_since > QUIET_SECONDS:
-                break
-        else:
-            silent_since = time.monotonic()
-    # Lines behind one that is still awaited: it will not come any more.
-    while lines := cursor.fresh(shown.now() + timedelta(days=1)):
-        printer.show(lines, filter)
+def _follow(run: FlowRun | TaskRun, printer: Printer, filter: LogFilter, last: int | None) -> None:
+    """Print what there is, then lines as they come, until the run is final and silent.
 
-
-def _looks(store: Store, run: FlowRun | TaskRun) -> Iterator[FlowRun | TaskRun]:
-    """The run as it is, again and again. Raises `ObjectNotFound` when it is deleted, and `BrokenPipeError` as soon as
-    nobody reads what is printed."""
-    watched: Iterator[FlowRun | TaskRun]
-    if isinstance(run, FlowRun):
-        watched = live.watch(store, run.id, after_end=True)
-    else:
-        watched = live.watch_task_run(store, run.id, after_end=True)
+    Raises `ObjectNotFound` when the run is deleted, and `BrokenPipeError` as soon as nobody reads what is printed.
+    """
+    query = FollowLogs(**_whose(run), filter=filter, last=last)
     is_read = _reader()
     try:
-        for seen in watched:
+        while True:
+            news = ask(FOLLOW_LOGS, query)
+            printer.show(news.items, news.tasks)
+            query.position = news.position
+            if news.settled or (query.rest and not news.more):
+                return
+            # Lines behind one that is still awaited: it will not come any more.
+            query.rest = query.rest or (query.wait == QUIET_SECONDS and news.silent)
+            query.wait = 0.0 if query.rest else QUIET_SECONDS if news.ended else WAIT_SECONDS
             if not is_read():
                 raise BrokenPipeError
-            yield seen
+            if news.again is not None and not news.items:
+                time.sleep(news.again)
     except ObjectNotFound:
         kind = "Flow" if isinstance(run, FlowRun) else "Task"
         raise ObjectNotFound(f"{kind} run {run.name!r} ({run.id}) was deleted, and its log with it.") from None

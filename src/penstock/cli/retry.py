@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from penstock.cli.output import remark
-from penstock.connect import asker, open_store
+from penstock.cli.record import WAY, ask
+from penstock.connect import asker
 from penstock.domain.errors import TransitionRefused
 from penstock.domain.runs import Entrypoint
-from penstock.engine.clock import SYSTEM
-from penstock.services import reading, reopening
+from penstock.protocol.flow_runs import CHECK_RETRY, FIND_FLOW_RUN, CheckRetry, FindRun
 from penstock.settings import current
 
 
@@ -31,11 +31,9 @@ def retry(id: str, entrypoint: str | None) -> None:
     Its program is started again, with the same arguments, in the same folder. Tasks that completed are not run again:
     their results are used. The run must have ended as Failed, TimedOut, Crashed or Cancelled.
     """
-    store = open_store()
-    run = reading.find_flow_run(store, id)
-    who = asker("CLI")
-    recalled = reopening.check(store, run.id, who, SYSTEM.now(), elsewhere=entrypoint is not None)
-    entry = recalled.run.entrypoint or Entrypoint()
+    found = ask(FIND_FLOW_RUN, FindRun(id))
+    run = ask(CHECK_RETRY, CheckRetry(id=found.id, elsewhere=entrypoint is not None))
+    entry = run.entrypoint or Entrypoint()
     if entry.directory is not None and not os.path.isdir(entry.directory):
         raise TransitionRefused(f"The folder in which the run's program was started is gone: {entry.directory}.")
     python = entry.python
@@ -44,7 +42,7 @@ def retry(id: str, entrypoint: str | None) -> None:
         python = sys.executable
     place = [] if entrypoint is None else [_absolute(entrypoint)]
     # -P: a file of the user's must not be taken for a module of Python's or ours before its program is loaded.
-    _become([python, "-P", "-m", "penstock.flows.reentry", str(run.id), who, *place], entry.directory)
+    _become([python, "-P", "-m", "penstock.flows.reentry", str(run.id), asker(WAY), *place], entry.directory)
 
 
 def _absolute(place: str) -> str:

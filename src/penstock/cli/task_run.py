@@ -9,12 +9,10 @@ import click
 from penstock.cli import choosing, details, log_lines, shown, stopping
 from penstock.cli.log_lines import log_options
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
-from penstock.connect import open_store
+from penstock.cli.record import ask, flow_runs_named, listed
 from penstock.domain.runs import TaskRun
-from penstock.domain.stops import Signal
-from penstock.services import reading
-from penstock.store import signals
-from penstock.store.contract import Store
+from penstock.protocol import task_runs as asked
+from penstock.protocol.flow_runs import FIND_FLOW_RUN, ById, FilterRuns, FindRun
 
 
 @click.group("task-run")
@@ -44,28 +42,28 @@ def ls(
 
     Different options narrow the list together; an option given several times widens it.
     """
-    store = open_store()
     filter = choosing.run_filter(
         states,
         state_types,
-        flow_run_id=None if flow_run is None else reading.find_flow_run(store, flow_run).id,
+        flow_run_id=None if flow_run is None else ask(FIND_FLOW_RUN, FindRun(flow_run)).id,
         task_names=task_names,
         name_contains=name or None,
         tags=tags,
     )
-    runs = reading.list_task_runs(store, filter, limit)
+    runs = listed(
+        asked.FILTER_TASK_RUNS, lambda size, cursor: FilterRuns(filter=filter, limit=size, cursor=cursor), limit
+    )
     if output == JSON:
         print_json(shown.documents(runs))
     elif runs:
-        _print_runs(store, runs)
+        _print_runs(runs)
     else:
         remark(choosing.nothing("task runs", filter))
 
 
-def _print_runs(store: Store, runs: list[TaskRun]) -> None:
+def _print_runs(runs: list[TaskRun]) -> None:
     now = shown.now()
-    above = reading.name_flow_runs(store, [run.flow_run_id for run in runs if run.flow_run_id is not None])
-    names = {id: run.name for id, run in above.items()}
+    names = {id: run.name for id, run in flow_runs_named(run.flow_run_id for run in runs).items()}
     rows = [
         (
             run.id,
@@ -85,19 +83,12 @@ def _print_runs(store: Store, runs: list[TaskRun]) -> None:
 @output_option
 def inspect(id: str, output: str) -> None:
     """Show everything known of a task run. ID is its id, or the beginning or end of it."""
-    store = open_store()
-    run = reading.find_task_run(store, id)
-    signal = None if run.state.is_final() else _open_request(store, run)
+    run = ask(asked.FIND_TASK_RUN, FindRun(id))
+    signal = ask(asked.READ_TASK_RUN_REQUEST, ById(run.id)).signal
     if output == JSON:
         print_json(shown.document(run) | {"cancel_asked_for": signal})
         return
-    above = [] if run.flow_run_id is None else [run.flow_run_id]
-    details.show_task_run(run, next(iter(reading.name_flow_runs(store, above).values()), None), signal)
-
-
-def _open_request(store: Store, run: TaskRun) -> Signal | None:
-    with store.read() as tx:
-        return signals.get(tx, run.id)
+    details.show_task_run(run, next(iter(flow_runs_named([run.flow_run_id]).values()), None), signal)
 
 
 @task_run.command()
@@ -110,12 +101,10 @@ def cancel(ids: tuple[str, ...], grace: float | None, wait: bool, timeout: float
     Exit with 1 if one could not be cancelled, or, with --wait, did not end as cancelled.
     """
     from penstock.cli import cancelling
-    from penstock.flows.cancelling import get_task_run
 
     patience = stopping.Patience(wait, timeout)
-    store = open_store()
-    asked = cancelling.cancel_task_runs(store, cancelling.find(store, ids, reading.find_task_run), grace)
-    raise SystemExit(cancelling.tell(store, asked, get_task_run, patience, output))
+    requests = cancelling.cancel_task_runs(cancelling.find(ids, asked.FIND_TASK_RUN), grace)
+    raise SystemExit(cancelling.tell(requests, patience, output))
 
 
 @task_run.command()
@@ -124,6 +113,4 @@ def cancel(ids: tuple[str, ...], grace: float | None, wait: bool, timeout: float
 @output_option
 def logs(id: str, output: str, **choice: Any) -> None:
     """Show what a task run wrote. JSON is one object a line."""
-    store = open_store()
-    run = reading.find_task_run(store, id)
-    log_lines.show(store, run, output, {"task_run_id": run.id}, **choice)
+    log_lines.show(ask(asked.FIND_TASK_RUN, FindRun(id)), output, {}, **choice)

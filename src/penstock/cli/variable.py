@@ -10,9 +10,9 @@ import click
 
 from penstock.cli import choosing, shown
 from penstock.cli.output import JSON, is_terminal, output_option, print_fields, print_json, print_table, remark
-from penstock.connect import open_store
-from penstock.domain.errors import ObjectNotFound
-from penstock.services import variables
+from penstock.cli.record import ask, listed
+from penstock.domain.variables import VariableRecord
+from penstock.protocol import variables
 
 NONE = "There are no variables yet. To set the first: `penstock variable set NAME VALUE`, or in Python Variable.set."
 
@@ -27,7 +27,9 @@ def variable() -> None:
 @output_option
 def ls(limit: int, output: str) -> None:
     """List variables, by name."""
-    found = variables.list_variables(open_store(), limit)
+    found = listed(
+        variables.FILTER_VARIABLES, lambda size, cursor: variables.FilterVariables(limit=size, cursor=cursor), limit
+    )
     if output == JSON:
         print_json(found)
     elif found:
@@ -46,7 +48,7 @@ def ls(limit: int, output: str) -> None:
 @output_option
 def get(name: str, output: str) -> None:
     """Print a variable's value: text as it is, anything else as JSON."""
-    value = variables.get(open_store(), name).value
+    value = _read(name).value
     if output == JSON:
         print_json(value)
     elif isinstance(value, str):
@@ -61,7 +63,7 @@ def get(name: str, output: str) -> None:
 @output_option
 def inspect(name: str, output: str) -> None:
     """Show everything known of a variable."""
-    found = variables.get(open_store(), name)
+    found = _read(name)
     if output == JSON:
         print_json(found)
         return
@@ -86,7 +88,8 @@ def set_(name: str, value: str, overwrite: bool, tags: tuple[str, ...]) -> None:
 
     VALUE is JSON, or else text: 5 is a number, hello is text, and so is '"5"'. Before a negative number stands --.
     """
-    variables.save(open_store(), name, _parsed(value), tags, overwrite=overwrite, now=shown.now())
+    asked = variables.SetVariable(name=name, value=_parsed(value), tags=list(tags), overwrite=overwrite)
+    ask(variables.CREATE_VARIABLE, asked)
     click.echo(f"Set variable {name!r}.")
 
 
@@ -95,15 +98,17 @@ def set_(name: str, value: str, overwrite: bool, tags: tuple[str, ...]) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def unset(names: tuple[str, ...], yes: bool) -> None:
     """Remove variables."""
-    store = open_store()
-    found = [variables.get(store, name) for name in names]
+    found = [_read(name) for name in names]
     if not yes and is_terminal(sys.stdin):
         named = ", ".join(repr(each.name) for each in found)
         click.confirm(f"Are you sure you want to unset {named}?", abort=True)
     for each in found:
-        if not variables.unset(store, each.name):
-            raise ObjectNotFound(f"Variable {each.name!r} not found!")
+        ask(variables.DELETE_VARIABLE, variables.VariableByName(each.name))
         click.echo(f"Unset variable {each.name!r}.")
+
+
+def _read(name: str) -> VariableRecord:
+    return ask(variables.READ_VARIABLE, variables.VariableByName(name))
 
 
 def _parsed(text: str) -> Any:

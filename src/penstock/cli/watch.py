@@ -10,17 +10,21 @@ from uuid import UUID
 
 import click
 
-from penstock.cli import graph, live, shown
-from penstock.domain.runs import FlowRun
-from penstock.domain.states import COMPLETED, FINAL, State, StateType
+from penstock.cli import graph, shown
+from penstock.cli.record import ask
 from penstock.domain import graphs
 from penstock.domain.graphs import FLOW_RUN, Fold, Node
-from penstock.store.contract import Store
+from penstock.domain.runs import FlowRun
+from penstock.domain.states import COMPLETED, FINAL, State, StateType
+from penstock.protocol.flow_runs import READ_CHANGES, READ_FLOW_RUN, ById, ChangesSeen
+from penstock.protocol.graphs import READ_GRAPH, ReadGraph, tree_of
 
 # Reading the tree of a very large run takes time: it is given at most a tenth of ours, the rest is the run's.
 SHARE = 10
 TICK = 0.5
 COUNTS_EVERY = 1.0
+# A record that changes all the time is not asked all the time.
+LOOK_EVERY = 0.05
 BAR = 24
 
 
@@ -32,38 +36,42 @@ class Seen(NamedTuple):
     fresh: bool
 
 
-def snapshots(store: Store, run_id: UUID) -> Iterator[Seen]:
+def snapshots(run_id: UUID) -> Iterator[Seen]:
     """What is seen whenever the record changed, and every `TICK` for the clocks in the drawing. At least one; the last
     is of the run's end."""
-    tree: Node | None = None
-    version, read_again, tick = -1, 0.0, 0.0
-    changes = -1
-    for run in live.watch(store, run_id):
-        now = time.monotonic()
-        final = run.state.is_final()
-        seen = store.changes()
-        if tree is None or final or run.version != version or (seen != changes and now >= read_again):
-            changes, version = seen, run.version
-            tree = graphs.read(store, run)
-            read_again = time.monotonic() + SHARE * (time.monotonic() - now)
-            tick = time.monotonic()
-            yield Seen(run, tree, True)
-        elif now - tick >= TICK:
-            tick = now
-            yield Seen(run, tree, False)
+    changes = ask(READ_CHANGES, ChangesSeen()).number  # noted before it is read: what changes in between is not missed
+    run = ask(READ_FLOW_RUN, ById(run_id))
+    while True:
+        began = time.monotonic()
+        tree = tree_of(ask(READ_GRAPH, ReadGraph(id=run_id)))
+        ticked = time.monotonic()
+        read_again = ticked + SHARE * (ticked - began)
+        yield Seen(run, tree, True)
+        if run.state.is_final():
+            return
+        version, stale = run.version, False
+        while run.version == version and not (stale and time.monotonic() >= read_again):
+            time.sleep(LOOK_EVERY)
+            number = ask(READ_CHANGES, ChangesSeen(seen=changes, wait=0 if stale else TICK)).number
+            if number != changes:
+                changes, stale = number, True
+                run = ask(READ_FLOW_RUN, ById(run_id))
+            if time.monotonic() - ticked >= TICK:
+                ticked = time.monotonic()
+                yield Seen(run, tree, False)
 
 
 # --- in a terminal ---------------------------------------------------------------------------------------------------
 
 
-def draw(store: Store, run_id: UUID) -> FlowRun:
+def draw(run_id: UUID) -> FlowRun:
     """Draws the run until its end, and leaves its whole tree behind; gives the run as it ended."""
     from rich.console import Console
     from rich.live import Live
 
     console = Console(highlight=False)
     with Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop") as screen:
-        for seen in snapshots(store, run_id):
+        for seen in snapshots(run_id):
             screen.update(_fitted(seen.tree, console.size.height - 1), refresh=True)
     console.print(_drawn(seen.tree), soft_wrap=True)
     return seen.run
@@ -121,10 +129,10 @@ def _bar(fold: Fold) -> Any:
 # --- away from a terminal --------------------------------------------------------------------------------------------
 
 
-def tell(store: Store, run_id: UUID) -> FlowRun:
+def tell(run_id: UUID) -> FlowRun:
     """Prints every state of the runs in the tree as it is seen, and how far those are that are only counted."""
     teller = _Teller()
-    for seen in snapshots(store, run_id):
+    for seen in snapshots(run_id):
         if seen.fresh:
             teller.tell(seen.tree, seen.run.state.is_final())
     return seen.run

@@ -1,17 +1,16 @@
 """Cancelling from Python: `cancel_flow_run`, `cancel_task_run`, and their twins to be awaited. The command line uses
 their parts.
 
-Law: user code calls this, also inside runs, so a stop may arrive at any moment. Whatever touches the record is
-shielded from it; resting between two looks is not.
+Law: user code calls this, also inside runs, so a stop may arrive at any moment. Whatever asks the record is shielded
+from it, and takes little time; between two questions it is not.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,24 +18,23 @@ from uuid import UUID
 from .. import connect
 from ..domain.ids import parse_id
 from ..domain.runs import FlowRun, TaskRun
-from ..domain.stops import Signal
+from ..domain.states import State
+from ..domain.stops import Signal, is_unconfirmed
 from ..engine import identity, live
 from ..engine.clock import SYSTEM
 from ..engine.futures import check_patience
 from ..engine.stopping import shielded
-from ..ledger.contract import Flush
-from ..services import cancelling, reading
-from ..services.proof import is_unconfirmed
-from ..services.rescue import rescue
+from ..protocol.flow_runs import CANCEL_FLOW_RUN, READ_FLOW_RUN, WAIT_FOR_FLOW_RUN, ById, CancelRun, WaitForRun
+from ..protocol.task_runs import CANCEL_TASK_RUN, READ_TASK_RUN, WAIT_FOR_TASK_RUN
 from ..settings import current
 from ..settings.kinds import SECONDS
-from ..store.sqlite import SqliteStore
 
 Run = TypeVar("Run", FlowRun, TaskRun)
-Get = Callable[[SqliteStore, UUID], Run]
 
+WAY = "Python"
 LOOK_SECONDS = 0.02
-RESCUE_SECONDS = 1.0
+# A stop of who waits comes between two questions.
+WAIT_SECONDS = 0.2
 # How long to wait, after the end of a run, for the end of code that it went on without.
 CONFIRM_SECONDS = 1.0
 # A process that hears the request within this time sees to its own end; any other is seen to from outside.
@@ -106,20 +104,20 @@ def _cancel_flow_run(
     id: UUID | str, grace: float | None, wait: bool, timeout: float | None, given_up: threading.Event
 ) -> FlowRun:
     run_id, seconds, deadline = parse_id(id), check_grace(grace), _deadline(timeout)
-    with _record() as store:
-        run = shielded(ask_flow_run, store, run_id, connect.asker("Python"), seconds)
-        runs = urge(store, [run], until=deadline if wait else None, given_up=given_up)
-        return await_end(store, reading.get_flow_run, runs[0], deadline, given_up) if wait else runs[0]
+    connect.settle()
+    run = ask_flow_run(run_id, seconds)
+    run = urge([run], until=deadline if wait else None, given_up=given_up)[0]
+    return await_end(run, deadline, given_up) if wait else run
 
 
 def _cancel_task_run(
     id: UUID | str, grace: float | None, wait: bool, timeout: float | None, given_up: threading.Event
 ) -> TaskRun:
     run_id, seconds, deadline = parse_id(id), check_grace(grace), _deadline(timeout)
-    with _record() as store:
-        run = shielded(ask_task_run, store, run_id, connect.asker("Python"), seconds)
-        urge_task(store, run)
-        return await_end(store, get_task_run, run, deadline, given_up) if wait else run
+    connect.settle()
+    run = ask_task_run(run_id, seconds)
+    urge_task(run)
+    return await_end(run, deadline, given_up) if wait else run
 
 
 def check_grace(grace: Any) -> float | None:
@@ -135,42 +133,44 @@ def _deadline(timeout: Any) -> float | None:
     return None if patience is None else time.monotonic() + patience
 
 
-@contextlib.contextmanager
-def _record() -> Iterator[SqliteStore]:
-    """The record, with all that this process has reported in it; its own connection where there is one already."""
-    ledger = connect._ledgers.get(current().database_path)
-    speaker = connect._given or ledger
-    if speaker is not None:
-        shielded(speaker.ask, Flush())
-    store = shielded(connect.open_store)
-    try:
-        yield store
-    finally:
-        if ledger is None or store is not ledger.store:
-            store.close()  # unshielded: a stop that is on its way out would be raised again before this
-
-
 # --- the parts -------------------------------------------------------------------------------------------------------
 
 
-def ask_flow_run(store: SqliteStore, run_id: UUID, who: str, grace: float | None) -> FlowRun:
+def ask_flow_run(run_id: UUID, grace: float | None, way: str = WAY) -> FlowRun:
     """Records the request; the run as it is then. Raises `ObjectNotFound` or `TransitionRefused`."""
-    now = SYSTEM.now()
-    run = cancelling.cancel_flow_run(store, run_id, who=who, grace=grace, now=now, lives=identity.lives)
-    live.hear(Signal(run_id, now, who, grace))  # one of this process need not wait for the record to tell
+    run = connect.call(CANCEL_FLOW_RUN, CancelRun(id=run_id, grace=grace), way=way)
+    # One of this process need not wait for the record to tell.
+    shielded(live.hear, Signal(run_id, SYSTEM.now(), _who(run.state, way), grace))
     return run
 
 
-def ask_task_run(store: SqliteStore, run_id: UUID, who: str, grace: float | None) -> TaskRun:
+def ask_task_run(run_id: UUID, grace: float | None, way: str = WAY) -> TaskRun:
     """Records the request; the run as it is then. Raises `ObjectNotFound` or `TransitionRefused`."""
-    now = SYSTEM.now()
-    run = cancelling.cancel_task_run(store, run_id, who=who, grace=grace, now=now)
-    live.hear(Signal(run_id, now, who, grace, run.flow_run_id))
+    run = connect.call(CANCEL_TASK_RUN, CancelRun(id=run_id, grace=grace), way=way)
+    shielded(live.hear, Signal(run_id, SYSTEM.now(), connect.asker(way), grace, run.flow_run_id))
     return run
 
 
-def get_task_run(store: SqliteStore, run_id: UUID) -> TaskRun:
-    return reading.find_task_run(store, str(run_id))
+def _who(state: State[Any], way: str) -> str:
+    """Who asked, as the record has it: a server may know us by another name."""
+    who = (state.details or {}).get("who")
+    return who if isinstance(who, str) else connect.asker(way)
+
+
+_READ: dict[type, Any] = {FlowRun: READ_FLOW_RUN, TaskRun: READ_TASK_RUN}
+_WAIT: dict[type, Any] = {FlowRun: WAIT_FOR_FLOW_RUN, TaskRun: WAIT_FOR_TASK_RUN}
+
+
+def read(run: Run) -> Run:
+    """The run as it is now. Raises `ObjectNotFound`."""
+    now: Run = connect.call(_READ[type(run)], ById(run.id))
+    return now
+
+
+def _wait(run: Run, seconds: float) -> Run:
+    """The run as soon as it is another than this, or after so many seconds."""
+    now: Run = connect.call(_WAIT[type(run)], WaitForRun(id=run.id, seen=run.version, wait=seconds))
+    return now
 
 
 def kind_of(run: FlowRun | TaskRun) -> str:
@@ -178,11 +178,7 @@ def kind_of(run: FlowRun | TaskRun) -> str:
 
 
 def urge(
-    store: SqliteStore,
-    runs: Iterable[FlowRun],
-    *,
-    until: float | None = None,
-    given_up: threading.Event | None = None,
+    runs: Iterable[FlowRun], *, until: float | None = None, given_up: threading.Event | None = None
 ) -> list[FlowRun]:
     """Sees to it that runs which are being cancelled will end: where the process of one is on this host and does not
     answer within `ANSWER_SECONDS` (or `until`), another one is started that ends it when its grace is over. The runs as
@@ -199,22 +195,22 @@ def urge(
         if time.monotonic() >= last:
             break
         given_up.wait(LOOK_SECONDS)
-        latest |= {run.id: shielded(reading.get_flow_run, store, run.id) for run in silent}
+        latest |= {run.id: read(run) for run in silent}
     for run in silent:
-        shielded(_enforce, store, run)
+        shielded(_enforce, run)
     return list(latest.values())
 
 
-def urge_task(store: SqliteStore, run: TaskRun) -> None:
+def urge_task(run: TaskRun) -> None:
     """`urge` for a task run outside flows, which has a process of its own."""
     if run.flow_run_id is not None or run.holder in (None, identity.me()):
         return
     last = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < last:
-        if shielded(get_task_run, store, run.id).state.is_final():
+        if read(run).state.is_final():
             return
         time.sleep(LOOK_SECONDS)
-    shielded(_enforce, store, run)
+    shielded(_enforce, run)
 
 
 def _is_silent(run: FlowRun) -> bool:
@@ -227,50 +223,44 @@ def _is_silent(run: FlowRun) -> bool:
     )
 
 
-def _enforce(store: SqliteStore, run: FlowRun | TaskRun) -> None:
+def _enforce(run: FlowRun | TaskRun) -> None:
+    """Where the record is a server's, the watchdog beside the run's process enforces the request, and nobody else."""
+    settings = current()
+    if settings.api_url:
+        return
     from ..watchdog import detached, enforcement
 
     try:
-        enforcement.launch_enforcer(store.path, run.id, current().stop_grace_seconds)
+        enforcement.launch_enforcer(settings.database_path, run.id, settings.stop_grace_seconds)
     except (detached.CannotStart, OSError) as error:
         print(f"penstock: nobody will end flow run '{run.id}' if its process does not: {error}", file=sys.__stderr__)
 
 
-def await_end(
-    store: SqliteStore,
-    get: Get[Run],
-    run: Run,
-    deadline: float | None = None,
-    given_up: threading.Event | None = None,
-) -> Run:
+def await_end(run: Run, deadline: float | None = None, given_up: threading.Event | None = None) -> Run:
     """The run as it ended, with the proof that its code did, if that comes soon. A run whose process dies is closed
     meanwhile: nobody waits for the dead.
 
     Raises `TimeoutError` when it has not ended at the moment `deadline` of the monotonic clock.
     """
     given_up = given_up or threading.Event()
-    began = rescued = time.monotonic()
+    began = time.monotonic()
     ended = 0.0
-    changes = -1
     while True:
-        seen = shielded(store.changes)
-        if seen != changes:
-            changes = seen  # noted before it is read: what changes in between is read twice, not missed
-            run = shielded(get, store, run.id)
         now = time.monotonic()
         if given_up.is_set():
             return run
         if run.state.is_final():
             # The code may be ended, or its process, in a moment; who waits wants to know.
             ended = ended or now
-            if not is_unconfirmed(run) or now - ended > CONFIRM_SECONDS or (deadline is not None and now >= deadline):
+            if (
+                not is_unconfirmed(run.state)
+                or now - ended > CONFIRM_SECONDS
+                or (deadline is not None and now >= deadline)
+            ):
                 return run
         elif deadline is not None and now >= deadline:
             raise TimeoutError(
                 f"{kind_of(run)} '{run.id}' did not end within {now - began:.2g} s: it is {run.state_name}. "
                 "The request stands."
             )
-        if now - rescued > RESCUE_SECONDS:
-            shielded(rescue, store, identity.lives, SYSTEM.now)
-            rescued = now
-        given_up.wait(LOOK_SECONDS)
+        run = _wait(run, WAIT_SECONDS if deadline is None else max(0.0, min(WAIT_SECONDS, deadline - now)))

@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 
-from ..connect import ask_record
-from ..engine.clock import SYSTEM
+from ..connect import call
+from ..domain import names
+from ..domain.errors import ObjectNotFound
+from ..domain.variables import checked_tags, encoded
 from ..engine.masking import MASKER
-from ..services import variables
+from ..protocol.variables import CREATE_VARIABLE, DELETE_VARIABLE, READ_VARIABLE, SetVariable, VariableByName
 
 
 class Variable(msgspec.Struct, frozen=True):
@@ -40,8 +42,11 @@ class Variable(msgspec.Struct, frozen=True):
         JSON. Raises `InvalidName`, `UnstorableValue`, or `NameTaken` (all of them `ValueError`). Warns of a value that
         holds a secret which this process knows, and sets it.
         """
-        saved = ask_record(
-            lambda store: variables.save(store, name, value, tags, overwrite=overwrite, now=SYSTEM.now())
+        names.check(name, names.VARIABLE)
+        encoded(name, value)
+        saved = call(
+            CREATE_VARIABLE,
+            SetVariable(name=name, value=value, tags=list(checked_tags(tags)), overwrite=overwrite),
         )
         if MASKER.active and MASKER.holds(json.dumps([value, saved.tags]).encode()):
             warnings.warn(
@@ -53,13 +58,21 @@ class Variable(msgspec.Struct, frozen=True):
     @classmethod
     def get(cls, name: str, default: Any = None) -> Any:
         """The value; `default` when the variable is not set. Raises `InvalidName`."""
-        found = ask_record(lambda store: variables.find(store, name))
-        return default if found is None else found.value
+        names.check(name, names.VARIABLE)
+        try:
+            return call(READ_VARIABLE, VariableByName(name)).value
+        except ObjectNotFound:
+            return default
 
     @classmethod
     def unset(cls, name: str) -> bool:
         """Removes a variable; whether it was set. Raises `InvalidName`."""
-        return ask_record(lambda store: variables.unset(store, name))
+        names.check(name, names.VARIABLE)
+        try:
+            call(DELETE_VARIABLE, VariableByName(name))
+        except ObjectNotFound:
+            return False
+        return True
 
     @classmethod
     async def aset(cls, name: str, value: Any, tags: Iterable[str] | None = None, overwrite: bool = False) -> Variable:

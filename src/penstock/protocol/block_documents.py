@@ -96,8 +96,13 @@ class Block(msgspec.Struct, kw_only=True):
     secrets: tuple[Place, ...] = ()
     opened: list[ClearSecret] | None = None
 
+    @property
+    def address(self) -> str:
+        """`secret/api-key`: what one block is called among all."""
+        return f"{self.type}/{self.name}"
+
     def fields(self) -> Fields:
-        """The fields with the clear values, for who asked for them."""
+        """The fields, with the clear values for who asked for them."""
         opened = self.opened or []
         sealed = tuple((each.place, str(index)) for index, each in enumerate(opened))
         document = BlockDocument(self.id, self.type, self.name, self.data, self.created, self.updated, sealed)
