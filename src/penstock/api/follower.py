@@ -44,7 +44,7 @@ class Follower:
         self, store: Store, pool: Pool, now: Callable[[], datetime], run_id: UUID | None, filter: RunFilter,
         *, log: bool, cursor: Cursor | None,
     ) -> None:  # fmt: skip
-        self.subscription = Subscription(run_id)
+        self.subscription = Subscription(run_id, log)
         self._store = store
         self._pool = pool
         self._now = now
@@ -61,7 +61,7 @@ class Follower:
     async def begin(self) -> list[Said]:
         """What is said first. To be called after the hub has been joined. Raises `ObjectNotFound`."""
         self.subscription.behind = True  # until the record has been read, what the hub gives is in there, too
-        self.subscription.log_due = True
+        self.subscription.log_due = self.subscription.log
         return await self._pool.run_patiently(self._begin)
 
     def _begin(self) -> list[Said]:
@@ -87,9 +87,7 @@ class Follower:
             events = list(subscription.waiting)
             subscription.waiting.clear()
             said += self._say(events)
-        if self._log is None:
-            subscription.log_due = False
-        elif subscription.log_due:
+        if self._log is not None and subscription.log_due:
             subscription.log_due = False
             lines = await self._pool.run_patiently(self._new_lines)
             if lines:

@@ -7,6 +7,7 @@ cursor; when the server ends, streams are told to come again.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -122,9 +123,14 @@ async def _as_events(receive: Receive, send: Send, follow: Callable[[Write], Awa
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
+    written = time.monotonic()
+
     async def write(said: list[Said]) -> None:
-        body = b"".join(map(_event_text, said)) or b":\n\n"
-        await _in_time(send({"type": "http.response.body", "body": body, "more_body": True}))
+        nonlocal written
+        if said or time.monotonic() - written >= asked.HEARTBEAT_SECONDS * 0.9:
+            written = time.monotonic()
+            body = b"".join(map(_event_text, said)) or b":\n\n"
+            await _in_time(send({"type": "http.response.body", "body": body, "more_body": True}))
 
     async def all_of_it() -> None:
         await follow(write)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from uuid import UUID
 
 from ..domain.runs import Holder
@@ -45,21 +45,24 @@ class Waking:
 
 
 class Subscription(Waking):
-    """Of one flow run, or (`run_id` None) of all. `log_due`: there may be new lines. `behind`: what came was not kept,
-    and has to be read from the record."""
+    """Of one flow run, with its `log` or without, or (`run_id` None) of all. `log_due`: there may be new lines.
+    `behind`: what came was not kept, and has to be read from the record."""
 
-    __slots__ = ("run_id", "waiting", "behind", "log_due")
+    __slots__ = ("run_id", "log", "waiting", "behind", "log_due")
 
-    def __init__(self, run_id: UUID | None) -> None:
+    def __init__(self, run_id: UUID | None, log: bool) -> None:
         super().__init__()
         self.run_id = run_id
+        self.log = log
         self.waiting: deque[Event] = deque()
         self.behind = False
         self.log_due = False
 
-    def give(self, events: Iterable[Event]) -> None:
+    def give(self, events: Sequence[Event]) -> None:
         """What has changed; nothing, where only lines were written."""
-        self.log_due = True
+        if not events and not self.log:
+            return
+        self.log_due = self.log
         if not self.behind:
             self.waiting.extend(events)
             if len(self.waiting) > MOST_WAITING:

@@ -1,0 +1,37 @@
+"""What tests of the API have: a server, a real one, and its record to write into as scripts do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .kit import Record, Server
+
+
+@pytest.fixture
+def start_server(penstock_home: Path) -> Iterator[Callable[..., Server]]:
+    """`start_server(*options, **environment)`: servers of this test's home; they end with the test."""
+    started: list[Server] = []
+
+    def start(*options: str, **environment: str) -> Server:
+        started.append(Server(penstock_home, options, environment))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    return start_server()
+
+
+@pytest.fixture
+def record(penstock_home: Path) -> Iterator[Record]:
+    """The record of this test's home, opened as an embedded script opens it."""
+    found = Record(penstock_home / "penstock.db")
+    yield found
+    found.store.close()
