@@ -247,7 +247,12 @@ def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "
     """
     settings = current()
     if settings.api_url:
-        answer: T = shielded(partial(transport(settings, PATIENCE.get(way, 10.0)).call, operation, argument, key=key))
+        server = transport(settings, PATIENCE.get(way, 10.0))
+        if way == "CLI" and (settings.home / "spool").exists():
+            from . import served
+
+            served.ship(settings, server)
+        answer: T = shielded(partial(server.call, operation, argument, key=key))
         return answer
     return ask_record(lambda store: desk(store, way).wait_for_answer(operation, argument, partial(_look_after, store)))
 

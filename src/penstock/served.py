@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import threading
@@ -12,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from .domain.errors import RecordError, ServerRefusedError
+from .domain.errors import PenstockError, RecordError, ServerRefusedError
 from .domain.stops import Signal
 from .engine import identity
 from .engine.masking import MASKER
@@ -32,8 +33,7 @@ def open_ledger(
 ) -> RemoteLedger:
     """The ledger of a process that reports to a server; what processes that are gone have left for it is shipped."""
 
-    def post(body: bytes) -> bytes:
-        return transport.send("POST", PATH, body, _HEADERS)
+    post = _post_by(transport)
 
     def listen() -> AbstractContextManager[Iterator[bytes]]:
         holder = quote(msgspec.json.encode(identity.me()).decode(), safe="")
@@ -60,6 +60,17 @@ def open_ledger(
 def spool_folder(settings: Settings, url: str) -> Path:
     """Where facts wait for the server at this URL."""
     return settings.home / "spool" / re.sub(r"[^A-Za-z0-9.]+", "_", url.partition("://")[2])
+
+
+def ship(settings: Settings, transport: Transport) -> None:
+    """Ships what programs that are gone have left for the server, before somebody looks at it. Where that cannot be
+    done, it stays."""
+    with contextlib.suppress(PenstockError):
+        ship_left(_post_by(transport), spool_folder(settings, transport.url), identity.lives)
+
+
+def _post_by(transport: Transport) -> Callable[[bytes], bytes]:
+    return lambda body: transport.send("POST", PATH, body, _HEADERS)
 
 
 def _ship(post: Callable[[bytes], bytes], folder: Path) -> None:

@@ -182,7 +182,9 @@ class Transport:
         raise error
 
     def _unreachable(self, error: Exception) -> ServerUnavailableError:
-        reason = getattr(error, "reason", None) or error
+        reason: Any = getattr(error, "reason", None) or error
+        while len(reason.args) > 1 and isinstance(reason.args[-1], Exception):
+            reason = reason.args[-1]
         said = str(reason).rsplit(": ", 1)[-1].strip("<>") or type(reason).__name__
         return ServerUnavailableError(
             f"The server at {self.url} does not answer ({said}). Is it running (`penstock server start`), and is "
