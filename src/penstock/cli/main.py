@@ -81,9 +81,11 @@ class LazyGroup(click.Group):
         return typed, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The table's lines, without importing what they are about."""
+        """The table's lines, without importing what they are about; and those of commands that are here already."""
+        lines = {name: line for name, (_, line) in self.table.items()}
+        lines |= {name: command.get_short_help_str(limit=100) for name, command in self.commands.items()}
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self.table[name][1]) for name in self.list_commands(ctx)])
+            formatter.write_dl(sorted(lines.items()))
 
 
 class Root(LazyGroup):

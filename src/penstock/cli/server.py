@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from penstock.cli.main import LazyGroup
 from penstock.cli.output import JSON, output_option, print_fields, print_json
 from penstock.domain.errors import ConfigurationError, PenstockError, ServerUnavailableError
 from penstock.settings import (
@@ -30,7 +31,10 @@ LOOK_EVERY = 0.02
 LOG_NAME = "server.log"
 
 
-@click.group()
+COMMANDS = {"database": ("penstock.cli.server_database:database", "Keep the record: upgrade, back up, check.")}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS)
 def server() -> None:
     """Start and manage a server."""
 
