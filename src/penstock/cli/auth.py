@@ -39,7 +39,20 @@ def auth() -> None:
 
 
 def _call(operation: Operation[Any, Any], argument: Any) -> Any:
-    return connect.call(operation, argument, way="CLI")
+    """The server's answer; without PENSTOCK_API_URL that of the record itself, which on a server's machine is the
+    server's: so its first admin is made."""
+    from penstock.settings import current
+
+    settings = current()
+    if settings.api_url is not None or settings.database_url is None:
+        return connect.call(operation, argument, way="CLI")
+    from penstock.store.opening import open_store
+
+    store = open_store(settings.database_url, spool_folder=settings.home / "spool")
+    try:
+        return connect.desk(store, "CLI").wait_for_answer(operation, argument)
+    finally:
+        store.close()
 
 
 # --- users -----------------------------------------------------------------------------------------------------------
