@@ -74,17 +74,19 @@ def _end_with_parent() -> None:
 
 
 class Server:
-    """A PostgreSQL server. `url(database)` is the address of one of its databases."""
+    """A PostgreSQL server. `url(database)` is the address of one of its databases. Its files are in memory where that
+    can be had, or in a new folder below `where`."""
 
-    def __init__(self, settings: str = FAST) -> None:
+    def __init__(self, settings: str = FAST, *, where: Path | None = None) -> None:
         folder = binaries()
         assert folder is not None, "no PostgreSQL binaries: see require_postgres()"
         self._binaries = folder
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._user = _somebody()
-        memory = Path("/dev/shm")
-        self.folder = Path(tempfile.mkdtemp(prefix="penstock-pg-", dir=memory if os.access(memory, os.W_OK) else None))
+        if where is None and os.access("/dev/shm", os.W_OK):
+            where = Path("/dev/shm")
+        self.folder = Path(tempfile.mkdtemp(prefix="penstock-pg-", dir=where))
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         self.data = self.folder / "data"
