@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from penstock.domain.errors import ObjectNotFound
@@ -14,7 +15,7 @@ from penstock.domain.filters import LogFilter, RunFilter
 from penstock.domain.ids import flow_id
 from penstock.domain.logs import LogLine
 from penstock.domain.runs import FlowRun, TaskRun
-from penstock.domain.states import COMPLETED, CRASHED, FAILED, PENDING, RUNNING, SCHEDULED, make
+from penstock.domain.states import COMPLETED, CRASHED, FAILED, PENDING, RUNNING, SCHEDULED, StateType, make
 from penstock.engine.clock import SYSTEM
 from penstock.services import log_reading, reading
 from penstock.store import filters, flow_runs, logs, task_runs
@@ -149,6 +150,25 @@ def test_task_runs_are_found_by_the_flow_they_ran_in(store: Store) -> None:
     assert [run.id for run in reading.list_task_runs(store, RunFilter(flow_names=("a",)), 10)] == [ids["a"]]
 
 
+def test_only_ascii_letters_have_a_case_when_a_name_or_a_line_is_searched(store: Store) -> None:
+    names = ("CAFÉ-one", "café-two", "Cafe-three")
+    state = make("Completed", NOW)
+    runs = [
+        FlowRun(id=SYSTEM.new_id(), name=name, created=NOW, states=(state,), version=1, flow_id=flow_id("a"),
+                flow_name="a")
+        for name in names
+    ]  # fmt: skip
+    lines = [LogLine(runs[0].id, None, seq, NOW, 20, name) for seq, name in enumerate(names)]
+    with store.write() as tx:
+        for run in runs:
+            flow_runs.put(tx, run)
+        logs.append(tx, lines)
+    for text, found in (("cafÉ", {"CAFÉ-one"}), ("CAFé", {"café-two"}), ("cAF", set(names)), ("É-ONE", {"CAFÉ-one"})):
+        assert {run.name for run in reading.list_flow_runs(store, RunFilter(name_contains=text), 9)} == found
+        (page,) = log_reading.pages(store, runs[0].id, LogFilter(containing=text))
+        assert {line.message for line in page} == found
+
+
 def test_task_runs_are_found_by_their_time_whoever_made_their_ids(store: Store) -> None:
     """Ids of ours tell the time; those that others made may tell another one, or none."""
     chance = random.Random(3)
@@ -183,9 +203,28 @@ def test_task_runs_are_found_by_their_time_whoever_made_their_ids(store: Store) 
         page = [run.id for run in reading.list_task_runs(store, filter, limit)]
         assert page == expected[:limit]
         assert reading.count_all_task_runs(store, filter) == len(expected)
+        assert reading.count_all_task_runs(store, msgspec.structs.replace(filter, state_types=(COMPLETED,))) == len(
+            expected
+        )
         if len(page) == limit:
             behind = [run.id for run in reading.list_task_runs(store, filter, limit, after=page[-1])]
             assert behind == expected[limit : 2 * limit]
+
+
+def test_runs_are_counted_by_their_states(store: Store) -> None:
+    names = ("Completed", "Cached", "Completed", "Failed", "Running", "Pending")
+    with store.write() as tx:
+        task_runs.report(
+            tx,
+            [
+                TaskRun(id=SYSTEM.new_id(), name="load-0", created=NOW, states=(make(name, NOW),), version=1,
+                        task_name="load", task_key="load", dynamic_key="0")
+                for name in names
+            ],
+        )  # fmt: skip
+    for types in ((), (COMPLETED,), (FAILED, COMPLETED), (FAILED, RUNNING), (CRASHED,), tuple(StateType)):
+        expected = len([name for name in names if not types or make(name, NOW).type in types])
+        assert reading.count_all_task_runs(store, RunFilter(state_types=types)) == expected
 
 
 def test_a_run_that_is_not_there_is_named(store: Store) -> None:

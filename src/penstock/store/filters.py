@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from ..domain.filters import RunFilter
+from ..domain.filters import RunFilter, ascii_lower
 from ..domain.states import CANCELLED, COMPLETED, CRASHED, FAILED, StateType
 from . import codec
 from .contract import Row, Tx, Value
@@ -51,11 +51,19 @@ def count(tx: Tx, filter: RunFilter, table: str) -> int:
     types = filter.types()
     if types is not None and not types:
         return 0
+    if types is not None and COMPLETED in types and _is_of_types_only(filter):
+        # Nearly all are: all but the others are quicker counted, in small indexes.
+        others = RunFilter(state_types=tuple(type_ for type_ in StateType if type_ not in types))
+        return count(tx, RunFilter(), table) - (count(tx, others, table) if others.state_types else 0)
     total = 0
     for where, params in map(_joined, _arms(filter, table, types)):
         row = tx.row(f"SELECT count(*) FROM {table} WHERE {where}", params)
         total += 0 if row is None else int(row[0])
     return total
+
+
+def _is_of_types_only(filter: RunFilter) -> bool:
+    return filter == RunFilter(state_types=filter.state_types)
 
 
 def history(tx: Tx, filter: RunFilter, table: str, start: datetime, step: int) -> Iterator[Row]:
@@ -159,7 +167,7 @@ def _rest(
     if filter.names and driving != "name":
         found.append(_any("name || ''", filter.names))
     if filter.name_contains:
-        found.append(("lower(name) LIKE lower(?) ESCAPE '!'", [contains(filter.name_contains)]))
+        found.append(("lower(name) LIKE ? ESCAPE '!'", [contains(ascii_lower(filter.name_contains))]))
     # A tag as it stands in the JSON list, quotes and all. (The tag "," could be mistaken for what is between two.)
     found.extend(("replace(tags, ?, '') <> tags", [_to_json(tag).decode()]) for tag in filter.tags)
     if filter.after is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from uuid import UUID
 
-from ..domain.filters import LogFilter
+from ..domain.filters import LogFilter, ascii_lower
 from ..domain.logs import LogLine
 from . import changes, codec, filters
 from .contract import Tx, Value
@@ -188,8 +188,8 @@ def _where(run_id: UUID, filter: LogFilter, after: int, before: int | None) -> t
         )
         params.extend((filter.task, filter.task))
     if filter.containing is not None:
-        where.append("lower(message) LIKE lower(?) ESCAPE '!'")
-        params.append(filters.contains(filter.containing))
+        where.append("lower(message) LIKE ? ESCAPE '!'")
+        params.append(filters.contains(ascii_lower(filter.containing)))
     if filter.after is not None:
         where.append("at >= ?")
         params.append(codec.exact_micros(filter.after))

@@ -34,6 +34,8 @@ STOPPED_AFTER = 60.0
 _END_WRITING = (
     b"SELECT pg_notify('%s', '%%s') WHERE pg_current_xact_id_if_assigned() IS NOT NULL; COMMIT" % CHANNEL.encode()
 )
+# A list of failed runs and one of completed runs are one statement, and want two plans.
+_READ_WELL = b"SET plan_cache_mode = force_custom_plan"
 _BEGIN_READING = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -71,7 +73,7 @@ class PostgresStore:
         # Others take it in the order of their asking; here, too, one does at a time.
         self._writing = threading.Lock()
         self._writers = Connections(self._address, 1, patience)
-        self._readers = Connections(self._address, readers, READ_PATIENCE)
+        self._readers = Connections(self._address, readers, READ_PATIENCE, _READ_WELL)
         self._begin_writing = (
             f"BEGIN; SET LOCAL lock_timeout = {int(patience * 1000)}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {int(STOPPED_AFTER * 1000)}; "

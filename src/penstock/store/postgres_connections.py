@@ -77,11 +77,12 @@ class Address:
 class Connections:
     """At most `most` connections, each for one user at a time.
 
-    `patience` is how many seconds one waits for its turn.
+    `patience` is how many seconds one waits for its turn, `settings` what a new connection is told.
     """
 
-    def __init__(self, address: Address, most: int, patience: float) -> None:
+    def __init__(self, address: Address, most: int, patience: float, settings: bytes = b"") -> None:
         self._address = address
+        self._settings = settings
         self._most = most
         self._patience = patience
         self._places = threading.BoundedSemaphore(most)
@@ -115,6 +116,8 @@ class Connections:
                 kept = self._idle.pop() if self._idle else None
             connection = kept or self._address.connect()
             try:
+                if kept is None and self._settings:
+                    connection.execute(self._settings)
                 connection.execute(begin)
                 return connection
             except BaseException as error:
@@ -145,7 +148,7 @@ class Connections:
     def forget(self) -> list[Connection]:
         """In a forked child: the connections are the parent's. They are given away, to be kept and never used."""
         inherited = self._idle
-        self.__init__(self._address, self._most, self._patience)  # type: ignore[misc]
+        self.__init__(self._address, self._most, self._patience, self._settings)  # type: ignore[misc]
         return inherited
 
 
