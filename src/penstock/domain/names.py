@@ -11,6 +11,7 @@ LONGEST = 255
 _SHOWN = 60
 
 # Kind -> what a name may be made of: a pattern, and the same for people.
+ARTIFACT = ("artifact", re.compile(r"[a-z0-9-]+"), "lowercase letters, digits and dashes")
 BLOCK = ("block", re.compile(r"[a-z0-9-]+"), "lowercase letters, digits and dashes")
 BLOCK_TYPE = ("block type", re.compile(r"[a-z0-9-]+"), "lowercase letters, digits and dashes")
 VARIABLE = ("variable", re.compile(r"[a-z0-9_-]+"), "lowercase letters, digits, dashes and underscores")
@@ -23,12 +24,16 @@ def check(name: object, rule: Rule) -> str:
     if isinstance(name, str) and len(name) <= LONGEST and pattern.fullmatch(name):
         return name
     if not isinstance(name, str):
-        raise InvalidName(f"The name of a {kind} is text; this is {type(name).__name__}.")
+        raise InvalidName(f"The name of {_a(kind)} is text; this is {type(name).__name__}.")
     fitting = slug(name) if len(name) <= LONGEST else ""
     hint = f" {fitting!r} would do." if fitting else ""
     raise InvalidName(
-        f"{shown(name)} cannot be the name of a {kind}: it may have {allowed}, and {LONGEST} characters at most.{hint}"
+        f"{shown(name)} cannot be the name of {_a(kind)}: it may have {allowed}, and {LONGEST} characters at most.{hint}"
     )
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def slug(text: str) -> str:

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..domain.artifacts import Artifact, ArtifactChange
 from ..domain.caching import CacheEntry
+from ..domain.events import Event
 from ..domain.masking import Masker
 from ..domain.runs import Entrypoint, FlowRun, TaskRun
 from ..domain.states import NAMES, State
@@ -140,6 +142,31 @@ def _stilled(masker: Masker, fact: Stilled) -> Stilled:
     return _replace(fact, where=_value(masker, fact.where), stack=_value(masker, fact.stack))
 
 
+def _artifact(masker: Masker, artifact: Artifact) -> Artifact:
+    key = artifact.key if artifact.key is None or masker.text(artifact.key) is artifact.key else None
+    return _replace(
+        artifact,
+        key=key,
+        data=_value(masker, artifact.data),
+        description=_value(masker, artifact.description),
+        metadata=_value(masker, artifact.metadata),
+    )
+
+
+def _changed(masker: Masker, change: ArtifactChange) -> ArtifactChange:
+    return _replace(change, data=_value(masker, change.data), description=_value(masker, change.description))
+
+
+def _event(masker: Masker, event: Event) -> Event:
+    return _replace(
+        event,
+        event=masker.text(event.event),
+        resource=_value(masker, event.resource),
+        related=_value(masker, event.related),
+        payload=_value(masker, event.payload),
+    )
+
+
 def _stop(masker: Masker, stop: Stop) -> Stop:
     return _replace(stop, message=masker.text(stop.message), who=_value(masker, stop.who))
 
@@ -154,4 +181,7 @@ _MASKS: dict[type, Any] = {
     Enter: _enter,
     Reopen: _reopen,
     FindCached: _keyed,
+    Artifact: _artifact,
+    ArtifactChange: _changed,
+    Event: _event,
 }

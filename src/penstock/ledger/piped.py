@@ -18,8 +18,10 @@ from uuid import UUID
 import msgspec
 
 from ..domain import errors
+from ..domain.artifacts import Artifact, ArtifactChange
 from ..domain.caching import CacheEntry
 from ..domain.errors import PenstockError, RecordError, StoreUnavailableError
+from ..domain.events import Event
 from ..domain.logs import LogLine
 from ..domain.masking import Masker
 from ..domain.rules import Facts
@@ -47,6 +49,14 @@ class _Still(msgspec.Struct, array_like=True, tag=True):
     stilled: Stilled
 
 
+class _Made(msgspec.Struct, array_like=True, tag=True):
+    """An artifact, what is new of one, or an event: the field that is not None."""
+
+    artifact: Artifact | None = None
+    change: ArtifactChange | None = None
+    event: Event | None = None
+
+
 class CountRun(msgspec.Struct, frozen=True, tag=True):
     """Which run of this task in the flow run is it? Answer: a number."""
 
@@ -69,7 +79,7 @@ class _Answered(msgspec.Struct, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
-_decode = msgspec.msgpack.Decoder(_Reported | _Said | _Kept | _Still | _Asked).decode
+_decode = msgspec.msgpack.Decoder(_Reported | _Said | _Kept | _Still | _Made | _Asked).decode
 _decode_answer = msgspec.msgpack.Decoder(_Answered).decode
 
 
@@ -102,6 +112,12 @@ class PipedLedger:
             message = _Reported(fact)
         elif isinstance(fact, Stilled):
             message = _Still(fact)
+        elif isinstance(fact, Artifact):
+            message = _Made(artifact=fact)
+        elif isinstance(fact, ArtifactChange):
+            message = _Made(change=fact)
+        elif isinstance(fact, Event):
+            message = _Made(event=fact)
         else:
             assert isinstance(fact, CacheEntry)  # a worker process enters no states of flow runs
             message = _Kept(fact)
@@ -196,6 +212,8 @@ class Receiver:
             self._write(message.entry)
         elif isinstance(message, _Still):
             self._write(message.stilled)
+        elif isinstance(message, _Made):
+            self._write(next(each for each in (message.artifact, message.change, message.event) if each is not None))
         else:
             self._send(_encode(self._answer(message)))
 

@@ -13,8 +13,10 @@ from uuid import UUID
 
 import msgspec
 
+from ..domain.artifacts import Artifact, ArtifactChange
 from ..domain.caching import CacheEntry
 from ..domain.errors import PenstockError
+from ..domain.events import Event
 from ..domain.logs import LogLine
 from ..domain.reopening import Recalled, Reopened
 from ..domain.rules import Facts
@@ -86,7 +88,7 @@ class Cached(msgspec.Struct, frozen=True):
     result: ResultRef
 
 
-Fact = TaskRun | LogLine | CacheEntry | Stilled | Enter
+Fact = TaskRun | LogLine | CacheEntry | Stilled | Enter | Artifact | ArtifactChange | Event
 Question = Begin | Enter | Recall | Reopen | FindCached | Flush | Deed
 
 ANSWERS: dict[type[Any], Any] = {
@@ -124,12 +126,18 @@ class Batch(msgspec.Struct, kw_only=True, omit_defaults=True):
     cached: list[CacheEntry] = []
     stilled: list[Stilled] = []
     entered: list[Enter] = []
+    artifacts: list[Artifact] = []
+    changed: list[ArtifactChange] = []
+    events: list[Event] = []
     questions: list[Asked] = []
     attending: bool = False
     may_be_killed: bool = False
 
     def facts(self) -> list[Fact]:
-        return [*self.task_runs, *self.lines, *self.cached, *self.stilled, *self.entered]
+        return [
+            *self.task_runs, *self.lines, *self.cached, *self.stilled, *self.entered,
+            *self.artifacts, *self.changed, *self.events,
+        ]  # fmt: skip
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
@@ -161,6 +169,7 @@ class _Answers(msgspec.Struct):
 
 _FIELDS: dict[type[Any], str] = {
     TaskRun: "task_runs", LogLine: "lines", CacheEntry: "cached", Stilled: "stilled", Enter: "entered",
+    Artifact: "artifacts", ArtifactChange: "changed", Event: "events",
 }  # fmt: skip
 _encode = msgspec.msgpack.Encoder().encode
 _decode_batch = msgspec.msgpack.Decoder(Batch).decode

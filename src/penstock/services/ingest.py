@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from ..domain.artifacts import Artifact, ArtifactChange
 from ..domain.errors import ObjectNotFound
+from ..domain.events import Event
 from ..domain.logs import LogLine
 from ..domain.runs import TaskRun
 from ..domain.states import State
@@ -16,7 +18,7 @@ from ..domain.stops import Stilled
 from ..protocol.journal import Enter, Fact
 from ..store import caches, flow_runs, logs, signals, task_runs
 from ..store.contract import Tx
-from . import concurrency, proof, questions
+from . import artifacts, concurrency, events, proof, questions
 
 
 def apply(tx: Tx, facts: Iterable[Fact]) -> None:
@@ -25,6 +27,8 @@ def apply(tx: Tx, facts: Iterable[Fact]) -> None:
     lines: list[LogLine] = []
     stilled: list[Stilled] = []
     entered: list[Enter] = []
+    shown: list[Artifact | ArtifactChange] = []
+    happened: list[Event] = []
     for fact in facts:
         if isinstance(fact, LogLine):
             lines.append(fact)
@@ -36,6 +40,10 @@ def apply(tx: Tx, facts: Iterable[Fact]) -> None:
             stilled.append(fact)
         elif isinstance(fact, Enter):
             entered.append(fact)
+        elif isinstance(fact, Artifact | ArtifactChange):
+            shown.append(fact)
+        elif isinstance(fact, Event):
+            happened.append(fact)
         else:
             caches.put(tx, fact.key, fact.task_run_id, fact.result, fact.created, fact.expires)
     if runs:
@@ -46,6 +54,8 @@ def apply(tx: Tx, facts: Iterable[Fact]) -> None:
         proof.confirm(tx, each)
     for proposed in entered:
         _enter(tx, proposed)
+    artifacts.report(tx, shown)
+    events.report(tx, happened)
 
 
 def _enter(tx: Tx, proposed: Enter) -> None:

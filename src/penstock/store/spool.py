@@ -23,7 +23,9 @@ from typing import Any
 
 import msgspec
 
+from ..domain.artifacts import Artifact, ArtifactChange
 from ..domain.caching import CacheEntry
+from ..domain.events import Event
 from ..domain.logs import LogLine
 from ..domain.runs import Holder, TaskRun
 from ..domain.stops import Stilled
@@ -45,7 +47,10 @@ TURN = START + SIZE // 2
 MOST = 1 << 26
 
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
-_KINDS: dict[type[Any], bytes] = {LogLine: b"L", TaskRun: b"T", CacheEntry: b"C", Stilled: b"S", Enter: b"E"}
+_KINDS: dict[type[Any], bytes] = {
+    LogLine: b"L", TaskRun: b"T", CacheEntry: b"C", Stilled: b"S", Enter: b"E", Artifact: b"A", ArtifactChange: b"B",
+    Event: b"V",
+}  # fmt: skip
 _decoders = {mark: msgspec.msgpack.Decoder(kind).decode for kind, mark in _KINDS.items()}
 _encode_holder = msgspec.json.Encoder().encode
 _decode_holder = msgspec.json.Decoder(Holder).decode

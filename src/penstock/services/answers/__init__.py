@@ -4,8 +4,10 @@ hands an operation's fields to a use-case of the services, and its value back.""
 from . import (
     accounts,
     admin,
+    artifacts,
     block_documents,
     concurrency_limits,
+    events,
     flow_runs,
     flows,
     graphs,
@@ -17,8 +19,10 @@ from . import (
 __all__ = [
     "accounts",
     "admin",
+    "artifacts",
     "block_documents",
     "concurrency_limits",
+    "events",
     "flow_runs",
     "flows",
     "graphs",

@@ -1,0 +1,52 @@
+"""Events: keeping and finding them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from ..domain import events as rules
+from ..domain.errors import ObjectNotFound, UnstorableValue
+from ..domain.events import Event, EventFilter
+from ..store import events as kept
+from ..store.contract import Store, Tx
+
+
+def add(store: Store, events: Iterable[Event], now: datetime) -> int:
+    """How many were given; those that are there already stay as they are. Raises `UnstorableValue`."""
+    made = [rules.checked(event) for event in events]
+    with store.write() as tx:
+        kept.add(tx, made, now)
+    return len(made)
+
+
+def report(tx: Tx, events: Iterable[Event]) -> None:
+    """What was said inside runs. What breaks the rules was not said by an engine, and is not kept."""
+    made = []
+    for event in events:
+        with contextlib.suppress(UnstorableValue):
+            made.append(rules.checked(event))
+    if made:
+        kept.add(tx, made, max(event.occurred for event in made))
+
+
+def get(store: Store, id: UUID) -> Event:
+    """Raises `ObjectNotFound`."""
+    with store.read() as tx:
+        found = kept.get(tx, id)
+    if found is None:
+        raise ObjectNotFound(f"Event '{id}' not found!")
+    return found
+
+
+def list_events(store: Store, filter: EventFilter, limit: int, behind: UUID | None = None) -> list[Event]:
+    """The latest first."""
+    with store.read() as tx:
+        return list(kept.select(tx, filter, limit, behind))
+
+
+def count(store: Store, filter: EventFilter) -> int:
+    with store.read() as tx:
+        return kept.count(tx, filter)
