@@ -28,7 +28,8 @@ def check(name: object, rule: Rule) -> str:
     fitting = slug(name) if len(name) <= LONGEST else ""
     hint = f" {fitting!r} would do." if fitting else ""
     raise InvalidName(
-        f"{shown(name)} cannot be the name of {_a(kind)}: it may have {allowed}, and {LONGEST} characters at most.{hint}"
+        f"{shown(name)} cannot be the name of {_a(kind)}: it may have {allowed}, and {LONGEST} characters at most."
+        f"{hint}"
     )
 
 
