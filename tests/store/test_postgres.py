@@ -192,10 +192,10 @@ def test_after_a_restart_of_the_database_the_store_goes_on(own_server: Server, h
         pass
     own_server.start()
 
+    assert store.wait_for_change(seen, PATIENCE) != seen, "nobody knows what others changed meanwhile"
     assert count(store) == 1, "what was under way is undone"
     add(store, 2)
     assert count(store) == 3
-    assert store.wait_for_change(seen, PATIENCE) != seen, "nobody knows what others changed meanwhile"
     own = store.changes()
     another = opened(own_server.url())
     _until_it_listens(store, another, own)

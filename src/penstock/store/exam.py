@@ -76,8 +76,11 @@ def lets_nobody_between_reading_and_writing(open_store: Open) -> None:
     with open_store().write() as tx:
         tx.run(_INSERT, (b"5" * 16, "counter", 0))
 
+    together = threading.Barrier(2)
+
     def add() -> None:
         store = open_store()
+        together.wait()
         for _ in range(50):
             with store.write() as tx:
                 row = tx.row("SELECT created FROM flow WHERE name = 'counter'")
