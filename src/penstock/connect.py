@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 from .domain.levels import LEVELS
 from .domain.stops import GONE, Stop
@@ -252,9 +253,17 @@ def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "
             from . import served
 
             served.ship(settings, server)
-        answer: T = shielded(partial(server.call, operation, argument, key=key))
-        return answer
+        return ask_server(server, operation, argument, key)
     return ask_record(lambda store: desk(store, way).wait_for_answer(operation, argument, partial(_look_after, store)))
+
+
+def ask_server(server: Transport, operation: Operation[Any, T], argument: msgspec.Struct, key: str | None = None) -> T:
+    """The answer of a server. What is not safe to ask twice is given a key, so that it can be tried again; but for what
+    is answered with a secret, which is kept nowhere."""
+    if key is None and not (operation.safe or operation.secret):
+        key = uuid4().hex
+    answer: T = shielded(partial(server.call, operation, argument, key=key))
+    return answer
 
 
 def _look_after(store: SqliteStore) -> None:

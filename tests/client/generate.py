@@ -1,0 +1,109 @@
+"""Writes the client that is awaited from the one that is called: `python tests/client/generate.py`.
+
+Every public method of `SyncPenstockClient` becomes one that is awaited, and does the same in another thread; one that
+gives an iterator becomes an asynchronous one.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+CLIENT = Path(__file__).resolve().parents[2] / "src" / "penstock" / "client"
+SOURCE, TARGET = CLIENT / "blocking.py", CLIENT / "asynchronous.py"
+
+HEAD = '''"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py`: change that one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from msgspec import UNSET
+
+{imports}
+from .blocking import ALL_LINES, EVERYTHING, Id, SyncPenstockClient
+
+T = TypeVar("T")
+
+# What an iterator gives is fetched so many at a time: it comes in pages anyway.
+PIECE = 100
+
+
+class PenstockClient:
+    """What `get_client()` gives: `SyncPenstockClient`, to be awaited. What it does, it does in other threads, so the
+    event loop goes on meanwhile."""
+
+    def __init__(self, client: SyncPenstockClient) -> None:
+        self._client = client
+
+    async def __aenter__(self) -> PenstockClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self._client.close)
+
+    async def _each(self, iterator: Iterator[T], piece: int = PIECE) -> AsyncIterator[T]:
+        while found := await asyncio.to_thread(lambda: list(islice(iterator, piece))):
+            for each in found:
+                yield each
+'''
+# A line that comes is given at once, and not with those that follow.
+ONE_BY_ONE = {"follow_logs"}
+
+
+def generated(source: str) -> str:
+    tree = ast.parse(source)
+    (client,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    methods = [node for node in client.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    text = HEAD.format(imports=_imports(tree)) + "".join(_method(node) for node in methods if node.name != "close")
+    return _tidied(text)
+
+
+def _imports(tree: ast.Module) -> str:
+    ours = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level and node.module]
+    return "\n".join(ast.unparse(node) for node in ours if node.module != "transport")
+
+
+def _method(node: ast.FunctionDef) -> str:
+    gives = ast.unparse(node.returns) if node.returns is not None else "None"
+    taken = ast.unparse(node.args)
+    passed = ", ".join(
+        [*(each.arg for each in node.args.args[1:]), *(f"{each.arg}={each.arg}" for each in node.args.kwonlyargs)]
+    )
+    said = ast.get_docstring(node) or ""
+    said = (
+        '    """' + "\n".join(line if not n else f"        {line}" for n, line in enumerate(said.split("\n"))) + '"""'
+    )
+    if gives.startswith("Iterator["):
+        piece = ", 1" if node.name in ONE_BY_ONE else ""
+        return (
+            f"\n    def {node.name}({taken}) -> Async{gives}:\n    {said}\n"
+            f"        return self._each(self._client.{node.name}({passed}){piece})\n"
+        )
+    call = f"partial(self._client.{node.name}, {passed})" if passed else f"self._client.{node.name}"
+    keyword = "" if gives == "None" else "return "
+    return (
+        f"\n    async def {node.name}({taken}) -> {gives}:\n    {said}\n"
+        f"        {keyword}await asyncio.to_thread({call})\n"
+    )
+
+
+def _tidied(text: str) -> str:
+    ruff = [sys.executable, "-m", "ruff"]
+    name = ["--stdin-filename", str(TARGET)]
+    fixed = subprocess.run(
+        [*ruff, "check", "--fix", "--quiet", *name, "-"], input=text, capture_output=True, text=True, check=False
+    )
+    done = subprocess.run([*ruff, "format", *name, "-"], input=fixed.stdout, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+if __name__ == "__main__":
+    TARGET.write_text(generated(SOURCE.read_text()))
