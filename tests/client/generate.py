@@ -14,12 +14,14 @@ from pathlib import Path
 CLIENT = Path(__file__).resolve().parents[2] / "src" / "penstock" / "client"
 SOURCE, TARGET = CLIENT / "blocking.py", CLIENT / "asynchronous.py"
 
-HEAD = '''"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py`: change that one."""
+HEAD = '''"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py`: change that."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -28,7 +30,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET
 
 {imports}
-from .blocking import ALL_LINES, EVERYTHING, Id, SyncPenstockClient
+from .blocking import ALL_LINES, EVERYTHING, GIVEN_UP, Id, SyncPenstockClient
 
 T = TypeVar("T")
 
@@ -47,10 +49,20 @@ class PenstockClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self._client.close)
+        await self._call(self._client.close)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        """In another thread, with the caller's context. Who is not waited for any more waits no longer."""
+        given_up = threading.Event()
+        context = copy_context()
+        context.run(GIVEN_UP.set, given_up)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, context.run, work)
+        finally:
+            given_up.set()
 
     async def _each(self, iterator: Iterator[T], piece: int = PIECE) -> AsyncIterator[T]:
-        while found := await asyncio.to_thread(lambda: list(islice(iterator, piece))):
+        while found := await self._call(lambda: list(islice(iterator, piece))):
             for each in found:
                 yield each
 '''
@@ -77,10 +89,8 @@ def _method(node: ast.FunctionDef) -> str:
     passed = ", ".join(
         [*(each.arg for each in node.args.args[1:]), *(f"{each.arg}={each.arg}" for each in node.args.kwonlyargs)]
     )
-    said = ast.get_docstring(node) or ""
-    said = (
-        '    """' + "\n".join(line if not n else f"        {line}" for n, line in enumerate(said.split("\n"))) + '"""'
-    )
+    text = (ast.get_docstring(node) or "").replace("\n", "\n        ")
+    said = f'    """{text}"""'
     if gives.startswith("Iterator["):
         piece = ", 1" if node.name in ONE_BY_ONE else ""
         return (
@@ -89,10 +99,7 @@ def _method(node: ast.FunctionDef) -> str:
         )
     call = f"partial(self._client.{node.name}, {passed})" if passed else f"self._client.{node.name}"
     keyword = "" if gives == "None" else "return "
-    return (
-        f"\n    async def {node.name}({taken}) -> {gives}:\n    {said}\n"
-        f"        {keyword}await asyncio.to_thread({call})\n"
-    )
+    return f"\n    async def {node.name}({taken}) -> {gives}:\n    {said}\n        {keyword}await self._call({call})\n"
 
 
 def _tidied(text: str) -> str:

@@ -1,9 +1,11 @@
-"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py`: change that one."""
+"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py`: change that."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -19,7 +21,7 @@ from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
 from ..domain.variables import VariableRecord
 from ..protocol import block_documents, flow_runs, graphs
-from .blocking import ALL_LINES, EVERYTHING, Id, SyncPenstockClient
+from .blocking import ALL_LINES, EVERYTHING, GIVEN_UP, Id, SyncPenstockClient
 
 T = TypeVar("T")
 
@@ -38,36 +40,46 @@ class PenstockClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self._client.close)
+        await self._call(self._client.close)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        """In another thread, with the caller's context. Who is not waited for any more waits no longer."""
+        given_up = threading.Event()
+        context = copy_context()
+        context.run(GIVEN_UP.set, given_up)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, context.run, work)
+        finally:
+            given_up.set()
 
     async def _each(self, iterator: Iterator[T], piece: int = PIECE) -> AsyncIterator[T]:
-        while found := await asyncio.to_thread(lambda: list(islice(iterator, piece))):
+        while found := await self._call(lambda: list(islice(iterator, piece))):
             for each in found:
                 yield each
 
     async def api_healthcheck(self) -> PenstockError | None:
         """None when the server (or the record) answers, else the error."""
-        return await asyncio.to_thread(self._client.api_healthcheck)
+        return await self._call(self._client.api_healthcheck)
 
     async def api_version(self) -> str:
         """The version of Penstock that answers."""
-        return await asyncio.to_thread(self._client.api_version)
+        return await self._call(self._client.api_version)
 
     async def hello(self) -> str:
         """`ok`, from whoever answers."""
-        return await asyncio.to_thread(self._client.hello)
+        return await self._call(self._client.hello)
 
     async def read_flow_run(self, flow_run_id: Id) -> FlowRun:
         """The flow run of this id."""
-        return await asyncio.to_thread(partial(self._client.read_flow_run, flow_run_id))
+        return await self._call(partial(self._client.read_flow_run, flow_run_id))
 
     async def find_flow_run(self, text: str) -> FlowRun:
         """The flow run whose id this is, or begins or ends with it, or whose name it is. Raises `AmbiguousId`."""
-        return await asyncio.to_thread(partial(self._client.find_flow_run, text))
+        return await self._call(partial(self._client.find_flow_run, text))
 
     async def read_flow_runs(self, filter: RunFilter = EVERYTHING, *, limit: int = 200) -> list[FlowRun]:
         """The newest flow runs that fit, `limit` at most."""
-        return await asyncio.to_thread(partial(self._client.read_flow_runs, filter, limit=limit))
+        return await self._call(partial(self._client.read_flow_runs, filter, limit=limit))
 
     def iter_flow_runs(self, filter: RunFilter = EVERYTHING, *, limit: int | None = None) -> AsyncIterator[FlowRun]:
         """All flow runs that fit, the newest first, read page by page."""
@@ -75,37 +87,35 @@ class PenstockClient:
 
     async def count_flow_runs(self, filter: RunFilter = EVERYTHING) -> int:
         """How many flow runs fit."""
-        return await asyncio.to_thread(partial(self._client.count_flow_runs, filter))
+        return await self._call(partial(self._client.count_flow_runs, filter))
 
     async def read_flow_run_states(self, flow_run_id: Id) -> list[State[Any]]:
         """The states that a flow run went through, in their order."""
-        return await asyncio.to_thread(partial(self._client.read_flow_run_states, flow_run_id))
+        return await self._call(partial(self._client.read_flow_run_states, flow_run_id))
 
     async def read_flow_run_history(
         self, start: datetime, end: datetime, interval_seconds: float, filter: RunFilter = EVERYTHING
     ) -> list[flow_runs.Interval]:
         """How many of the runs that fit were created in each interval from `start` on and before `end` (both with an
         offset), by the state they are in now. Raises `FilterError` for more than 1000 intervals."""
-        return await asyncio.to_thread(
-            partial(self._client.read_flow_run_history, start, end, interval_seconds, filter)
-        )
+        return await self._call(partial(self._client.read_flow_run_history, start, end, interval_seconds, filter))
 
     async def read_flow_run_graph(self, flow_run_id: Id, *, shown: int = 20) -> graphs.Graph:
         """What a flow run called, as a flat list of nodes; of the runs of one task the first `shown`."""
-        return await asyncio.to_thread(partial(self._client.read_flow_run_graph, flow_run_id, shown=shown))
+        return await self._call(partial(self._client.read_flow_run_graph, flow_run_id, shown=shown))
 
     async def count_task_runs_of_flow_run(self, flow_run_id: Id) -> dict[str, int]:
         """How many task runs of a flow run are in each state, by the state's name."""
-        return await asyncio.to_thread(partial(self._client.count_task_runs_of_flow_run, flow_run_id))
+        return await self._call(partial(self._client.count_task_runs_of_flow_run, flow_run_id))
 
     async def wait_for_flow_run(self, flow_run_id: Id, timeout: float | None = None) -> FlowRun:
         """The flow run as it ended. Raises `TimeoutError` when it has not after `timeout` seconds."""
-        return await asyncio.to_thread(partial(self._client.wait_for_flow_run, flow_run_id, timeout))
+        return await self._call(partial(self._client.wait_for_flow_run, flow_run_id, timeout))
 
     async def cancel_flow_run(self, flow_run_id: Id, grace: float | None = None) -> FlowRun:
         """Asks for the end of a flow run and all that it called; the run as it is then, `Cancelling` or `Cancelled`.
         Its code has `grace` seconds. Raises `TransitionRefused` for a run that has ended."""
-        return await asyncio.to_thread(partial(self._client.cancel_flow_run, flow_run_id, grace))
+        return await self._call(partial(self._client.cancel_flow_run, flow_run_id, grace))
 
     async def cancel_flow_runs(
         self,
@@ -117,14 +127,12 @@ class PenstockClient:
     ) -> list[flow_runs.Cancelled]:
         """Asks for the end of the runs of `ids`, or of those that fit a `filter` and have not ended; what became of
         each request. With `dry_run` nobody is asked to stop. Raises `BadRequest` unless one of the two is given."""
-        return await asyncio.to_thread(
-            partial(self._client.cancel_flow_runs, filter, ids=ids, grace=grace, dry_run=dry_run)
-        )
+        return await self._call(partial(self._client.cancel_flow_runs, filter, ids=ids, grace=grace, dry_run=dry_run))
 
     async def set_flow_run_state(self, flow_run_id: Id, state: State[Any], force: bool = False) -> flow_runs.StateSet:
         """Proposes a state. `Cancelling` and `Cancelled` ask for the run's end; with `force` any final state closes a
         run that nobody executes. Whether it was accepted is in the answer's `status`."""
-        return await asyncio.to_thread(partial(self._client.set_flow_run_state, flow_run_id, state, force))
+        return await self._call(partial(self._client.set_flow_run_state, flow_run_id, state, force))
 
     async def update_flow_run(
         self,
@@ -136,14 +144,14 @@ class PenstockClient:
         keep: bool | None = None,
     ) -> FlowRun:
         """Changes what is given; tags and labels as a whole. `keep=True` pins the run: retention leaves it alone."""
-        return await asyncio.to_thread(
+        return await self._call(
             partial(self._client.update_flow_run, flow_run_id, name=name, tags=tags, labels=labels, keep=keep)
         )
 
     async def delete_flow_run(self, flow_run_id: Id, *, force: bool = False) -> flow_runs.Deleted:
         """Deletes a flow run with its task runs, logs and subflow runs. Raises `UnfinishedRun` for one that has not
         ended, without `force`."""
-        return await asyncio.to_thread(partial(self._client.delete_flow_run, flow_run_id, force=force))
+        return await self._call(partial(self._client.delete_flow_run, flow_run_id, force=force))
 
     async def delete_flow_runs(
         self,
@@ -156,21 +164,21 @@ class PenstockClient:
     ) -> flow_runs.BulkDeleted:
         """Deletes the runs of `ids`, all or none; or those that fit a `filter` and have ended, `limit` (500 at most) at
         a time: the answer's `more` says whether others fit as well. With `dry_run` nothing is deleted."""
-        return await asyncio.to_thread(
+        return await self._call(
             partial(self._client.delete_flow_runs, filter, ids=ids, force=force, dry_run=dry_run, limit=limit)
         )
 
     async def read_task_run(self, task_run_id: Id) -> TaskRun:
         """The task run of this id."""
-        return await asyncio.to_thread(partial(self._client.read_task_run, task_run_id))
+        return await self._call(partial(self._client.read_task_run, task_run_id))
 
     async def find_task_run(self, text: str) -> TaskRun:
         """The task run whose id this is, or begins or ends with it. Raises `AmbiguousId`."""
-        return await asyncio.to_thread(partial(self._client.find_task_run, text))
+        return await self._call(partial(self._client.find_task_run, text))
 
     async def read_task_runs(self, filter: RunFilter = EVERYTHING, *, limit: int = 200) -> list[TaskRun]:
         """The newest task runs that fit, `limit` at most."""
-        return await asyncio.to_thread(partial(self._client.read_task_runs, filter, limit=limit))
+        return await self._call(partial(self._client.read_task_runs, filter, limit=limit))
 
     def iter_task_runs(self, filter: RunFilter = EVERYTHING, *, limit: int | None = None) -> AsyncIterator[TaskRun]:
         """All task runs that fit, the newest first, read page by page."""
@@ -178,31 +186,31 @@ class PenstockClient:
 
     async def count_task_runs(self, filter: RunFilter = EVERYTHING) -> int:
         """How many task runs fit."""
-        return await asyncio.to_thread(partial(self._client.count_task_runs, filter))
+        return await self._call(partial(self._client.count_task_runs, filter))
 
     async def read_task_run_states(self, task_run_id: Id) -> list[State[Any]]:
         """The states that a task run went through, in their order."""
-        return await asyncio.to_thread(partial(self._client.read_task_run_states, task_run_id))
+        return await self._call(partial(self._client.read_task_run_states, task_run_id))
 
     async def wait_for_task_run(self, task_run_id: Id, timeout: float | None = None) -> TaskRun:
         """The task run as it ended. Raises `TimeoutError` when it has not after `timeout` seconds."""
-        return await asyncio.to_thread(partial(self._client.wait_for_task_run, task_run_id, timeout))
+        return await self._call(partial(self._client.wait_for_task_run, task_run_id, timeout))
 
     async def cancel_task_run(self, task_run_id: Id, grace: float | None = None) -> TaskRun:
         """Asks for the end of one task run; its flow goes on. Raises `TransitionRefused` for a run that has ended."""
-        return await asyncio.to_thread(partial(self._client.cancel_task_run, task_run_id, grace))
+        return await self._call(partial(self._client.cancel_task_run, task_run_id, grace))
 
     async def read_flow(self, flow_id: Id) -> FlowSummary:
         """The flow of this id."""
-        return await asyncio.to_thread(partial(self._client.read_flow, flow_id))
+        return await self._call(partial(self._client.read_flow, flow_id))
 
     async def read_flow_by_name(self, flow_name: str) -> FlowSummary:
         """The flow of this name. Raises `ObjectNotFound`."""
-        return await asyncio.to_thread(partial(self._client.read_flow_by_name, flow_name))
+        return await self._call(partial(self._client.read_flow_by_name, flow_name))
 
     async def read_flows(self, *, limit: int = 200) -> list[FlowSummary]:
         """Flows, the most recently used first, `limit` at most."""
-        return await asyncio.to_thread(partial(self._client.read_flows, limit=limit))
+        return await self._call(partial(self._client.read_flows, limit=limit))
 
     def iter_flows(self, *, limit: int | None = None) -> AsyncIterator[FlowSummary]:
         """All flows, the most recently used first, read page by page."""
@@ -210,7 +218,7 @@ class PenstockClient:
 
     async def count_flows(self) -> int:
         """How many flows there are."""
-        return await asyncio.to_thread(self._client.count_flows)
+        return await self._call(self._client.count_flows)
 
     async def read_logs(
         self,
@@ -223,7 +231,7 @@ class PenstockClient:
     ) -> list[LogLine]:
         """The first `limit` lines of a flow run's log, or of a task run's, that fit; `backwards`, the last, the newest
         first. Raises `BadRequest` unless one of the two ids is given."""
-        return await asyncio.to_thread(
+        return await self._call(
             partial(self._client.read_logs, flow_run_id, task_run_id, filter, limit=limit, backwards=backwards)
         )
 
@@ -248,11 +256,11 @@ class PenstockClient:
 
     async def read_variable_by_name(self, name: str) -> VariableRecord | None:
         """The variable of this name, None when it is not set. Raises `InvalidName`."""
-        return await asyncio.to_thread(partial(self._client.read_variable_by_name, name))
+        return await self._call(partial(self._client.read_variable_by_name, name))
 
     async def read_variables(self, *, limit: int = 200) -> list[VariableRecord]:
         """Variables by name, `limit` at most."""
-        return await asyncio.to_thread(partial(self._client.read_variables, limit=limit))
+        return await self._call(partial(self._client.read_variables, limit=limit))
 
     def iter_variables(self, *, limit: int | None = None) -> AsyncIterator[VariableRecord]:
         """All variables by name, read page by page."""
@@ -260,28 +268,28 @@ class PenstockClient:
 
     async def count_variables(self) -> int:
         """How many variables are set."""
-        return await asyncio.to_thread(self._client.count_variables)
+        return await self._call(self._client.count_variables)
 
     async def create_variable(
         self, name: str, value: Any, tags: Iterable[str] | None = None, *, overwrite: bool = False
     ) -> VariableRecord:
         """Sets a variable; with `overwrite` also one that is set. Raises `InvalidName`, `NameTaken` or
         `UnstorableValue`."""
-        return await asyncio.to_thread(partial(self._client.create_variable, name, value, tags, overwrite=overwrite))
+        return await self._call(partial(self._client.create_variable, name, value, tags, overwrite=overwrite))
 
     async def update_variable(self, name: str, value: Any = UNSET, tags: Iterable[str] | None = None) -> VariableRecord:
         """Changes what is given. Raises `ObjectNotFound` when the variable is not set."""
-        return await asyncio.to_thread(partial(self._client.update_variable, name, value, tags))
+        return await self._call(partial(self._client.update_variable, name, value, tags))
 
     async def delete_variable_by_name(self, name: str) -> None:
         """Unsets a variable. Raises `ObjectNotFound` when it is not set."""
-        await asyncio.to_thread(partial(self._client.delete_variable_by_name, name))
+        await self._call(partial(self._client.delete_variable_by_name, name))
 
     async def read_block_document(
         self, block_document_id: Id, *, include_secrets: bool = False
     ) -> block_documents.Block:
         """The block of this id; secrets as `********`, or, with `include_secrets`, clear in `fields()`."""
-        return await asyncio.to_thread(
+        return await self._call(
             partial(self._client.read_block_document, block_document_id, include_secrets=include_secrets)
         )
 
@@ -289,7 +297,7 @@ class PenstockClient:
         self, name: str, block_type_slug: str, *, include_secrets: bool = False
     ) -> block_documents.Block:
         """The block of this name and type. Raises `BlockNotFound`."""
-        return await asyncio.to_thread(
+        return await self._call(
             partial(self._client.read_block_document_by_name, name, block_type_slug, include_secrets=include_secrets)
         )
 
@@ -297,7 +305,7 @@ class PenstockClient:
         self, block_type_slug: str | None = None, *, limit: int = 200
     ) -> list[block_documents.Block]:
         """Blocks by type and name, `limit` at most, of one type or of all."""
-        return await asyncio.to_thread(partial(self._client.read_block_documents, block_type_slug, limit=limit))
+        return await self._call(partial(self._client.read_block_documents, block_type_slug, limit=limit))
 
     def iter_block_documents(
         self, block_type_slug: str | None = None, *, limit: int | None = None
@@ -307,7 +315,7 @@ class PenstockClient:
 
     async def count_block_documents(self) -> dict[str, int]:
         """How many blocks there are of each type."""
-        return await asyncio.to_thread(self._client.count_block_documents)
+        return await self._call(self._client.count_block_documents)
 
     async def create_block_document(
         self,
@@ -320,7 +328,7 @@ class PenstockClient:
     ) -> block_documents.Block:
         """Stores a block: `data` are its fields, with None in the places of `secrets`, which are encrypted. `save` of a
         block class does this for you. Raises `InvalidName`, `NameTaken` or `UnstorableValue`."""
-        return await asyncio.to_thread(
+        return await self._call(
             partial(self._client.create_block_document, name, block_type_slug, data, secrets, overwrite=overwrite)
         )
 
@@ -328,10 +336,8 @@ class PenstockClient:
         self, name: str, block_type_slug: str, data: dict[str, Any], secrets: Iterable[block_documents.ClearSecret] = ()
     ) -> block_documents.Block:
         """Stores all fields of a block anew. Raises `BlockNotFound`."""
-        return await asyncio.to_thread(
-            partial(self._client.update_block_document, name, block_type_slug, data, secrets)
-        )
+        return await self._call(partial(self._client.update_block_document, name, block_type_slug, data, secrets))
 
     async def delete_block_document_by_name(self, name: str, block_type_slug: str) -> None:
         """Deletes a block. Raises `BlockNotFound`."""
-        await asyncio.to_thread(partial(self._client.delete_block_document_by_name, name, block_type_slug))
+        await self._call(partial(self._client.delete_block_document_by_name, name, block_type_slug))
