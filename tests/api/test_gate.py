@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,10 @@ import msgspec
 import pytest
 
 from penstock.api.gate import COOKIE, CSRF_HEADER, MOMENT, SECURE_COOKIE, Approach, Gate, check_exposure, is_loopback
+from penstock.api.meters import Meters
+from penstock.api.pool import Pool
+from penstock.api.service import Service
+from penstock.api.streams import _Right
 from penstock.domain.accounts import ADMIN, OPERATOR, VIEWER, Asker
 from penstock.exceptions import ConfigurationError, NotAllowed, NotSignedIn, TooMuch
 from penstock.services import accounts, api_keys, passwords, signing_in
@@ -377,3 +382,30 @@ def test_a_page_of_another_site_neither_changes_anything_nor_listens(gate: Gate,
 def test_the_servers_own_pages_and_programs_do(gate: Gate, headers: dict[str, str]) -> None:
     gate.check_origin(coming(gate, "POST", **headers))
     gate.check_origin(coming(gate, kind="websocket", **headers))
+
+
+# --- live streams ----------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_ends_soon_after_the_key_that_it_was_opened_with(
+    gate: Gate, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.protocol.stream.HEARTBEAT_SECONDS", 0.0)
+    prefix, text = key(store)
+    headers = [(b"authorization", f"Bearer {text}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/api/stream", "headers": headers}
+
+    async def listen() -> None:
+        pool = Pool()
+        service = Service(desk=None, gate=gate, pool=pool, hub=None, meters=Meters())  # type: ignore[arg-type]
+        right = _Right(service, scope, "stream")
+        try:
+            await right.ask()
+            assert await right.still()
+            api_keys.revoke_key(store, prefix, owner=None, now=START)
+            clock.pass_by(MOMENT)
+            assert not await right.still()
+        finally:
+            pool.close()
+
+    asyncio.run(listen())

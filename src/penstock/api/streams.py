@@ -15,7 +15,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from ..domain.accounts import VIEWER
-from ..domain.errors import PenstockError
+from ..domain.errors import NotAllowed, NotSignedIn, PenstockError
 from ..domain.filters import RunFilter
 from ..protocol import stream as asked
 from ..services import streaming
@@ -45,17 +45,17 @@ class Streams:
         """The route of a stream, for both ways."""
         websocket = scope["type"] == "websocket"
         try:
-            asker = (await self._service.asker_of(scope))[1]
-            asker.check("stream", VIEWER, reads=True, journal=True)
+            right = _Right(self._service, scope, "stream")
+            await right.ask()
             follower = self._follower(scope)
             hub = self._service.hub
             hub.join(follower.subscription)
             try:
                 begun = await follower.begin()
                 if websocket:
-                    await _over_websocket(receive, send, lambda write: self._follow(follower, begun, write))
+                    await _over_websocket(receive, send, lambda write: self._follow(follower, begun, right, write))
                 else:
-                    await _as_events(receive, send, lambda write: self._follow(follower, begun, write))
+                    await _as_events(receive, send, lambda write: self._follow(follower, begun, right, write))
             finally:
                 hub.leave(follower.subscription)
         except PenstockError as error:
@@ -64,8 +64,8 @@ class Streams:
     async def signals(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The route of requests to stop: server-sent events only."""
         try:
-            asker = (await self._service.asker_of(scope))[1]
-            asker.check("signals", VIEWER, reads=True, journal=True)
+            right = _Right(self._service, scope, "signals", journal=True)
+            await right.ask()
             query = _query(scope, asked.AskSignals)
             subscription = SignalSubscription(_json(asked.decode_holder, query.holder, "holder"))
             hub = self._service.hub
@@ -73,7 +73,7 @@ class Streams:
             try:
                 store = self._service.desk.store
                 subscription.give(await self._service.pool.run_patiently(lambda: streaming.open_signals(store)))
-                await _as_events(receive, send, lambda write: self._signal(subscription, write))
+                await _as_events(receive, send, lambda write: self._signal(subscription, right, write))
             finally:
                 hub.leave_signals(subscription)
         except PenstockError as error:
@@ -94,22 +94,53 @@ class Streams:
             cursor=None if cursor is None else cursor_in(cursor),
         )  # fmt: skip
 
-    async def _follow(self, follower: Follower, begun: list[Said], write: Write) -> None:
+    async def _follow(self, follower: Follower, begun: list[Said], right: _Right, write: Write) -> None:
         await write(begun)
         hub = self._service.hub
-        while not hub.closing:
+        while not hub.closing and await right.still():
             try:
                 said = await follower.more(asked.HEARTBEAT_SECONDS)
             except PenstockError:  # the record is away: so is what the stream is of, until the client comes again
                 return
             await write(said)
 
-    async def _signal(self, subscription: SignalSubscription, write: Write) -> None:
-        while not self._service.hub.closing:
+    async def _signal(self, subscription: SignalSubscription, right: _Right, write: Write) -> None:
+        while not self._service.hub.closing and await right.still():
             if not subscription.waiting:
                 await subscription.wait(asked.HEARTBEAT_SECONDS)
             signals, subscription.waiting = subscription.waiting, []
             await write([Said("signal", "", _encode(each)) for each in signals])
+
+
+class _Right:
+    """The right to listen. It may be lost while a stream goes on (a key is revoked, a session ends): it is looked at
+    anew every `HEARTBEAT_SECONDS`, and a stream without it ends."""
+
+    __slots__ = ("_journal", "_name", "_scope", "_service", "_until")
+
+    def __init__(self, service: Service, scope: Scope, name: str, *, journal: bool = False) -> None:
+        self._service = service
+        self._scope = scope
+        self._name = name
+        self._journal = journal
+        self._until = 0.0
+
+    async def ask(self) -> None:
+        """Raises what the gate raises."""
+        _, asker = await self._service.asker_of(self._scope)
+        asker.check(self._name, VIEWER, reads=True, journal=self._journal)
+        self._until = time.monotonic() + asked.HEARTBEAT_SECONDS
+
+    async def still(self) -> bool:
+        if time.monotonic() < self._until:
+            return True
+        try:
+            await self.ask()
+        except (NotSignedIn, NotAllowed):
+            return False
+        except PenstockError:  # it cannot be seen now
+            return True
+        return True
 
 
 # --- both ways -------------------------------------------------------------------------------------------------------
