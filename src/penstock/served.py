@@ -16,6 +16,7 @@ import msgspec
 from .domain.errors import PenstockError, RecordError, ServerRefusedError
 from .domain.stops import Signal
 from .engine import identity
+from .engine.clock import SYSTEM
 from .engine.masking import MASKER
 from .ledger.heartbeat import SILENCE_SECONDS, Heartbeat
 from .ledger.remote import RemoteLedger, ship_left
@@ -66,7 +67,7 @@ def ship(settings: Settings, transport: Transport) -> None:
     """Ships what programs that are gone have left for the server, before somebody looks at it. Where that cannot be
     done, it stays."""
     with contextlib.suppress(PenstockError):
-        ship_left(_post_by(transport), spool_folder(settings, transport.url), identity.lives)
+        ship_left(_post_by(transport), spool_folder(settings, transport.url), identity.lives, SYSTEM.now)
 
 
 def _post_by(transport: Transport) -> Callable[[bytes], bytes]:
@@ -77,7 +78,7 @@ def _ship(post: Callable[[bytes], bytes], folder: Path) -> None:
     pause = FIRST_PAUSE
     while True:
         try:
-            ship_left(post, folder, identity.lives)
+            ship_left(post, folder, identity.lives, SYSTEM.now)
             return
         except ServerRefusedError as error:
             print(f"penstock: what an earlier program reported cannot be shipped: {error}", file=sys.__stderr__)

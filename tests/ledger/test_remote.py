@@ -240,10 +240,12 @@ def test_what_a_process_could_not_report_a_later_one_ships(
     assert ledger.close(patience=0.5) == 0
     assert "the next program that reports to it ships it" in capfd.readouterr().err
     with pytest.raises(ServerUnavailableError):
-        ship_left(server.post, tmp_path / "spool", lambda holder: False)
+        ship_left(server.post, tmp_path / "spool", lambda holder: False, SYSTEM.now)
     server.come_back()
-    assert ship_left(server.post, tmp_path / "spool", lambda holder: True) == 0, "the living ship for themselves"
-    assert ship_left(server.post, tmp_path / "spool", lambda holder: False) > 200
-    assert ship_left(server.post, tmp_path / "spool", lambda holder: False) == 0
+    assert ship_left(server.post, tmp_path / "spool", lambda holder: True, SYSTEM.now) == 0, (
+        "the living ship for themselves"
+    )
+    assert ship_left(server.post, tmp_path / "spool", lambda holder: False, SYSTEM.now) > 200
+    assert ship_left(server.post, tmp_path / "spool", lambda holder: False, SYSTEM.now) == 0
     assert messages(server, run) == [str(number) for number in range(200)]
     assert found(server, run).state_name == "Completed"

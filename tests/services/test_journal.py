@@ -14,7 +14,7 @@ from penstock.domain.runs import FlowRun, Holder, TaskRun
 from penstock.domain.states import make
 from penstock.domain.transition import Entered
 from penstock.exceptions import BadRequest, TransitionRefused
-from penstock.protocol.journal import Asked, Batch, Begin, Enter, Fact, answers_in, batch_in, batch_of, encoded
+from penstock.protocol.journal import Asked, Batch, Begin, Enter, Fact, Reopen, answers_in, batch_in, batch_of, encoded
 from penstock.services import journal
 from penstock.services.rescue import rescue
 from penstock.store import changes, flow_runs, holders, logs, task_runs
@@ -126,11 +126,21 @@ def test_a_process_that_is_heard_again_has_its_runs_back(store: Store) -> None:
     assert read(store, run).state_name == "Completed"
 
 
-def test_a_run_that_was_seen_to_be_dead_stays_so(store: Store) -> None:
+def test_what_a_dead_process_had_reported_counts_when_it_is_shipped(store: Store) -> None:
     run = begun(store)
     rescue(store, lambda holder: False, lambda: at(3))
-    sent(store, end(run, 5), second=6)
     assert read(store, run).state_name == "Crashed"
+    sent(store, end(run, 2), second=6)
+    assert [state.name for state in read(store, run).states][1:] == ["Running", "Crashed", "Running", "Completed"]
+
+
+def test_a_run_that_somebody_entered_again_is_not_taken_back(store: Store) -> None:
+    run = begun(store)
+    rescue(store, lambda holder: False, lambda: at(3))
+    again = Holder("here", "boot", 8, "2")
+    sent(store, asked=(Asked("retry-it-now", Reopen(run.id, "ann", at(4), again)),), second=4)
+    sent(store, end(run, 2), second=6)
+    assert read(store, run).state_name == "AwaitingRetry"
 
 
 def test_every_change_is_noted_in_order(store: Store) -> None:

@@ -14,6 +14,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -36,6 +37,7 @@ from ..domain.rules import Replace, Transition
 from ..domain.runs import Holder
 from ..domain.states import make
 from ..domain.transition import Entered, decide
+from ..protocol.deeds import CloseGone
 from ..protocol.journal import Asked, Batch, answers_in, batch_of, encoded
 from ..store import spool
 from ..store.overflow import Overflow
@@ -261,19 +263,48 @@ def posted(post: Post, batch: Batch) -> bytes:
             raise ServerRefusedError(str(error)) from None
 
 
-def ship_left(post: Post, folder: Path, lives: Callable[[Holder], bool | None]) -> int:
+def ship_left(post: Post, folder: Path, lives: Callable[[Holder], bool | None], now: Callable[[], datetime]) -> int:
     """Ships what processes which are gone had kept for the server; how many facts. Raises `RecordError`, then what is
     left stays."""
     count = 0
+    gone: dict[Holder, list[Path]] = {}
     for left in spool.left(folder):
-        if lives(left.holder) is not False:
-            continue
-        facts = spool.facts_of(left.path)
-        for start in range(0, len(facts), MOST_FACTS):
-            posted(post, batch_of(left.holder, facts[start : start + MOST_FACTS]))
+        if left.holder in gone or lives(left.holder) is False:
+            gone.setdefault(left.holder, []).append(left.path)
+    for holder, paths in gone.items():
+        count += _ship_of(post, holder, paths)
+        # What is shipped may have opened runs again that were closed; that their process is gone is seen from here.
+        posted(post, batch_of(holder, (), [Asked(uuid4().hex, CloseGone(holder, now()))]))
+        for path in paths:
+            with contextlib.suppress(OSError):  # somebody else did the same
+                path.unlink()
+    return count
+
+
+def _post_in_pieces(post: Post, holder: Holder, facts: list[Fact]) -> None:
+    """(A fact that is too large by itself was refused to its own process as well.)"""
+    try:
+        posted(post, batch_of(holder, facts))
+    except TooLarge:
+        half = len(facts) // 2
+        for piece in (facts[:half], facts[half:]) if half else ():
+            _post_in_pieces(post, holder, piece)
+
+
+def _ship_of(post: Post, holder: Holder, paths: list[Path]) -> int:
+    """Ships the files of one process: what flow runs entered comes behind all that was reported of them."""
+    count = 0
+    entered: list[Enter] = []
+    for path in paths:
+        facts = spool.facts_of(path)
         count += len(facts)
-        with contextlib.suppress(OSError):
-            left.path.unlink()
+        entered.extend(fact for fact in facts if isinstance(fact, Enter))
+        others = [fact for fact in facts if not isinstance(fact, Enter)]
+        for start in range(0, len(others), MOST_FACTS):
+            _post_in_pieces(post, holder, others[start : start + MOST_FACTS])
+    entered.sort(key=lambda each: each.state.timestamp)
+    if entered:
+        posted(post, batch_of(holder, entered))
     return count
 
 

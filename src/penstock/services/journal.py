@@ -56,7 +56,7 @@ def _attend(tx: Tx, batch: Batch, now: datetime) -> None:
     """Keeps the process's lease. One that has none is new, or was taken for dead: perhaps it was not."""
     lease = holders.lease_of(tx, batch.holder)
     if lease is None:
-        reinstating.reinstate(tx, batch.holder, now)
+        reinstating.reinstate(tx, batch, now)
     if batch.attending and (lease is None or lease < now + RENEW_WHEN_LEFT):
         holders.put(tx, batch.holder, now + LEASE, batch.may_be_killed)
 

@@ -139,7 +139,7 @@ class ServerDoor:
     def take_spooled(self) -> None:
         from ..ledger.remote import ship_left
 
-        ship_left(self._post, self._spool, identity.lives)
+        ship_left(self._post, self._spool, identity.lives, lambda: datetime.now(UTC))
 
     def rescue(self, lives: Lives) -> None:
         """The server does that."""
