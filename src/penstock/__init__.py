@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .client.opening import get_client as get_client
     from .domain.states import State as State
     from .engine.annotations import allow_failure as allow_failure
     from .engine.annotations import quote as quote
@@ -34,6 +35,7 @@ _PLACES = {
     "cancel_flow_run": "flows.cancelling",
     "cancel_task_run": "flows.cancelling",
     "flow": "flows.flow",
+    "get_client": "client.opening",
     "get_run_context": "engine.context",
     "get_run_logger": "flows.run_logger",
     "quote": "engine.annotations",
