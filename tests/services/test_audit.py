@@ -12,11 +12,11 @@ import pytest
 
 from penstock.domain.accounts import ADMIN, OPERATOR, VIEWER, Asker
 from penstock.domain.audit import AuditEntry, AuditFilter, harmless
-from penstock.exceptions import NotAllowed, NotSignedIn, ObjectNotFound
+from penstock.exceptions import NotAllowed, NotSignedIn, ObjectNotFound, TooMuch
 from penstock.protocol import accounts as asked
 from penstock.protocol import flow_runs, variables
 from penstock.protocol.operation import OPERATIONS
-from penstock.services import accounts, answers, audit, passwords
+from penstock.services import accounts, answers, audit, passwords, signing_in
 from penstock.services.desk import Desk
 from penstock.store import audit as stored
 from penstock.store.contract import Store
@@ -192,3 +192,12 @@ def test_lines_that_are_old_are_pruned_in_pieces(store: Store, monkeypatch: pyte
     assert audit.prune(store, at(8)) == 8
     assert [line.operation for line in lines(store)] == ["op9", "op8"]
     assert audit.prune(store, at(8) - timedelta(days=1)) == 0
+
+
+def test_what_may_be_answered_another_time_has_no_line_yet(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing_in, "SAME_BOTH", 2)
+    accounts.create_user(store, "ann", ADMIN, "correct horse", at(0))
+    for _ in range(5):
+        with pytest.raises((NotSignedIn, TooMuch)):
+            desk(store).answer(asked.SET_PASSWORD, asked.SetPassword(name="ann", password=SECRET, current="wrong"))
+    assert [line.outcome for line in lines(store)] == ["not-signed-in"] * 2

@@ -10,9 +10,11 @@ import msgspec
 
 from ..domain.accounts import ADMIN, Asker, Role
 from ..domain.errors import PenstockError
+from ..domain.retention import Ages
 from ..domain.runs import Holder
 from ..protocol.admin import ShownSetting
 from ..protocol.operation import Operation, Unchanged
+from ..protocol.problems import status_of
 from ..store.contract import Store
 from ..vault import Vault
 from . import audit
@@ -21,6 +23,8 @@ A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R")
 Handler = Callable[["Desk", Any], Any]
 
+# Statuses from here on say that the same may well be answered another time: too much at once, a record that is away.
+TRY_AGAIN = 429
 HANDLERS: dict[str, Handler] = {}
 
 
@@ -43,6 +47,8 @@ class Desk(msgspec.Struct, frozen=True):
     # Of a server, for whoever asks about it.
     version: str = ""
     settings: tuple[ShownSetting, ...] = ()
+    # How long the loops of a server keep what.
+    ages: Ages = Ages()
 
     def asked_by(self, asker: Asker) -> Desk:
         """The same desk, for one request of this asker."""
@@ -64,7 +70,8 @@ class Desk(msgspec.Struct, frozen=True):
             asker.check(operation.name, operation.role, reads=operation.reads, journal=operation.journal)
             answer: R = HANDLERS[operation.name](msgspec.structs.replace(self, store=store), argument)
         except PenstockError as error:
-            if asker.signed_in:  # strangers could fill the log
+            # Strangers could fill the log; and of what is asked again later the answer is not known yet.
+            if asker.signed_in and status_of(error) < TRY_AGAIN:
                 audit.note_refusal(self.store, entry, error.code)
             raise
         if not store.noted:
