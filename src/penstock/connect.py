@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
+from .domain.errors import PenstockError
 from .domain.levels import LEVELS
 from .domain.stops import GONE, Stop
 from .engine import identity, live, program, scopes
@@ -54,11 +55,16 @@ LOOK_SECONDS = 1.0
 PATIENCE = {"CLI": 1.0}
 
 
+# For how long a program deletes what is old, at its end.
+LEAST_SECONDS, MOST_SECONDS = 0.02, 5.0
+
+
 class _Owner:
     """multiprocessing wants something that its finalizers belong to."""
 
 
 _owner = _Owner()
+_began = time.monotonic()
 _lock = threading.Lock()
 _ledgers: dict[Path, LocalLedger] = {}
 _remote: dict[tuple[str, str | None, str | None], RemoteLedger] = {}
@@ -394,8 +400,29 @@ def disconnect() -> None:
 def _end() -> None:
     """The program ends."""
     scopes.still_all(GONE)
+    for ledger in _ledgers.values():
+        _delete_old(ledger)
     disconnect()
     _beside.close()
+
+
+def _delete_old(ledger: LocalLedger) -> None:
+    """At the end of a program, once an hour in each record, and for a twentieth of the time that it ran: no server is
+    there to do it. (With a server on the same record there is nothing left to do.)"""
+    from .store import retention as marks
+
+    now = _clock.now()
+    try:
+        with ledger.store.read() as tx:
+            if not marks.is_due(tx, now):
+                return
+        from .domain.retention import Ages
+        from .services import retention
+
+        over = time.monotonic() + min(max((time.monotonic() - _began) / 20, LEAST_SECONDS), MOST_SECONDS)
+        retention.prune_if_due(ledger.store, now, Ages.of(current()), is_over=lambda: time.monotonic() > over)
+    except PenstockError as error:
+        print(f"penstock: what is old could not be deleted: {error}", file=sys.__stderr__)
 
 
 def _close(ledger: LocalLedger | RemoteLedger, where: Path | str) -> None:

@@ -21,6 +21,7 @@ from ..api.pool import Pool
 from ..api.service import Service
 from ..api.wall import LOOPBACK
 from ..domain.errors import ConfigurationError
+from ..domain.retention import Ages
 from ..engine import identity
 from ..protocol.admin import ShownSetting
 from ..services.desk import Desk
@@ -85,7 +86,7 @@ def open_record(settings: Settings) -> Store:
 def make_service(settings: Settings, store: Store, version: str) -> Service:
     desk = Desk(
         store, Vault(settings.home / "secret.key", settings.encryption_key), _now, identity.lives, "the server",
-        version=version, settings=shown(settings),
+        version=version, settings=shown(settings), ages=Ages.of(settings),
     )  # fmt: skip
     gate = Gate(store, settings, _now)
     return Service(

@@ -68,6 +68,11 @@ def prune(store: Store, before: datetime) -> int:
             return deleted
 
 
+def unaudited(store: Store) -> Store:
+    """The same record, for what an operation writes before it is decided whether its change is made."""
+    return store._store if isinstance(store, AuditedStore) else store
+
+
 class AuditedStore:
     """The record as an operation that changes something is given it: its first transaction that writes also writes the
     operation's line. `noted` says whether one has."""
@@ -103,6 +108,9 @@ class AuditedStore:
 
     def wait_for_change(self, seen: int, timeout: float) -> int:
         return self._store.wait_for_change(seen, timeout)
+
+    def give_back(self, pages: int) -> int:
+        return self._store.give_back(pages)
 
     def try_lead(self, name: str) -> Lead | None:
         return self._store.try_lead(name)

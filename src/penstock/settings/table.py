@@ -231,10 +231,19 @@ PENSTOCK_STOP_KILL = Setting(
     "Whether a program is killed when a run in it does not stop; none: a script is, a notebook or a server is not.",
 )
 PENSTOCK_RETENTION_RUNS_DAYS = Setting(
-    "PENSTOCK_RETENTION_RUNS_DAYS", optional(DAYS), None, "Finished runs older than this may be pruned; none: never."
+    "PENSTOCK_RETENTION_RUNS_DAYS", optional(DAYS), 90.0, "Runs are kept so long after their end; none: for ever."
 )
 PENSTOCK_RETENTION_LOGS_DAYS = Setting(
-    "PENSTOCK_RETENTION_LOGS_DAYS", optional(DAYS), None, "Log lines older than this may be pruned; none: never."
+    "PENSTOCK_RETENTION_LOGS_DAYS", optional(DAYS), 30.0, "Runs' logs are kept so long after their end; none: for ever."
+)
+PENSTOCK_RETENTION_EVENTS_DAYS = Setting(
+    "PENSTOCK_RETENTION_EVENTS_DAYS", optional(DAYS), 30.0, "Events are kept so long; none: for ever."
+)
+PENSTOCK_RETENTION_ARTIFACTS_DAYS = Setting(
+    "PENSTOCK_RETENTION_ARTIFACTS_DAYS",
+    optional(DAYS),
+    90.0,
+    "Artifacts are kept so long after their last change; none: for ever.",
 )
 PENSTOCK_RETENTION_AUDIT_DAYS = Setting(
     "PENSTOCK_RETENTION_AUDIT_DAYS", optional(DAYS), 365.0, "Lines of the audit log are kept so long; none: for ever."

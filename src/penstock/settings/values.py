@@ -66,6 +66,8 @@ class Settings:
     stop_kill: bool | None
     retention_runs_days: float | None
     retention_logs_days: float | None
+    retention_events_days: float | None
+    retention_artifacts_days: float | None
     retention_audit_days: float | None
     journal_interval_seconds: float
     journal_limit: int

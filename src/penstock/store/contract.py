@@ -83,5 +83,9 @@ class Store(Protocol):
     def try_lead(self, name: str) -> Lead | None:
         """The lead of this name, held until it is closed; None while anybody has it (this store, too)."""
 
+    def give_back(self, pages: int) -> int:
+        """Gives at most so many pages that are not used any more back to the system; how many. 0 where the database
+        sees to that itself, or cannot: then pages are used again, and `vacuum` makes the file small."""
+
     def close(self) -> None:
         """Gives the database back. Further use raises `StoreUnavailableError`."""

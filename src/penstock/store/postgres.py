@@ -143,6 +143,9 @@ class PostgresStore:
     def wait_for_change(self, seen: int, timeout: float) -> int:
         return self._listens().wait(seen, timeout)
 
+    def give_back(self, pages: int) -> int:
+        return 0  # autovacuum does
+
     def try_lead(self, name: str) -> PostgresLead | None:
         self._check_open()
         lead = try_lead(self._address, name, self._leads.discard)

@@ -186,6 +186,8 @@ class SqliteStore:
             )
         if owner not in ((0,), (APPLICATION,)):
             raise CorruptStoreError(f"{self.path} belongs to another program. Point PENSTOCK_HOME at another folder.")
+        if empty == (0,):
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # what is deleted can be given back, see `give_back`
         mode = tx.row("PRAGMA journal_mode = WAL")
         if mode != ("wal",):
             raise StoreUnavailableError(
@@ -257,6 +259,14 @@ class SqliteStore:
         while (now := self.changes()) == seen and (left := until - time.monotonic()) > 0:
             time.sleep(min(LOOK_EVERY, left))
         return now
+
+    def give_back(self, pages: int) -> int:
+        with self._writing, translated(self.path):
+            connection = self._connected()
+            before = connection.execute("PRAGMA freelist_count").get
+            for _ in connection.execute(f"PRAGMA incremental_vacuum({int(pages)})"):
+                pass  # each step gives a page back
+            return int(before) - int(connection.execute("PRAGMA freelist_count").get)
 
     def try_lead(self, name: str) -> FileLead | None:
         if self._closed:

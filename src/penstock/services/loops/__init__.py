@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..desk import Desk
-from . import pruning, rescuing
+from . import pruning, rescuing, retaining
 
 
 class Loop(msgspec.Struct, frozen=True):
@@ -25,4 +25,5 @@ class Loop(msgspec.Struct, frozen=True):
 LOOPS = (
     Loop("rescue", rescuing.once, 2.0),
     Loop("prune", pruning.once, 60.0),
+    Loop("retention", retaining.once, 30.0),
 )

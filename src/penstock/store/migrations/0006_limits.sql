@@ -59,6 +59,7 @@ CREATE TABLE event (
 );
 CREATE INDEX event_by_time ON event (at, id);
 CREATE INDEX event_by_resource ON event (resource_id, at, id);
+CREATE INDEX event_by_arrival ON event (received);
 CREATE INDEX event_by_flow_run ON event (flow_run_id) WHERE flow_run_id IS NOT NULL;
 
 -- How far retention came, by what it looks at.
@@ -66,5 +67,7 @@ CREATE TABLE retention_mark (
     name TEXT PRIMARY KEY,
     at BIGINT NOT NULL
 );
+-- (A new record has nothing to be deleted for a while.)
+/*sqlite INSERT INTO retention_mark (name, at) VALUES ('pruned', CAST(strftime('%s', 'now') AS INTEGER) * 1000000); */
 CREATE INDEX flow_run_by_end ON flow_run (ended, id) WHERE ended IS NOT NULL;
 CREATE INDEX cache_by_expiry ON cache (expires) WHERE expires IS NOT NULL;
