@@ -20,6 +20,7 @@ from penstock.domain.runs import FlowRun, TaskRun
 from penstock.domain.states import State, make
 from penstock.engine.clock import SYSTEM
 from penstock.store import flow_runs, logs, task_runs
+from penstock.store.sqlite import SqliteStore
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class Records:
     """Runs are created `ago` before now, a second for each state they went through."""
 
-    def __init__(self) -> None:
-        self.store = open_store()
+    def __init__(self, store: SqliteStore | None = None) -> None:
+        self.store = store or open_store()
 
     def flow_run(
         self, *names: str, ago: timedelta = timedelta(0), flow: str = "etl", message: str | None = None, **fields: Any
