@@ -129,7 +129,7 @@ def penstock(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "penstock", *arguments],
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **options.pop("env", {})},
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )
 
