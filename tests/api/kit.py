@@ -96,7 +96,9 @@ class Server:
             return Answer(answer.status, found, answer.read())
 
     @contextlib.contextmanager
-    def stream(self, path: str = "/stream", timeout: float = 20, last: str | None = None, **query: str) -> Iterator[Stream]:
+    def stream(
+        self, path: str = "/stream", timeout: float = 20, last: str | None = None, **query: str
+    ) -> Iterator[Stream]:
         with contextlib.closing(self.connection(timeout)) as connection:
             headers = {"accept": "text/event-stream"} | ({} if last is None else {"last-event-id": last})
             connection.request("GET", f"/api{path}?{urlencode(query)}", headers=headers)
@@ -159,8 +161,8 @@ class Record:
         number = next(_numbers)
         moment = BEGIN + timedelta(seconds=number)
         run = FlowRun(
-            id=uuid7(int(moment.timestamp() * 1e9), number), name=f"run-{number}", created=moment, flow_id=flow_id(flow),
-            flow_name=flow, holder=holder, **fields,
+            id=uuid7(int(moment.timestamp() * 1e9), number), name=f"run-{number}", created=moment,
+            flow_id=flow_id(flow), flow_name=flow, holder=holder, **fields,
         )  # fmt: skip
         for place, name in enumerate(names or ("Running",)):
             run.enter(make(name, moment + timedelta(milliseconds=place)))

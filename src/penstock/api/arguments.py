@@ -137,11 +137,12 @@ def check_json(body: bytes) -> None:
         _check_depth(body)
     if b"\\u0000" in body or _LONG_NUMBER.search(body):
         try:
-            _check_values(msgspec.json.decode(body), "the body")
+            value = msgspec.json.decode(body)
         except RecursionError:
             raise _too_deep() from None
         except ValueError:
             return  # the decoder will say
+        _check_values(value, "the body")
 
 
 def _check_depth(body: bytes) -> None:

@@ -28,8 +28,8 @@ from .subscriptions import SignalSubscription
 
 # Whoever takes nothing for so long is cut off.
 SEND_PATIENCE = 30.0
-# Policy violation, going away, try again later (RFC 6455).
-REFUSED, GOING_AWAY = 1008, 1001
+# Codes of a WebSocket's end: against the rules; the service restarts.
+REFUSED, RESTARTING = 1008, 1012
 
 Write = Callable[[list[Said]], Awaitable[None]]
 _encode = msgspec.json.Encoder().encode
@@ -188,7 +188,7 @@ async def _over_websocket(receive: Receive, send: Send, follow: Callable[[Write]
 
     async def all_of_it() -> None:
         await follow(write)
-        await _in_time(send({"type": "websocket.close", "code": GOING_AWAY, "reason": "the server ends"}))
+        await _in_time(send({"type": "websocket.close", "code": RESTARTING, "reason": "the server ends"}))
 
     await _until_gone(all_of_it(), receive, "websocket.disconnect")
 

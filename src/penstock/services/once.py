@@ -38,8 +38,8 @@ class UnderWay(Exception):
 def once(desk: Desk, key: str, digest: bytes, work: Callable[[Desk], Given]) -> tuple[Given, bool]:
     """What `work(desk)` gives, or what it gave to the same key before; and whether that was so.
 
-    `digest` is of all that was asked. What changes nothing is not kept: it is done again. Raises `KeyReused`,
-    `UnderWay`, and what `work` raises.
+    `digest` is of all that was asked. What writes nothing, not even into the audit log, is not kept: it is done again.
+    Raises `KeyReused`, `UnderWay`, and what `work` raises.
     """
     with desk.store.read() as tx:
         before = answered.get(tx, key)
@@ -50,6 +50,13 @@ def once(desk: Desk, key: str, digest: bytes, work: Callable[[Desk], Given]) -> 
         given = work(msgspec.structs.replace(desk, store=store))
     except _Taken as taken:
         return _same(taken.given, digest), True
+    except BaseException:
+        # What failed is no answer: it may be asked again. (An operation that fails has changed nothing, or does in
+        # pieces what may be done twice.)
+        if store.marked:
+            with desk.store.write() as tx:
+                answered.forget(tx, key)
+        raise
     if store.marked:
         with desk.store.write() as tx:
             answered.fill(tx, key, given)

@@ -42,3 +42,8 @@ def prune(tx: Tx, before: datetime, limit: int) -> int:
 def fill(tx: Tx, key: str, given: Given) -> None:
     """Puts the answer to a key that was taken without one."""
     tx.run("UPDATE answered SET status = ?, body = ? WHERE key = ?", (given.status, given.body, key))
+
+
+def forget(tx: Tx, key: str) -> None:
+    """Nothing was answered after all."""
+    tx.run("DELETE FROM answered WHERE key = ?", (key,))
