@@ -18,6 +18,7 @@ from penstock.domain.errors import PenstockError
 
 # Name -> where the command is, and its line in the help. A plural is accepted for every name: `penstock flow-runs ls`.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "artifact": ("penstock.cli.artifact:artifact", "View what runs want people to see: texts, tables, links."),
     "auth": ("penstock.cli.auth:auth", "Manage users, API keys and signing in; read the audit log."),
     "block": ("penstock.cli.block:block", "Manage blocks: secrets and other stored configuration."),
     "concurrency-limit": (
@@ -25,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Manage limits on how many do something at once, or how often.",
     ),
     "config": ("penstock.cli.config:config", "View and set settings."),
+    "event": ("penstock.cli.event:event", "View and emit events."),
     "flow": ("penstock.cli.flow:flow", "View flows."),
     "flow-run": ("penstock.cli.flow_run:flow_run", "View and control flow runs."),
     "profile": ("penstock.cli.profile:profile", "Select and manage profiles of settings."),
