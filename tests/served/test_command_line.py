@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -265,6 +266,39 @@ def test_a_served_run_is_cancelled_and_its_end_awaited(
     assert re.search(r"is Cancelled: stopped after [\d.]+ s \(raised\)", done.stdout)
     assert time.monotonic() - began < 5.0  # promised: 0.2
     assert programs.finish(process).code != 0
+
+
+DEAF = """
+    import signal, sys, time
+    from penstock import flow
+
+    @flow(flow_run_name="deaf")
+    def deaf():
+        for number in (signal.SIGURG, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        print("deaf now", flush=True)
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+
+    deaf()
+"""
+
+
+@pytest.mark.usefixtures("records")
+def test_a_served_process_of_this_host_that_does_not_answer_is_ended(
+    both: ServerProcess, programs: Programs, run: Run
+) -> None:
+    process = programs.start(DEAF, **at(both), PENSTOCK_STOP_WATCHDOG="false")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "deaf now\n"
+    os.kill(process.pid, signal.SIGSTOP)
+    done = run(True, "flow-run", "cancel", "deaf", "--grace", "0.2", "--wait", "--timeout", "30")
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert re.search(r"is Cancelled: stopped after [\d.]+ s \(killed\)", done.stdout)
+    assert programs.finish(process).code == -signal.SIGKILL
 
 
 FAILS_ONCE = """

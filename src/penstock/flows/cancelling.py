@@ -224,14 +224,11 @@ def _is_silent(run: FlowRun) -> bool:
 
 
 def _enforce(run: FlowRun | TaskRun) -> None:
-    """Where the record is a server's, the watchdog beside the run's process enforces the request, and nobody else."""
-    settings = current()
-    if settings.api_url:
-        return
     from ..watchdog import detached, enforcement
 
+    settings = current()
     try:
-        enforcement.launch_enforcer(settings.database_path, run.id, settings.stop_grace_seconds)
+        enforcement.launch_enforcer(settings.api_url or settings.database_path, run.id, settings.stop_grace_seconds)
     except (detached.CannotStart, OSError) as error:
         print(f"penstock: nobody will end flow run '{run.id}' if its process does not: {error}", file=sys.__stderr__)
 
