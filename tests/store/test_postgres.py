@@ -272,6 +272,20 @@ def test_a_database_of_another_program_is_left_alone(postgres_server: Server) ->
         assert tables == [("log",)]
 
 
+def test_a_record_may_have_a_schema_of_its_own_in_a_database_of_others(postgres_server: Server) -> None:
+    with postgres_server.database() as url:
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE log (line TEXT)")
+            connection.execute("CREATE SCHEMA penstock")
+        for _ in range(2):
+            store = opened(f"{url}?options=-csearch_path%3Dpenstock")
+            add(store, COPY_FROM)
+            store.close()
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT count(*) FROM penstock.task_run").fetchone() == (2 * COPY_FROM,)
+            assert connection.execute("SELECT count(*) FROM log").fetchone() == (0,)
+
+
 def test_a_record_that_lacks_a_table_is_damaged(postgres_store: PostgresStore) -> None:
     with postgres_store.write() as tx:
         tx.run("DROP TABLE task_run")
