@@ -134,9 +134,7 @@ def _measure(session: Session, kind: str, seconds: float) -> list[str]:
     ]
 
 
-def _check(
-    session: Session, kind: str, troubles: Counter[str], written: Counter[str], counted: dict[str, int]
-) -> None:
+def _check(session: Session, kind: str, troubles: Counter[str], written: Counter[str], counted: dict[str, int]) -> None:
     for trouble, number in troubles.items():
         if trouble != TooMuch.__name__:
             session.complain(f"load on {NAMES[kind]}: {number:,} times {trouble}")

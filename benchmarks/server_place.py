@@ -89,9 +89,7 @@ class Databases:
     @contextlib.contextmanager
     def fresh(self, kind: str) -> Iterator[Place]:
         with contextlib.ExitStack() as stack:
-            home = Path(
-                stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True))
-            )
+            home = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True)))
             url = None
             if kind == POSTGRES:
                 url = stack.enter_context(self._server().database())  # type: ignore[attr-defined]
@@ -135,8 +133,8 @@ def free_port() -> int:
 
 
 class Server:
-    """`penstock server start` on a place, healthy when this is made. `seconds_to_start` is from the command to its first
-    answer to /api/health."""
+    """`penstock server start` on a place, healthy when this is made. `seconds_to_start` is from the command to its
+    first answer to /api/health."""
 
     def __init__(self, place: Place) -> None:
         self.place = place

@@ -88,7 +88,7 @@ def _sample(session: Session, bench: Bench, workload: Workload, n: int, way: Way
 
 def _rows(workload: Workload, level: str, ways: list[Way]) -> list[tuple[str, ...]]:
     embedded = ways[0].each
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for way in ways:
         title = f"`{workload.name}`: {workload.title}"
         if not way.each or not embedded:
