@@ -22,9 +22,6 @@ from ..protocol.operation import Operation
 from ..store import audit
 from ..store.contract import Lead, Store, Tx
 
-# How many lines one transaction of a pruning deletes.
-CHUNK = 2000
-
 
 def entry_of(asker: Asker, operation: Operation[Any, Any], argument: msgspec.Struct, now: datetime) -> AuditEntry:
     """The line of an operation that is done."""
@@ -55,17 +52,6 @@ def list_entries(store: Store, filter: AuditFilter, before: int | None, limit: i
     """The newest first, those before the number `before`."""
     with store.read() as tx:
         return list(audit.select(tx, filter, before, limit))
-
-
-def prune(store: Store, before: datetime) -> int:
-    """Deletes the lines that are older, in short transactions; how many."""
-    deleted = 0
-    while True:
-        with store.write() as tx:
-            some = audit.prune(tx, before, CHUNK)
-        deleted += some
-        if some < CHUNK:
-            return deleted
 
 
 def unaudited(store: Store) -> Store:
