@@ -15,10 +15,13 @@ import click
 
 from penstock.cli.main import root
 from penstock.domain.states import FINAL, LOOKS, NAMES, TRANSITIONS, StateType
+from penstock.protocol.operation import OPERATIONS
+from penstock.services import answers
 from penstock.settings.kinds import written
 from penstock.settings.table import NOT_IN_PROFILES, SETTINGS
 
 DOCS = Path(__file__).parent
+assert answers  # loads all operations
 
 # name of a state -> what it says of the run
 MEANINGS = {
@@ -128,10 +131,20 @@ def names() -> str:
     return "\n".join(rows)
 
 
+def operations() -> str:
+    """A table row for each operation of the server."""
+    rows = ["| method | path below `/api` | what it does | for |", "|---|---|---|---|"]
+    for each in sorted(OPERATIONS.values(), key=lambda operation: (operation.path, operation.method)):
+        role = "anyone" if each.role is None else each.role.value
+        rows.append(f"| {each.method} | `{each.path}` | {_cell(each.summary)} | {role} |")
+    return "\n".join(rows)
+
+
 # page -> its parts
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings},
     "cli.md": {"commands": commands},
+    "rest.md": {"operations": operations},
     "states.md": {"diagram": diagram, "names": names},
 }
 
