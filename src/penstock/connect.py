@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from .domain.errors import PenstockError
+from . import __version__
 from .domain.levels import LEVELS
 from .domain.stops import GONE, Stop
 from .engine import identity, live, program, scopes
@@ -317,7 +318,7 @@ def desk(store: Store, way: str = "Python") -> Desk:
     from .services import answers, desk
 
     assert answers
-    return desk.Desk(store, vault(), _clock.now, identity.lives, asker(way))
+    return desk.Desk(store, vault(), _clock.now, identity.lives, asker(way), version=__version__)
 
 
 def transport(settings: Settings, patience: float = 10.0) -> Transport:

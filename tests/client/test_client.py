@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from penstock import connect, flow
+from penstock import __version__, connect, flow
 from penstock.client import PenstockClient, SyncPenstockClient, get_client
 from penstock.domain.errors import (
     AmbiguousId,
@@ -91,6 +91,10 @@ def test_who_gives_up_waiting_leaves_no_thread_that_waits(records: Records) -> N
 
     with taking_less_than(5.0):  # the loop's end waits for its threads
         asyncio.run(ask())
+
+
+def test_who_answers_says_its_version(client: SyncPenstockClient) -> None:
+    assert (client.hello(), client.api_version(), client.api_healthcheck()) == ("ok", __version__, None)
 
 
 # --- flow runs -------------------------------------------------------------------------------------------------------
