@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,7 +19,8 @@ from ..domain.audit import DONE, AuditEntry, AuditFilter, harmless
 from ..domain.errors import RecordError
 from ..protocol.operation import Operation
 from ..store import audit
-from ..store.contract import Lead, Store, Tx
+from ..store.contract import Store, Tx
+from .enclosing import EnclosingStore
 
 
 def entry_of(asker: Asker, operation: Operation[Any, Any], argument: msgspec.Struct, now: datetime) -> AuditEntry:
@@ -59,12 +59,12 @@ def unaudited(store: Store) -> Store:
     return store._store if isinstance(store, AuditedStore) else store
 
 
-class AuditedStore:
+class AuditedStore(EnclosingStore):
     """The record as an operation that changes something is given it: its first transaction that writes also writes the
     operation's line. `noted` says whether one has."""
 
     def __init__(self, store: Store, entry: AuditEntry) -> None:
-        self._store = store
+        super().__init__(store)
         self._entry = entry
         self.noted = False
 
@@ -75,34 +75,3 @@ class AuditedStore:
             if not self.noted:
                 audit.add(tx, self._entry)
         self.noted = True
-
-    @contextmanager
-    def read(self) -> Iterator[Tx]:
-        with self._store.read() as tx:
-            yield tx
-
-    @property
-    def dialect(self) -> str:
-        return self._store.dialect
-
-    @property
-    def spool_folder(self) -> Path:
-        return self._store.spool_folder
-
-    def changes(self) -> int:
-        return self._store.changes()
-
-    def wait_for_change(self, seen: int, timeout: float) -> int:
-        return self._store.wait_for_change(seen, timeout)
-
-    def give_back(self, pages: int) -> int:
-        return self._store.give_back(pages)
-
-    def try_lead(self, name: str) -> Lead | None:
-        return self._store.try_lead(name)
-
-    def close(self) -> None:
-        self._store.close()
-
-    def __str__(self) -> str:
-        return str(self._store)

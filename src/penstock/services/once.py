@@ -8,16 +8,16 @@ in between) is not known, and that is said.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
 import msgspec
 
 from ..domain.errors import BadRequest
 from ..store import answered
 from ..store.answered import Given
-from ..store.contract import Lead, Store, Tx
+from ..store.contract import Tx
 from .desk import Desk
+from .enclosing import EnclosingStore
 
 __all__ = ["Given", "KeyReused", "UnderWay", "once"]
 
@@ -78,23 +78,15 @@ class _Taken(Exception):
         self.given = given
 
 
-class _MarkedStore:
+class _MarkedStore(EnclosingStore):
     """A store whose first transaction that writes takes the key as well."""
 
     def __init__(self, desk: Desk, key: str, digest: bytes) -> None:
-        self._store: Store = desk.store
+        super().__init__(desk.store)
         self._now = desk.now
         self._key = key
         self._digest = digest
         self.marked = False
-
-    @property
-    def dialect(self) -> str:
-        return self._store.dialect
-
-    @property
-    def spool_folder(self) -> Path:
-        return self._store.spool_folder
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
@@ -107,18 +99,3 @@ class _MarkedStore:
                 answered.put(tx, self._key, Given(self._digest, UNDER_WAY, b""), self._now())
             yield tx
         self.marked = True
-
-    def read(self) -> AbstractContextManager[Tx]:
-        return self._store.read()
-
-    def changes(self) -> int:
-        return self._store.changes()
-
-    def wait_for_change(self, seen: int, timeout: float) -> int:
-        return self._store.wait_for_change(seen, timeout)
-
-    def try_lead(self, name: str) -> Lead | None:
-        return self._store.try_lead(name)
-
-    def close(self) -> None:
-        self._store.close()
