@@ -217,6 +217,21 @@ def test_an_upgrade_can_be_looked_at_first(record: Record, penstock_home: Path) 
     assert (done.returncode, "the newest" in done.stdout) == (0, True)
 
 
+def test_what_is_old_goes_when_it_is_asked_for(record: Record, penstock_home: Path) -> None:
+    """Runs of 2020; a look changes nothing."""
+    from penstock.domain.states import make
+
+    old = datetime(2020, 1, 1, tzinfo=UTC)
+    run = record.flow_run("Completed")
+    run.created, run.states = old, (make("Completed", old),)
+    record.put(run)
+    record.flow_run("Running")
+    for look in ("--dry-run", "--dry-run"):
+        assert penstock("server", "database", "prune", look).stdout == "Would delete 1 flow run.\n"
+    assert penstock("server", "database", "prune").stdout == "Deleted 1 flow run.\n"
+    assert penstock("server", "database", "prune").stdout == "Deleted nothing.\n"
+
+
 # --- loops -----------------------------------------------------------------------------------------------------------
 
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.output import remark
+from penstock.cli import shown
+from penstock.cli.output import JSON, output_option, print_json, remark
 from penstock.domain.errors import ConfigurationError, CorruptStoreError, SchemaVersionError
 from penstock.settings import current
 
 if TYPE_CHECKING:
     from penstock.store.contract import Store
     from penstock.store.sqlite import SqliteStore
+
+
+# What can be pruned, and what a person calls it.
+_PRUNED = {
+    "flow_runs": "flow run", "task_runs": "task run", "log_lines": "log line", "events": "event",
+    "artifacts": "artifact", "audit_entries": "audit log line", "cached": "expired cached result",
+}  # fmt: skip
 
 
 @click.group()
@@ -96,6 +105,29 @@ def vacuum() -> None:
     with _opened(upgrade=False) as store:
         before, after = upkeep.vacuum(_sqlite(store, "vacuum"))
     click.echo(f"The record had {before:,} bytes, and has {after:,}.")
+
+
+@database.command()
+@click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
+@output_option
+def prune(dry_run: bool, output: str) -> None:
+    """Delete what is older than PENSTOCK_RETENTION_… say: runs, log lines, events, artifacts, the audit log.
+
+    Runs that are pinned (keep) or have not ended stay. A server, and embedded programs, do so by themselves.
+    """
+    from penstock.domain.retention import Ages
+    from penstock.services import retention
+
+    ages = Ages.of(current())
+    with _opened(upgrade=False) as store:
+        run = retention.count if dry_run else retention.prune
+        pruned = run(store, datetime.now(UTC), ages)
+    if output == JSON:
+        print_json(pruned)
+        return
+    parts = [shown.count_of(count, noun) for name, noun in _PRUNED.items() if (count := getattr(pruned, name))]
+    said = ", ".join(parts) or "nothing"
+    click.echo(f"{'Would delete' if dry_run else 'Deleted'} {said}.")
 
 
 @contextmanager
