@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -92,6 +94,7 @@ def test_whoever_got_in_had_only_mistyped(store: Store) -> None:
 
 def test_many_attempts_at_once_are_counted_before_they_are_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = []
+    monkeypatch.setattr(passwords, "_places", threading.BoundedSemaphore(100))
     monkeypatch.setattr(passwords, "fits", lambda *given: bool(looked.append(given)))
     begin = threading.Barrier(20)
     codes: list[str] = []
@@ -107,6 +110,37 @@ def test_many_attempts_at_once_are_counted_before_they_are_made(store: Store, mo
         thread.join()
     assert len(looked) == SAME_BOTH
     assert sorted(codes) == ["not-signed-in"] * SAME_BOTH + ["too-much"] * (20 - SAME_BOTH)
+
+
+def test_attempts_do_not_keep_a_server_from_its_work(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, go_on = threading.Semaphore(0), threading.Event()
+
+    def slowly(*_: object) -> bool:
+        inside.release()
+        return not go_on.wait(20)
+
+    monkeypatch.setattr(passwords, "fits", slowly)
+    threads = [threading.Thread(target=tried, args=(store, f"name{n}"), daemon=True) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    assert inside.acquire(timeout=20)
+    assert inside.acquire(timeout=20)
+    until(lambda: passwords._places._value == 0)  # type: ignore[attr-defined]
+    with pytest.raises(TooMuch, match="Others are just signing in"):
+        signing_in.prove(store, "ann", PASSWORD, address="10.0.0.7", now=at(1))
+    assert not inside.acquire(blocking=False)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    monkeypatch.undo()
+    assert accounts.get_user(store, "ann").name == tried(store, password=PASSWORD)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_a_name_that_was_tried_is_not_in_the_record(store: Store) -> None:

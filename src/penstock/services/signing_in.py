@@ -27,10 +27,12 @@ SAME_BOTH, SAME_ADDRESS, SAME_NAME = 5, 20, 100
 def prove(store: Store, name: str, password: str, *, address: str, now: datetime) -> User:
     """The user whose name and password these are. Raises `NotSignedIn` or `TooMuch`."""
     tried = digest_of(name)
-    attempt(store, tried, address, now)
-    with store.read() as tx:
-        user, kept = accounts.get_user(tx, name), accounts.get_password(tx, name)
-    if not passwords.fits(password, kept) or user is None or user.disabled:
+    with passwords.turn():
+        attempt(store, tried, address, now)
+        with store.read() as tx:
+            user, kept = accounts.get_user(tx, name), accounts.get_password(tx, name)
+        fits = passwords.fits(password, kept)
+    if not fits or user is None or user.disabled:
         raise NotSignedIn("The name or the password is wrong.")
     with store.write() as tx:
         sessions.forgive(tx, tried, address)
