@@ -63,6 +63,7 @@ test-fast: env
 bench: env
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.capture
+	$(BIN)/python -m benchmarks.server --quick
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

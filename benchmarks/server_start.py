@@ -31,7 +31,7 @@ def measure(session: Session) -> list[str]:
         with session.databases.fresh(kind) as place:
             _fill(place)
             rows += _rows(session, place, samples)
-    return ["## Start and memory", NOTES, report.table(("record", "what", "measured", "target", ""), rows)]
+    return ["## Start and memory", NOTES, report.table(("what", "record", "measured", "target", ""), rows)]
 
 
 def _fill(place: Place) -> None:
@@ -65,11 +65,11 @@ def _rows(session: Session, place: Place, samples: int) -> list[tuple[str, ...]]
     name, start, memory = NAMES[place.kind], median(starts), median(memories)
     embedded = report.spread(listed_embedded) if listed_embedded else "(only by way of a server)"
     return [
-        (name, "start to healthy", report.spread(starts), report.quantity(START_TARGET), met(start, START_TARGET)),
-        (name, "resident memory after it", f"{memory:.0f} MiB", f"{MEMORY_TARGET:.0f} MiB", met(memory, MEMORY_TARGET)),
-        (name, "SIGTERM to its end", report.spread(ends), "–", ""),
-        (name, "`penstock flow-run ls`, served", report.spread(listed), "–", ""),
-        (name, "`penstock flow-run ls`, embedded", embedded, "–", ""),
+        ("start to healthy", name, report.spread(starts), report.quantity(START_TARGET), met(start, START_TARGET)),
+        ("resident memory after it", name, f"{memory:.0f} MiB", f"{MEMORY_TARGET:.0f} MiB", met(memory, MEMORY_TARGET)),
+        ("SIGTERM to its end", name, report.spread(ends), "–", ""),
+        ("`penstock flow-run ls`, served", name, report.spread(listed), "–", ""),
+        ("`penstock flow-run ls`, embedded", name, embedded, "–", ""),
     ]  # fmt: skip
 
 
