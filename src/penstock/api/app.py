@@ -14,6 +14,7 @@ from ..protocol.journal import PATH
 from ..protocol.problems import Problem
 from ..protocol.stream import SIGNALS, STREAM
 from ..services import answers
+from .downloads import LogDownloads
 from .journal import Journal, Recorder
 from .metrics import Metrics
 from .operations import Operations
@@ -83,6 +84,7 @@ def make_app(service: Service, *, hosts: Collection[str] | None = None) -> ASGIA
         Place(f"{API}/openapi.json", pages.openapi),
         Place("/docs", pages.docs),
         Place("/docs/style.css", pages.style),
+        LogDownloads(service),
         Mount(API, Operations(service)),
     ]
     # A router, and not the `Starlette` around it: that would answer faults itself.

@@ -166,6 +166,9 @@ def _add_computed(components: dict[str, Any]) -> None:
             components[name]["properties"].update(computed["properties"])
 
 
+_UUID = {"type": "string", "format": "uuid"}
+
+
 def _others() -> dict[str, Any]:
     """What is no operation: streams, the journal, metrics."""
     events = "; ".join(f"`{name}`: {said}" for name, said in stream.EVENTS.items())
@@ -185,6 +188,13 @@ def _others() -> dict[str, Any]:
                 "signals", "stream", "Follow requests to stop the runs of one process (server-sent events).",
                 "For engines.", "text/event-stream", text, ("holder",),
             )
+        },
+        "/flow_runs/{id}/logs/download": {
+            "get": _other(
+                "download_flow_run_logs", "logs", "A flow run's whole log as text.",
+                "Sent as it is read, however long it is; times have their offset.", "text/plain", text, (),
+            )
+            | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": _UUID}]}
         },
         "/journal": {
             "post": _other(
