@@ -6,7 +6,7 @@ import contextlib
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from .ledger.heartbeat import SILENCE_SECONDS, Heartbeat
 from .ledger.remote import RemoteLedger, ship_left
 from .protocol.journal import MSGPACK, PATH
 from .settings import Settings
-from .transport import Transport
+from .transport import Lines, Transport
 
 # While the server is away, what others left for it is tried again; soon, and then less often.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -36,7 +36,7 @@ def open_ledger(
 
     post = _post_by(transport)
 
-    def listen() -> AbstractContextManager[Iterator[bytes]]:
+    def listen() -> AbstractContextManager[Lines]:
         holder = quote(msgspec.json.encode(identity.me()).decode(), safe="")
         return transport.stream(f"/signals?holder={holder}", silence=SILENCE_SECONDS)
 

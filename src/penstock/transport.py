@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 import urllib3
 
-from .domain.errors import ConfigurationError, PenstockError, ServerUnavailableError, TooMuch
+from .domain.errors import BadRequest, ConfigurationError, PenstockError, ServerUnavailableError, TooMuch
 from .protocol.operation import Operation
 from .protocol.problems import Problem, Problems, error_of
 from .protocol.version import HEADER, PROTOCOL, check_server
@@ -139,7 +139,7 @@ class Transport:
         return data
 
     @contextlib.contextmanager
-    def stream(self, path: str, *, silence: float) -> Iterator[Iterator[bytes]]:
+    def stream(self, path: str, *, silence: float) -> Iterator[Lines]:
         """The lines of an answer that goes on; raises `ServerUnavailableError` when nothing comes for `silence`
         seconds."""
         try:
@@ -153,18 +153,9 @@ class Transport:
             if answer.status != 200:
                 answer.read()
             self._check(answer)
-            yield self._lines(answer)
+            yield Lines(answer, self._unreachable)
         finally:
             answer.close()
-
-    def _lines(self, answer: Any) -> Iterator[bytes]:
-        rest = b""
-        try:
-            while chunk := answer.read1(65_536):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise self._unreachable(error) from None
 
     def _check(self, answer: Any) -> None:
         if answer.status in AWAY and HEADER not in answer.headers:
@@ -198,6 +189,30 @@ class Transport:
             pool.clear()
 
 
+class Lines:
+    """The lines of an answer that goes on. `stop`, from any thread, ends them."""
+
+    def __init__(self, answer: Any, unreachable: Callable[[Exception], Exception]) -> None:
+        self._answer = answer
+        self._unreachable = unreachable
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            self._answer.shutdown()
+
+    def __iter__(self) -> Iterator[bytes]:
+        rest = b""
+        try:
+            while not self._stopped and (chunk := self._answer.read1(65_536)):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if not self._stopped:
+                raise self._unreachable(error) from None
+
+
 def api_url(url: str) -> str:
     """The URL that paths of operations go behind. Raises `ConfigurationError`."""
     parts = urlsplit(url.strip())
@@ -210,7 +225,15 @@ def api_url(url: str) -> str:
 
 
 def request_of(operation: Operation[Any, Any], argument: msgspec.Struct) -> tuple[str, str, bytes | None]:
-    """(method, path with its query, body) of an operation."""
+    """(method, path with its query, body) of an operation. Raises `BadRequest` for what cannot be sent."""
+    try:
+        return _request_of(operation, argument)
+    except (UnicodeEncodeError, RecursionError, OverflowError, TypeError) as error:
+        why = "is nested too deeply" if isinstance(error, RecursionError) else f"is not JSON ({error})"
+        raise BadRequest(f"What {operation.name} is to be given {why}, so it cannot be sent to a server.") from None
+
+
+def _request_of(operation: Operation[Any, Any], argument: msgspec.Struct) -> tuple[str, str, bytes | None]:
     fields: dict[str, Any] = msgspec.to_builtins(argument)
     path = operation.path
     for field in operation.path_fields:

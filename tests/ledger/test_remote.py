@@ -60,9 +60,16 @@ class Server:
         return msgspec.msgpack.encode(answers)
 
 
+class Nothing:
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    def stop(self) -> None: ...
+
+
 @contextlib.contextmanager
-def silence() -> Iterator[Iterator[bytes]]:
-    yield iter(())
+def silence() -> Iterator[Nothing]:
+    yield Nothing()
 
 
 @pytest.fixture

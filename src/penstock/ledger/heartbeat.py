@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 import msgspec
 
@@ -26,7 +27,17 @@ SILENCE_SECONDS = 40.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 Hear = Callable[[Signal], None]
-Listen = Callable[[], AbstractContextManager[Iterator[bytes]]]
+
+
+class Lines(Protocol):
+    """What the server sends, line by line; `stop`, from any thread, ends it."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def stop(self) -> None: ...
+
+
+Listen = Callable[[], AbstractContextManager[Lines]]
 
 _decode = msgspec.json.Decoder(Signal).decode
 
@@ -52,6 +63,7 @@ class Heartbeat:
         self._threads: list[threading.Thread] = []
         self._heard: set[Signal] = set()
         self._renewed = 0.0
+        self._lines: Lines | None = None
 
     def begin(self) -> None:
         with self._lock:
@@ -77,6 +89,8 @@ class Heartbeat:
         self._closed = True
         self._begun.set()
         self._wake.set()
+        if self._lines is not None:
+            self._lines.stop()
 
     def _rest(self) -> bool:
         """Waits while no run is under way; whether that is for good."""
@@ -97,10 +111,11 @@ class Heartbeat:
         pause = FIRST_PAUSE
         while not self._rest():
             with contextlib.suppress(PenstockError), self._listen() as lines:
+                self._lines = lines
+                if self._closed:
+                    return
                 for line in lines:
                     pause = FIRST_PAUSE
-                    if self._closed:
-                        return
                     if line.startswith(b"data:"):
                         self._take(line[5:])
                     elif not self._begun.is_set() and not line:
