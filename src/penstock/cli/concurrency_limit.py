@@ -113,12 +113,12 @@ def inspect(name: str, tag: bool, output: str) -> None:
     now = shown.now()
     for title, held in (("Holding slots", found.holding), ("Waiting, in this order", found.waiting)):
         if held:
-            click.echo()
+            click.echo(f"\n{title}:")
             rows = [
                 (each.run_id or "no run", each.occupy, each.holder or "", shown.relative(each.taken or each.asked, now))
                 for each in held
             ]
-            print_table(("ID", "Slots", "Process", "Since"), rows, title=title)
+            print_table(("ID", "Slots", "Process", "Since"), rows)
 
 
 @concurrency_limit.command()
