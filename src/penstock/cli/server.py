@@ -44,7 +44,9 @@ def server() -> None:
 @click.option("--port", type=click.IntRange(0, 65_535), help="Listen at this port; 0: one that is free.")
 @click.option("--background", "-b", is_flag=True, help="Go on in the background, once it is healthy.")
 @click.option("--no-loops", is_flag=True, help="Only answer: leave rescue and pruning to other servers.")
-@click.option("--allow-anonymous", is_flag=True, help="Start also where others reach a server at which nobody signs in.")
+@click.option(
+    "--allow-anonymous", is_flag=True, help="Start also where others reach a server at which nobody signs in."
+)
 def start(host: str | None, port: int | None, background: bool, no_loops: bool, allow_anonymous: bool) -> None:
     """Start a server on the record that the settings name.
 
