@@ -4,8 +4,10 @@ Law: it asks what `protocol` says can be asked, of a server or, where there is n
 knows nothing that the command line does not.
 """
 
+from ..domain.filters import LogFilter, RunFilter
+from ..protocol.block_documents import ClearSecret
 from .asynchronous import PenstockClient
 from .blocking import SyncPenstockClient
 from .opening import get_client
 
-__all__ = ["PenstockClient", "SyncPenstockClient", "get_client"]
+__all__ = ["ClearSecret", "LogFilter", "PenstockClient", "RunFilter", "SyncPenstockClient", "get_client"]
