@@ -86,11 +86,13 @@ def _arms(filter: RunFilter, table: str, types: frozenset[StateType] | None) -> 
     """The conditions of small queries, each answered by an index in order; no run fits two of them."""
     driver = _driver(filter, table, types)
     rest = _rest(filter, table, types, driver)
-    if driver is not None:
-        return [[_driving(table, driver[0], value), *rest] for value in driver[1]]
-    if table == TASK_RUN and not filter.ids and (filter.after is not None or filter.before is not None):
-        return [[*_created(filter), ("odd IS NULL", []), *rest], [("odd IS NOT NULL", []), *rest]]
-    return [rest]
+    by_time = not filter.ids and (filter.after is not None or filter.before is not None)
+    if by_time:
+        rest = [*_created(filter), ("odd IS NULL", []), *rest]
+    arms = [rest] if driver is None else [[_driving(table, driver[0], value), *rest] for value in driver[1]]
+    if by_time:
+        arms.append([("odd IS NOT NULL", []), *_rest(filter, table, types, None)])
+    return arms
 
 
 # The first 48 bits of an id are milliseconds; those of a run's agree with when it was created to a minute.
@@ -104,7 +106,7 @@ def tells_time(id: UUID, created: int) -> bool:
 
 
 def _created(filter: RunFilter) -> Iterator[Condition]:
-    """The stretch of the primary key in which runs of this time are whose ids tell it."""
+    """The stretch of ids in which runs of this time are, if their ids tell it. What drives is in their order."""
     if filter.after is not None:
         yield "id >= ?", [_id_at(codec.exact_micros(filter.after) // 1000 - _AGREES)]
     if filter.before is not None:
@@ -147,7 +149,7 @@ def _driving(table: str, column: str, value: Value) -> Condition:
 def _rest(
     filter: RunFilter, table: str, types: frozenset[StateType] | None, driver: tuple[str, list[Value]] | None
 ) -> list[Condition]:
-    """What every row is looked at for; `|| ''` keeps the database from choosing an index of the column."""
+    """What every row is looked at for; `|| ''` and `+ 0` keep the database from choosing an index of the column."""
     driving = None if driver is None else driver[0]
     found: list[Condition] = []
     if filter.ids:
@@ -171,9 +173,9 @@ def _rest(
     # A tag as it stands in the JSON list, quotes and all. (The tag "," could be mistaken for what is between two.)
     found.extend(("replace(tags, ?, '') <> tags", [_to_json(tag).decode()]) for tag in filter.tags)
     if filter.after is not None:
-        found.append(("created >= ?", [codec.micros(filter.after)]))
+        found.append(("created + 0 >= ?", [codec.micros(filter.after)]))
     if filter.before is not None:
-        found.append(("created < ?", [codec.micros(filter.before)]))
+        found.append(("created + 0 < ?", [codec.micros(filter.before)]))
     return found
 
 

@@ -11,14 +11,15 @@ import msgspec
 
 from ..domain.flows import FlowSummary
 from ..domain.runs import Entrypoint, FlowRun, Holder
-from . import changes, codec
+from . import changes, codec, filters
 from .contract import Row, Tx, Value
 
 COLUMNS = (
     "id", "name", "flow_id", "flow_name", "flow_version", "flow_run_id", "parent_task_run_id", "root_flow_run_id",
     "deployment_id", "state_type", "state_name", "state_message", "state_at", "states", "version", "run_count",
     "created", "expected_start", "started", "ended", "deadline", "epoch", "holder", "entrypoint",
-    "infrastructure_pid", "tags", "parameters", "upstream", "labels", "lines_lost", "keep", *codec.RESULT_COLUMNS,
+    "infrastructure_pid", "tags", "parameters", "upstream", "labels", "lines_lost", "keep", "odd",
+    *codec.RESULT_COLUMNS,
 )  # fmt: skip
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM flow_run"
 _UPSERT = "ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c != "id")
@@ -29,15 +30,17 @@ _encode = msgspec.json.Encoder().encode
 
 def _row(run: FlowRun) -> tuple[Value, ...]:
     state = run.state
+    created = codec.exact_micros(run.created)
     return (
         run.id.bytes, run.name, run.flow_id.bytes, run.flow_name, run.flow_version, codec.blob(run.flow_run_id),
         codec.blob(run.parent_task_run_id), codec.blob(run.root_flow_run_id), codec.blob(run.deployment_id),
         state.type, state.name, state.message, codec.micros(state.timestamp), codec.states_text(run.states),
-        run.version, run.run_count, codec.micros(run.created), codec.micros(run.expected_start_time),
+        run.version, run.run_count, created, codec.micros(run.expected_start_time),
         codec.micros(run.start_time), codec.micros(run.end_time), codec.micros(run.deadline), run.epoch,
         codec.text(run.holder), codec.text(run.entrypoint), run.infrastructure_pid,
         codec.text(run.tags), codec.text(run.parameters), codec.upstream_text(run.upstream), codec.text(run.labels),
-        run.lines_lost, int(run.keep), *codec.result_row(run.result),
+        run.lines_lost, int(run.keep), None if filters.tells_time(run.id, created) else 1,
+        *codec.result_row(run.result),
     )  # fmt: skip
 
 

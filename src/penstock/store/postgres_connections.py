@@ -175,6 +175,7 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
      "at the primary."),
     ("55P03", "has been locked by another server for too long. Is one of them stopped (SIGSTOP, a debugger)?"),
     ("25P", "ended a transaction that took too long; it is undone. Was this process stopped (SIGSTOP, a debugger)?"),
+    ("57P03", "takes no connections just now: {why}. It is tried again when it is needed next."),
     ("57P", "was shut down or restarted ({why}) " + _LOST + "."),
     ("08", "was lost (connection: {why}) " + _LOST + "."),
 )  # fmt: skip
@@ -187,7 +188,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("too many clients", "53300"),
     ("remaining connection slots", "53300"),
     ("too many connections", "53300"),
-    ("the database system is", "57P"),
+    ("the database system is", "57P03"),
 )
 
 
