@@ -16,7 +16,7 @@ import msgspec
 from ..domain.errors import BadRequest, PenstockError, RecordError
 from ..domain.limits import LEASE
 from ..domain.runs import Holder
-from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Reopen, answers_to
+from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Fact, Reopen, answers_to
 from ..protocol.problems import Problem, error_of, problem_of
 from ..store import answered, holders
 from ..store.contract import Store, Tx
@@ -36,7 +36,7 @@ def take(store: Store, batches: Sequence[Batch], now: Callable[[], datetime]) ->
     when nothing can be recorded at the moment."""
     try:
         with store.write() as tx:
-            taken: list[Any] = [_take(tx, batch, now()) for batch in batches]
+            taken = _take(tx, batches, now())
     except RecordError:
         raise
     except Exception as error:
@@ -46,10 +46,20 @@ def take(store: Store, batches: Sequence[Batch], now: Callable[[], datetime]) ->
     return [answers_to(questions.told(store, answer) for answer in each) for each in taken]
 
 
-def _take(tx: Tx, batch: Batch, now: datetime) -> list[Any]:
-    _attend(tx, batch, now)
-    ingest.apply(tx, batch.facts())
-    return [_answer(tx, asked, now) for asked in batch.questions]
+def _take(tx: Tx, batches: Sequence[Batch], now: datetime) -> list[list[Any]]:
+    """The answers to each batch's questions. Facts of several batches are recorded with one another, which spares the
+    database most statements; but before a question is answered, those of its batch and of all before it are."""
+    taken: list[list[Any]] = []
+    facts: list[Fact] = []
+    for batch in batches:
+        _attend(tx, batch, now)
+        facts += batch.facts()
+        if batch.questions:
+            ingest.apply(tx, facts)
+            facts = []
+        taken.append([_answer(tx, asked, now) for asked in batch.questions])
+    ingest.apply(tx, facts)
+    return taken
 
 
 def _attend(tx: Tx, batch: Batch, now: datetime) -> None:
