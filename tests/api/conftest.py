@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def server(start_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture
 def record(penstock_home: Path) -> Iterator[Record]:
-    """The record of this test's home, opened as an embedded script opens it."""
-    found = Record(penstock_home / "penstock.db")
+    """The record of this test's home, or that of PENSTOCK_DATABASE_URL, opened as a script opens it."""
+    found = Record(os.environ.get("PENSTOCK_DATABASE_URL") or penstock_home / "penstock.db", penstock_home)
     yield found
     found.store.close()

@@ -27,7 +27,7 @@ from penstock.domain.states import make
 from penstock.serve import notice
 from penstock.services import ingest
 from penstock.store import flow_runs, logs
-from penstock.store.sqlite import SqliteStore
+from penstock.store.opening import open_store
 
 BEGIN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 _numbers = count(1)
@@ -153,8 +153,8 @@ class Stream:
 class Record:
     """Writes as scripts do."""
 
-    def __init__(self, path: Path) -> None:
-        self.store = SqliteStore(path)
+    def __init__(self, address: str | Path, home: Path) -> None:
+        self.store = open_store(address, spool_folder=home / "spool")
 
     def flow_run(self, *names: str, flow: str = "f", holder: Holder | None = None, **fields: Any) -> FlowRun:
         """A run that has gone through these states (default: Running)."""

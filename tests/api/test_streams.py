@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -19,6 +20,13 @@ from penstock.store import changes, signals
 from .kit import BEGIN, Record, Said, Server
 
 ME = Holder("host", "boot", 1, "1")
+
+
+@pytest.fixture(autouse=True, params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def either_database(request: pytest.FixtureRequest, penstock_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these promises is kept on both."""
+    if request.param == "postgres":
+        monkeypatch.setenv("PENSTOCK_DATABASE_URL", request.getfixturevalue("postgres_url"))
 
 
 def names(events: list[Said]) -> list[str]:
