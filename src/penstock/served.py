@@ -1,4 +1,4 @@
-"""How a program comes to report its runs to a server: from settings to the remote ledger, and what waits to be shipped."""
+"""How a program comes to report its runs to a server: from settings to the remote ledger, and what is to be shipped."""
 
 from __future__ import annotations
 

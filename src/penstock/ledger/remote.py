@@ -281,7 +281,7 @@ def ship_left(post: Post, folder: Path, lives: Callable[[Holder], bool | None], 
     return count
 
 
-def _post_in_pieces(post: Post, holder: Holder, facts: list[Fact]) -> None:
+def _post_in_pieces(post: Post, holder: Holder, facts: Sequence[Fact]) -> None:
     """(A fact that is too large by itself was refused to its own process as well.)"""
     try:
         posted(post, batch_of(holder, facts))

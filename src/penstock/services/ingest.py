@@ -18,7 +18,7 @@ from ..domain.stops import Stilled
 from ..protocol.journal import Enter, Fact
 from ..store import caches, flow_runs, logs, signals, task_runs
 from ..store.contract import Tx
-from . import artifacts, concurrency, events, proof, questions
+from . import artifacts, concurrency, events, orchestrate, proof
 
 
 def apply(tx: Tx, facts: Iterable[Fact]) -> None:
@@ -64,7 +64,7 @@ def _enter(tx: Tx, proposed: Enter) -> None:
     if run is None or any(_is_same(state, proposed.state) for state in run.states):
         return
     with contextlib.suppress(ObjectNotFound):
-        questions.enter(tx, proposed)
+        orchestrate.propose(tx, proposed)
 
 
 def _is_same(state: State[Any], other: State[Any]) -> bool:

@@ -13,6 +13,7 @@ from ..domain.rules import Facts, Refuse, Replace, Transition, Wait
 from ..domain.runs import Arguments, FlowRun, ResultRef
 from ..domain.states import State
 from ..domain.transition import Entered, decide
+from ..protocol.journal import Enter
 from ..store import arguments, flow_runs, signals
 from ..store.contract import Tx
 from . import concurrency, proof
@@ -53,6 +54,20 @@ def enter(
     if run_count is not None:
         run.run_count = run_count
     return _apply(tx, run, state, msgspec.structs.replace(facts, epoch=run.epoch), result)
+
+
+def propose(tx: Tx, asked: Enter) -> Entered:
+    """`enter`, as an engine asks for it. Raises `ObjectNotFound`."""
+    return enter(
+        tx,
+        asked.run_id,
+        asked.state,
+        asked.facts,
+        run_count=asked.run_count,
+        result=asked.result,
+        deadline=asked.deadline,
+        lines_lost=asked.lines_lost,
+    )
 
 
 def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts, result: ResultRef | None = None) -> Entered:

@@ -19,7 +19,7 @@ def answer(tx: Tx, question: Question) -> Any:
         if isinstance(question, Begin):
             return orchestrate.begin(tx, question.run, question.running, question.arguments)
         if isinstance(question, Enter):
-            return enter(tx, question)
+            return orchestrate.propose(tx, question)
         if isinstance(question, Recall):
             return reopening.recall(tx, question.run_id)
         if isinstance(question, Reopen):
@@ -37,20 +37,6 @@ def answer(tx: Tx, question: Question) -> Any:
         return None if isinstance(question, Flush) else enforcing.do(tx, question)
     except PenstockError as error:
         return error
-
-
-def enter(tx: Tx, asked: Enter) -> Any:
-    """Raises `ObjectNotFound`."""
-    return orchestrate.enter(
-        tx,
-        asked.run_id,
-        asked.state,
-        asked.facts,
-        run_count=asked.run_count,
-        result=asked.result,
-        deadline=asked.deadline,
-        lines_lost=asked.lines_lost,
-    )
 
 
 def told(store: Store, answer: Any) -> Any:

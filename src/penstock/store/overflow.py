@@ -39,7 +39,7 @@ class Overflow:
         self.active = True
 
     def add(self, fact: Fact) -> bool | None:
-        """Whether the fact is kept; None when the queue has just come to its end, and the fact is to go the usual way."""
+        """Whether the fact is kept; None when the queue has just ended, and the fact is to go the usual way."""
         data = packed(fact)
         with self._lock:
             if not self.active:
