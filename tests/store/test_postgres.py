@@ -78,6 +78,22 @@ def test_placeholders_are_turned_where_they_are_placeholders() -> None:
     )
 
 
+def test_after_an_upgrade_the_database_knows_what_is_in_a_new_column(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would look at every row for the few that have something there."""
+    store = opened(url)
+    add(store, 1000)
+    store.close()
+    more = (migrate.NEWEST + 1, "9000_more.sql", "ALTER TABLE task_run ADD COLUMN colour TEXT;")
+    scripts = [*migrate.scripts(), more]
+    monkeypatch.setattr(migrate, "scripts", lambda: scripts)
+    monkeypatch.setattr(migrate, "NEWEST", migrate.NEWEST + 1)
+    store = opened(url)
+    with store.read() as tx:
+        known = tx.row("SELECT null_frac FROM pg_stats WHERE tablename = 'task_run' AND attname = 'colour'")
+    assert known == (1.0,)
+    store.close()
+
+
 # --- several servers -------------------------------------------------------------------------------------------------
 
 

@@ -104,6 +104,9 @@ class PostgresStore:
         if upgrade and version < migrate.NEWEST:
             with self.write() as tx:  # another server may have been faster
                 migrate.upgrade(tx, int(self._now() * 1e6), self.dialect)
+                if version:
+                    # Of a new column nothing is known, and by itself the database looks only when much has changed.
+                    tx.run("ANALYZE")
 
     @contextmanager
     def write(self) -> Iterator[PostgresTx]:
