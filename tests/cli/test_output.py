@@ -38,6 +38,7 @@ def shown_in(columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     with monkeypatch.context() as patch:
         patch.setattr("sys.stdout", screen)
         patch.setenv("COLUMNS", str(columns))
+        patch.setenv("LINES", "40")  # of a dumb terminal, rich believes only both
         patch.setenv("TERM", "dumb")
         print_table(["ID", "Name", "State"], [[ID, "[red]" + "x" * 50, "✓ Completed"]])
     return [line.rstrip() for line in screen.getvalue().splitlines()]
