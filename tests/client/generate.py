@@ -1,7 +1,7 @@
 """Writes the client that is awaited from the one that is called: `python tests/client/generate.py`.
 
-Every public method of `SyncPenstockClient` becomes one that is awaited, and does the same in another thread; one that
-gives an iterator becomes an asynchronous one.
+Every public method of `SyncPenstockClient`, and of `Things`, becomes one that is awaited, and does the same in another
+thread; one that gives an iterator becomes an asynchronous one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 CLIENT = Path(__file__).resolve().parents[2] / "src" / "penstock" / "client"
-SOURCE, TARGET = CLIENT / "blocking.py", CLIENT / "asynchronous.py"
+SOURCES, TARGET = (CLIENT / "blocking.py", CLIENT / "things.py"), CLIENT / "asynchronous.py"
 
-HEAD = '''"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py`: change that."""
+HEAD = '''"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py` and
+`things.py`: change those."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ from typing import Any, TypeVar
 from msgspec import UNSET
 
 {imports}
-from .blocking import ALL_LINES, EVERYTHING, GIVEN_UP, Id, SyncPenstockClient
+from .asking import GIVEN_UP, Id
+from .blocking import ALL_LINES, EVERYTHING, SyncPenstockClient
+from .things import ALL_ARTIFACTS, ALL_EVENTS
 
 T = TypeVar("T")
 
@@ -70,17 +73,24 @@ class PenstockClient:
 ONE_BY_ONE = {"follow_logs"}
 
 
-def generated(source: str) -> str:
-    tree = ast.parse(source)
-    (client,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
-    methods = [node for node in client.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
-    text = HEAD.format(imports=_imports(tree)) + "".join(_method(node) for node in methods if node.name != "close")
-    return _tidied(text)
+def generated() -> str:
+    """The text that `TARGET` should have."""
+    trees = [ast.parse(source.read_text()) for source in SOURCES]
+    methods = [
+        node
+        for tree in trees
+        for client in tree.body
+        if isinstance(client, ast.ClassDef)
+        for node in client.body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+    imports = "\n".join(dict.fromkeys(line for tree in trees for line in _imports(tree)))
+    return _tidied(HEAD.format(imports=imports) + "".join(map(_method, methods)))
 
 
-def _imports(tree: ast.Module) -> str:
-    ours = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level and node.module]
-    return "\n".join(ast.unparse(node) for node in ours if node.module != "transport")
+def _imports(tree: ast.Module) -> list[str]:
+    ours = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module]
+    return [ast.unparse(node) for node in ours]
 
 
 def _method(node: ast.FunctionDef) -> str:
@@ -113,4 +123,4 @@ def _tidied(text: str) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(generated(SOURCE.read_text()))
+    TARGET.write_text(generated())

@@ -53,8 +53,7 @@ def running(records: Records) -> FlowRun:
 
 
 def test_the_awaited_client_is_in_step_with_the_one_that_is_called() -> None:
-    made = generate.generated(generate.SOURCE.read_text())
-    assert generate.TARGET.read_text() == made, "run `python tests/client/generate.py`"
+    assert generate.TARGET.read_text() == generate.generated(), "run `python tests/client/generate.py`"
 
 
 def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
@@ -356,6 +355,29 @@ def test_variables(client: SyncPenstockClient) -> None:
 
 
 @pytest.mark.usefixtures("records")
+def test_limits_artifacts_and_events(client: SyncPenstockClient) -> None:
+    client.create_global_concurrency_limit("s3://x", 2)
+    assert client.upsert_global_concurrency_limit_by_name("s3://x", 3).limit == 3
+    assert client.upsert_global_concurrency_limit_by_name("api", 1, slot_decay_per_second=2.0).limit == 1
+    assert client.update_global_concurrency_limit("api", active=False).slot_decay_per_second == 2.0
+    assert [each.name for each in client.read_global_concurrency_limits()] == ["api", "s3://x"]
+    assert client.reset_global_concurrency_limit("s3://x").active_slots == 0
+    client.delete_global_concurrency_limit_by_name("s3://x")
+    with pytest.raises(ObjectNotFound):
+        client.read_global_concurrency_limit_by_name("s3://x")
+
+    first = client.create_artifact("markdown", "# 1", key="report")
+    second = client.create_artifact("markdown", "# 2", key="report", description="newer")
+    assert client.read_latest_artifact("report") == second
+    assert client.read_artifacts() == [second, first]
+    assert list(client.iter_artifacts(latest=True)) == [second]
+    assert client.update_artifact(first.id, "# one").data == "# one"
+    client.delete_artifact(str(second.id))
+    assert client.read_latest_artifact("report").id == client.read_artifact(first.id).id == first.id
+
+    assert (client.read_events(), client.count_events()) == ([], 0)
+
+
 def test_blocks_and_their_secrets(client: SyncPenstockClient, home: Path) -> None:
     secrets = [ClearSecret(("password",), "open sesame"), ClearSecret(("keys", 0), None, b"\x00\xffsesame")]
     made = client.create_block_document("db", "database", {"host": "h", "password": None, "keys": [None]}, secrets)

@@ -1,4 +1,5 @@
-"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py`: change that."""
+"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py` and
+`things.py`: change those."""
 
 from __future__ import annotations
 
@@ -13,15 +14,25 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
+from ..domain.artifacts import Artifact
 from ..domain.errors import PenstockError
+from ..domain.events import Event, EventFilter
 from ..domain.filters import LogFilter, RunFilter
 from ..domain.flows import FlowSummary
 from ..domain.logs import LogLine
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
 from ..domain.variables import VariableRecord
-from ..protocol import block_documents, flow_runs, graphs
-from .blocking import ALL_LINES, EVERYTHING, GIVEN_UP, Id, SyncPenstockClient
+from ..protocol import (
+    artifacts,
+    block_documents,
+    concurrency_limits,
+    flow_runs,
+    graphs,
+)
+from .asking import GIVEN_UP, Id
+from .blocking import ALL_LINES, EVERYTHING, SyncPenstockClient
+from .things import ALL_ARTIFACTS, ALL_EVENTS
 
 T = TypeVar("T")
 
@@ -341,3 +352,136 @@ class PenstockClient:
     async def delete_block_document_by_name(self, name: str, block_type_slug: str) -> None:
         """Deletes a block. Raises `BlockNotFound`."""
         await self._call(partial(self._client.delete_block_document_by_name, name, block_type_slug))
+
+    async def create_global_concurrency_limit(
+        self, name: str, limit: int, *, slot_decay_per_second: float = 0.0, active: bool = True
+    ) -> concurrency_limits.LimitRead:
+        """Creates a limit; `tag:` and a tag limits task runs with that tag. Raises `InvalidName`, `NameTaken` or
+        `ConcurrencyError`."""
+        return await self._call(
+            partial(
+                self._client.create_global_concurrency_limit,
+                name,
+                limit,
+                slot_decay_per_second=slot_decay_per_second,
+                active=active,
+            )
+        )
+
+    async def read_global_concurrency_limit_by_name(self, name: str) -> concurrency_limits.LimitRead:
+        """A limit, with who holds its slots and who waits. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.read_global_concurrency_limit_by_name, name))
+
+    async def read_global_concurrency_limits(self, *, limit: int = 200) -> list[concurrency_limits.LimitRead]:
+        """Limits by name, `limit` at most."""
+        return await self._call(partial(self._client.read_global_concurrency_limits, limit=limit))
+
+    def iter_global_concurrency_limits(
+        self, *, limit: int | None = None
+    ) -> AsyncIterator[concurrency_limits.LimitRead]:
+        """All limits by name, read page by page."""
+        return self._each(self._client.iter_global_concurrency_limits(limit=limit))
+
+    async def update_global_concurrency_limit(
+        self,
+        name: str,
+        *,
+        limit: int | None = None,
+        slot_decay_per_second: float | None = None,
+        active: bool | None = None,
+    ) -> concurrency_limits.LimitRead:
+        """Changes what is given. Raises `ObjectNotFound` or `ConcurrencyError`."""
+        return await self._call(
+            partial(
+                self._client.update_global_concurrency_limit,
+                name,
+                limit=limit,
+                slot_decay_per_second=slot_decay_per_second,
+                active=active,
+            )
+        )
+
+    async def upsert_global_concurrency_limit_by_name(
+        self, name: str, limit: int, *, slot_decay_per_second: float | None = None
+    ) -> concurrency_limits.LimitRead:
+        """Creates a limit, or changes the one that is there."""
+        return await self._call(
+            partial(
+                self._client.upsert_global_concurrency_limit_by_name,
+                name,
+                limit,
+                slot_decay_per_second=slot_decay_per_second,
+            )
+        )
+
+    async def reset_global_concurrency_limit(self, name: str) -> concurrency_limits.LimitRead:
+        """Frees all slots of a limit, whoever holds them. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.reset_global_concurrency_limit, name))
+
+    async def delete_global_concurrency_limit_by_name(self, name: str) -> None:
+        """Deletes a limit; who waits for it goes on. Raises `ObjectNotFound`."""
+        await self._call(partial(self._client.delete_global_concurrency_limit_by_name, name))
+
+    async def create_artifact(
+        self,
+        type: str,
+        data: Any,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        flow_run_id: Id | None = None,
+        task_run_id: Id | None = None,
+    ) -> Artifact:
+        """Keeps an artifact; inside runs, `penstock.artifacts` does it without waiting. Raises `InvalidName` or
+        `UnstorableValue`."""
+        return await self._call(
+            partial(
+                self._client.create_artifact,
+                type,
+                data,
+                key=key,
+                description=description,
+                flow_run_id=flow_run_id,
+                task_run_id=task_run_id,
+            )
+        )
+
+    async def read_artifact(self, artifact_id: Id) -> Artifact:
+        """The artifact of this id. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.read_artifact, artifact_id))
+
+    async def read_latest_artifact(self, key: str) -> Artifact:
+        """The latest artifact of this key. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.read_latest_artifact, key))
+
+    async def read_artifacts(
+        self, filter: artifacts.ArtifactFilter = ALL_ARTIFACTS, *, limit: int = 200
+    ) -> list[Artifact]:
+        """The newest artifacts that fit, `limit` at most."""
+        return await self._call(partial(self._client.read_artifacts, filter, limit=limit))
+
+    def iter_artifacts(
+        self, filter: artifacts.ArtifactFilter = ALL_ARTIFACTS, *, limit: int | None = None, latest: bool = False
+    ) -> AsyncIterator[Artifact]:
+        """All artifacts that fit, the newest first, read page by page; with `latest`, of each key only the latest."""
+        return self._each(self._client.iter_artifacts(filter, limit=limit, latest=latest))
+
+    async def update_artifact(self, artifact_id: Id, data: Any = None, *, description: str | None = None) -> Artifact:
+        """Changes what is given. Raises `ObjectNotFound` or `UnstorableValue`."""
+        return await self._call(partial(self._client.update_artifact, artifact_id, data, description=description))
+
+    async def delete_artifact(self, artifact_id: Id) -> None:
+        """Deletes an artifact. Raises `ObjectNotFound`."""
+        await self._call(partial(self._client.delete_artifact, artifact_id))
+
+    async def read_events(self, filter: EventFilter = ALL_EVENTS, *, limit: int = 200) -> list[Event]:
+        """The latest events that fit, `limit` at most."""
+        return await self._call(partial(self._client.read_events, filter, limit=limit))
+
+    def iter_events(self, filter: EventFilter = ALL_EVENTS, *, limit: int | None = None) -> AsyncIterator[Event]:
+        """All events that fit, the latest first, read page by page."""
+        return self._each(self._client.iter_events(filter, limit=limit))
+
+    async def count_events(self, filter: EventFilter = ALL_EVENTS) -> int:
+        """How many events fit."""
+        return await self._call(partial(self._client.count_events, filter))

@@ -1,23 +1,19 @@
 """The client whose methods are called: one method for each thing that can be asked.
 
-Law: this is where the methods are written. `asynchronous.py` is made from this file by `tests/client/generate.py`; a
-test fails while the two differ.
+Law: this is where the methods are written, and in `things.py`. `asynchronous.py` is made from these files by
+`tests/client/generate.py`; a test fails while they differ.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET
 
-from .. import connect
 from ..domain.errors import ObjectNotFound, PenstockError
 from ..domain.filters import LogFilter, RunFilter
 from ..domain.flows import FlowSummary
@@ -27,68 +23,25 @@ from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
 from ..domain.variables import VariableRecord
 from ..protocol import admin, block_documents, flow_runs, flows, graphs, logs, task_runs, variables
-from ..protocol.operation import Nothing, Operation, Page
+from ..protocol.operation import Nothing, Operation
 from ..protocol.paging import MOST
-from ..transport import Transport
-
-T = TypeVar("T")
-Id = UUID | str
+from .asking import Id
+from .things import Things
 
 EVERYTHING = RunFilter()
 ALL_LINES = LogFilter()
-# Set when nobody waits any more for what is done here in a thread of its own.
-GIVEN_UP: ContextVar[threading.Event | None] = ContextVar("GIVEN_UP", default=None)
 # In pieces: between them a stop of the caller's own run is heard, and that nobody waits any more.
 WAIT_SECONDS = 0.2
 QUIET_SECONDS = 0.3
 
 
-class SyncPenstockClient:
+class SyncPenstockClient(Things):
     """What `get_client(sync_client=True)` gives. Safe to use from several threads.
 
     Every method raises `ServerUnavailableError` when the server is away, after what can be asked twice was asked again
     for some seconds; `NotSignedIn` and `NotAllowed`; and `ObjectNotFound` for an id that is not recorded. Ids are UUIDs
     or their text; `InvalidId` is raised for other text.
     """
-
-    def __init__(self, *, api_url: str | None = None, api_key: str | None = None) -> None:
-        self._transport = None if api_url is None else Transport(api_url, key=api_key)
-
-    def __enter__(self) -> SyncPenstockClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Gives the connections back. The client can be used again."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def _ask(self, operation: Operation[Any, T], argument: msgspec.Struct) -> T:
-        given_up = GIVEN_UP.get()
-        if given_up is not None and given_up.is_set():
-            raise RuntimeError("Nobody waits for the answer any more.")
-        if self._transport is None:
-            connect.settle()
-            return connect.call(operation, argument)
-        return connect.ask_server(self._transport, operation, argument)
-
-    def _pages(
-        self,
-        operation: Operation[Any, Page[T]],
-        query: Callable[[int, str | None], msgspec.Struct],
-        limit: int | None,
-    ) -> Iterator[T]:
-        cursor: str | None = None
-        left = limit
-        while left is None or left > 0:
-            page = self._ask(operation, query(MOST if left is None else min(MOST, left), cursor))
-            yield from page.items
-            cursor = page.next
-            if cursor is None:
-                return
-            left = None if left is None else left - len(page.items)
 
     # --- the server ------------------------------------------------------------------------------------------------
 
