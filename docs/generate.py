@@ -46,7 +46,7 @@ MEANINGS = {
 }
 # What the engine does not write yet.
 NOT_YET = {
-    "Scheduled", "Late", "AwaitingConcurrencySlot", "Resuming", "Paused", "Suspended",
+    "Scheduled", "Late", "Resuming", "Paused", "Suspended",
 }  # fmt: skip
 
 

@@ -163,6 +163,21 @@ EXPECTED: dict[str, Expected] = {
         {"isolated": "Completed"},
         {"largest-0": "TimedOut", "largest-1": "Completed"},
     ),
+    "concurrency_limits.py": (
+        [
+            "TIME | INFO | Flow run 'RUN1' - queries: [0, 1, 2, 3, 4]",
+            "TIME | INFO | Flow run 'RUN1' - four calls took their time: True",
+        ],
+        ["three at once"],
+        {"limited": "Completed"},
+        {f"{name}-{number}": "Completed" for name, count in (("query", 5), ("call_api", 4)) for number in range(count)},
+    ),
+    "artifacts.py": (
+        ["TIME | INFO | Flow run 'RUN1' - see `penstock artifact ls`"],
+        [],
+        {"sales": "Completed"},
+        {},
+    ),
     "results_and_states.py": (
         [
             "the task is Failed: ValueError('no luck')",
