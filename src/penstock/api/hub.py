@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 from ..domain.errors import PenstockError
@@ -40,6 +41,7 @@ class Hub:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Future[None] | None = None
+        self._waiters: dict[UUID, set[asyncio.Future[None]]] = {}
         # Whether the record could be read at the last look.
         self.away = False
         self.closing = False
@@ -52,7 +54,7 @@ class Hub:
     def close_streams(self) -> None:
         """Everybody who waits or listens is told that the server ends."""
         self.closing = True
-        self._wake_waiters()
+        self._wake_waiters([*self._waiters])
         for each in (*self._lists, *self._signals):
             each.wake()
         for followers in self._followers.values():
@@ -64,11 +66,24 @@ class Hub:
         if self._thread is not None:
             self._thread.join()
 
-    def next_change(self) -> asyncio.Future[None]:
-        """Done when the record has changed; taken before the record is asked, no change falls in between."""
-        if self._changed is None:
-            self._changed = asyncio.get_running_loop().create_future()
-        return self._changed
+    @contextlib.contextmanager
+    def change(self, run_id: UUID | None) -> Iterator[asyncio.Future[None]]:
+        """Done when the record has changed; with `run_id`, when that flow run has. Taken before the record is asked, no
+        change falls in between."""
+        if run_id is None:
+            if self._changed is None:
+                self._changed = asyncio.get_running_loop().create_future()
+            yield self._changed
+            return
+        mine = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(run_id, set()).add(mine)
+        try:
+            yield mine
+        finally:
+            waiters = self._waiters.get(run_id, set())
+            waiters.discard(mine)
+            if not waiters:
+                self._waiters.pop(run_id, None)
 
     # --- who listens ---------------------------------------------------------------------------------------------
 
@@ -160,7 +175,7 @@ class Hub:
     # --- the event loop's thread ---------------------------------------------------------------------------------
 
     def _deliver(self, events: list[Event], touched: set[UUID]) -> None:
-        self._wake_waiters()
+        self._wake_waiters(touched)
         by_run: dict[UUID | None, list[Event]] = {}
         for event in events:
             by_run.setdefault(event.flow_run_id, []).append(event)
@@ -171,7 +186,11 @@ class Hub:
             for each in self._lists:
                 each.give(flow_run_events)
 
-    def _wake_waiters(self) -> None:
+    def _wake_waiters(self, run_ids: Iterable[UUID]) -> None:
         changed, self._changed = self._changed, None
-        if changed is not None and not changed.done():
-            changed.set_result(None)
+        waiting = [] if changed is None else [changed]
+        for run_id in run_ids:
+            waiting.extend(self._waiters.get(run_id, ()))
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)

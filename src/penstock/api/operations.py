@@ -16,6 +16,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from ..domain.errors import PenstockError
+from ..protocol.flow_runs import WAIT_FOR_FLOW_RUN
 from ..protocol.operation import OPERATIONS, Operation, Unchanged
 from ..protocol.problems import Problem
 from ..services.desk import Desk
@@ -110,7 +111,7 @@ class Operations:
 
         key = None if operation.reads or operation.secret else header(scope, b"idempotency-key")
         if operation.waits:
-            reply = await self._patiently(route, partial(work, desk), argument.wait, receive)
+            reply = await self._patiently(route, partial(work, desk), argument, receive)
         elif key is not None:
             asked = b"\n".join((operation.name.encode(), "/".join(segments).encode(), query, body))
             reply = await answer_once(service, desk, key, asked, work)
@@ -121,21 +122,23 @@ class Operations:
             reply = msgspec.structs.replace(reply, headers=(*reply.headers, *cookies))
         return reply
 
-    async def _patiently(self, route: Route, ask: Callable[[], Reply], wait: float, receive: Receive) -> Reply:
+    async def _patiently(self, route: Route, ask: Callable[[], Reply], argument: Any, receive: Receive) -> Reply:
         """Asks again whenever something has changed, until the asker's patience ends, or the server does."""
-        deadline = time.monotonic() + wait
+        deadline = time.monotonic() + argument.wait
         hub = self._service.hub
+        # Who waits for one flow run is not woken by all the others.
+        run_id = argument.id if route.operation is WAIT_FOR_FLOW_RUN else None
         gone = asyncio.ensure_future(_hung_up(receive))
         try:
             while True:
-                changed = hub.next_change()
-                try:
-                    return await self._service.pool.run(ask)
-                except Unchanged as unchanged:
-                    left = deadline - time.monotonic()
-                    if left <= 0 or gone.done() or hub.closing:
-                        return Reply(route.operation.status, route.write(unchanged.value))
-                await asyncio.wait({changed, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                with hub.change(run_id) as changed:
+                    try:
+                        return await self._service.pool.run(ask)
+                    except Unchanged as unchanged:
+                        left = deadline - time.monotonic()
+                        if left <= 0 or gone.done() or hub.closing:
+                            return Reply(route.operation.status, route.write(unchanged.value))
+                    await asyncio.wait({changed, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
 
