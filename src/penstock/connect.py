@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from .domain.errors import PenstockError
 from . import __version__
+from .domain.errors import ConfigurationError, PenstockError
 from .domain.levels import LEVELS
 from .domain.stops import GONE, Stop
 from .engine import identity, live, program, scopes
@@ -196,12 +196,27 @@ def remote_ledger(settings: Settings) -> RemoteLedger:
     return ledger
 
 
+def database_path(settings: Settings) -> Path:
+    """The file of the record of embedded runs. Raises `ConfigurationError` where the record is in no file."""
+    if settings.database_url is None:
+        return settings.database_path
+    from .store.opening import file_at
+
+    path = file_at(settings.database_url)
+    if path is None:
+        raise ConfigurationError(
+            "PENSTOCK_DATABASE_URL names a record in PostgreSQL. Programs and commands reach it through a server: "
+            "start one (`penstock server start`), and set PENSTOCK_API_URL to its address."
+        )
+    return path
+
+
 def local_ledger(settings: Settings) -> LocalLedger:
     """The ledger on this machine's record; one for each database that this process uses."""
     from .ledger.local import LocalLedger
     from .store.sqlite import SqliteStore
 
-    path = settings.database_path
+    path = database_path(settings)
     ledger = _ledgers.get(path)
     if ledger is not None and ledger.store.is_there():
         return ledger
@@ -230,10 +245,10 @@ def open_store() -> SqliteStore:
     """The record, for reading. Runs whose process is gone are closed first."""
     from .store.sqlite import SqliteStore
 
-    ledger = _ledgers.get(current().database_path)
+    ledger = _ledgers.get(database_path(current()))
     if ledger is not None and isinstance(ledger.store, SqliteStore):
         return ledger.store
-    store = SqliteStore(current().database_path)
+    store = SqliteStore(database_path(current()))
     close_dead(store)
     return store
 
@@ -283,7 +298,7 @@ def _look_after(store: SqliteStore) -> None:
 
 def slots(settings: Settings) -> Slots:
     """This process's slots of concurrency limits; one for each record that it uses."""
-    where = settings.api_url or str(settings.database_path)
+    where = settings.api_url or str(database_path(settings))
     found = _slots.get(where)
     if found is None:
         from .ledger.slots import Slots
@@ -308,7 +323,7 @@ def settle() -> None:
     if speaker is None and settings.api_url:
         speaker = _remote.get((settings.api_url, settings.api_key, settings.api_auth_string))
     elif speaker is None:
-        speaker = _ledgers.get(settings.database_path)
+        speaker = _ledgers.get(database_path(settings))
     if speaker is not None:
         shielded(speaker.ask, Flush())
 
@@ -352,7 +367,7 @@ def ask_record(question: Callable[[SqliteStore], T]) -> T:
 
 
 def _asked_store() -> SqliteStore:
-    path = current().database_path
+    path = database_path(current())
     ledger = _ledgers.get(path)
     if ledger is not None and ledger.store.is_there():
         return ledger.store

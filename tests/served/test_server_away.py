@@ -164,3 +164,27 @@ def test_nothing_of_a_served_run_is_in_the_local_record(
     assert finished.code == 0, finished.stderr
     assert not (home / "penstock.db").exists()
     assert [run.state_name for run in runs_of(server.url)] == ["Completed"]
+
+
+def test_a_record_in_postgresql_is_reached_through_a_server_and_nothing_else_is_written(
+    programs: Programs, tmp_path: Path
+) -> None:
+    home = tmp_path / "client"
+    finished = programs.run(
+        "from penstock import flow\n@flow\ndef f(): print('code ran')\nf()",
+        PENSTOCK_HOME=str(home), PENSTOCK_DATABASE_URL="postgresql://somebody:secret@nowhere/penstock",
+    )  # fmt: skip
+    assert finished.code == 1
+    assert "set PENSTOCK_API_URL" in finished.stderr
+    assert "secret" not in finished.stderr
+    assert "code ran" not in finished.stdout
+    assert not home.exists()
+
+
+def test_an_sqlite_address_is_where_embedded_runs_are_recorded(programs: Programs, tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere.db"
+    finished = programs.run(
+        "from penstock import flow\n@flow\ndef f(): pass\nf()", PENSTOCK_DATABASE_URL=f"sqlite:///{path}"
+    )
+    assert finished.code == 0, finished.stderr
+    assert path.exists()

@@ -228,7 +228,7 @@ def _enforce(run: FlowRun | TaskRun) -> None:
 
     settings = current()
     try:
-        enforcement.launch_enforcer(settings.api_url or settings.database_path, run.id, settings.stop_grace_seconds)
+        enforcement.launch_enforcer(settings.api_url or connect.database_path(settings), run.id, settings.stop_grace_seconds)
     except (detached.CannotStart, OSError) as error:
         print(f"penstock: nobody will end flow run '{run.id}' if its process does not: {error}", file=sys.__stderr__)
 

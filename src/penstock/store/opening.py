@@ -54,6 +54,16 @@ def is_postgres(address: str | Path) -> bool:
     return not isinstance(address, Path) and kind in _POSTGRES
 
 
+def file_at(address: str) -> Path | None:
+    """The file of the record at this address; None for one that is in no file. Raises `ConfigurationError`."""
+    if is_postgres(address):
+        return None
+    scheme, _, rest = address.strip().partition("://")
+    if scheme.lower().partition("+")[0] != _SQLITE:
+        raise ConfigurationError(f"The record's address cannot be used. Write {_FORMS}.")
+    return _file(rest)
+
+
 def _file(rest: str) -> Path:
     """`/relative.db`, `//absolute.db`; what follows a `?` are settings of other programs' drivers."""
     try:
