@@ -9,7 +9,7 @@ does.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,8 @@ from .contract import Tx
 
 # The version that says that the run was deleted.
 DELETED = 0xFFFFFFFF
+# Flow runs that are noted by one statement.
+AT_ONCE = 64
 _ENTRY = struct.Struct(">16sI")
 _pack = _ENTRY.pack
 
@@ -33,8 +35,18 @@ class Change(msgspec.Struct, frozen=True):
 
 def note(tx: Tx, flow_run_id: bytes | None, runs: Iterable[tuple[bytes, int]], at: int) -> None:
     """Ids as they are stored; `at` in microseconds since 1970: about when."""
-    what = b"".join([_pack(id, version) for id, version in runs])
-    tx.run("INSERT INTO change (at, flow_run_id, what) VALUES (?, ?, ?)", (at, flow_run_id, what))
+    note_all(tx, {flow_run_id: runs}, at)
+
+
+def note_all(tx: Tx, changed: Mapping[bytes | None, Iterable[tuple[bytes, int]]], at: int) -> None:
+    """Of several flow runs at once, which costs few statements."""
+    rows = [(at, flow, b"".join([_pack(id, version) for id, version in runs])) for flow, runs in changed.items()]
+    while rows:
+        size = min(1 << (len(rows).bit_length() - 1), AT_ONCE)  # few texts, each of which stays prepared
+        some, rows = rows[:size], rows[size:]
+        marks = ", ".join(["(?, ?, ?)"] * size)
+        values = [value for row in some for value in row]
+        tx.run(f"INSERT INTO change (at, flow_run_id, what) VALUES {marks}", values)
 
 
 def note_deleted(tx: Tx, id: bytes) -> None:

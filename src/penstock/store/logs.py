@@ -40,9 +40,11 @@ def append(tx: Tx, lines: Iterable[LogLine]) -> None:
     """
     all_lines = list(lines)
     tx.insert("log", COLUMNS, map(_row, all_lines), "ON CONFLICT DO NOTHING")
-    for run_id, line in {line.flow_run_id: line for line in all_lines}.items():
-        if run_id is not None:
-            changes.note(tx, run_id.bytes, (), codec.exact_micros(line.timestamp))
+    grown: dict[bytes | None, tuple[()]] = {
+        line.flow_run_id.bytes: () for line in all_lines if line.flow_run_id is not None
+    }
+    if grown:
+        changes.note_all(tx, grown, codec.exact_micros(all_lines[-1].timestamp))
 
 
 def next_late_seq(tx: Tx, run_id: UUID) -> int:

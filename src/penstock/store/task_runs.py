@@ -94,8 +94,7 @@ def _note(tx: Tx, rows: list[tuple[Value, ...]]) -> None:
     changed: dict[Any, list[tuple[bytes, int]]] = {}
     for row in rows:
         changed.setdefault(row[_FLOW_RUN_ID], []).append((row[0], row[_VERSION]))  # type: ignore[arg-type]
-    for flow_run_id, some in changed.items():
-        changes.note(tx, flow_run_id, some, rows[-1][_STATE_AT])  # type: ignore[arg-type]
+    changes.note_all(tx, changed, rows[-1][_STATE_AT])  # type: ignore[arg-type]
 
 
 def put_states(tx: Tx, run: TaskRun) -> None:
