@@ -158,6 +158,29 @@ def test_every_change_is_noted_in_order(store: Store) -> None:
     assert [change.n for change in found] == [before + 1, before + 2]
 
 
+def test_batches_that_are_recorded_together_are_each_recorded_and_noted(store: Store) -> None:
+    """More flow runs than are noted by one statement; and a question in the midst is asked of what came before it."""
+    runs = [begun(store) for _ in range(100)]
+    with store.read() as tx:
+        before = changes.last(tx)
+    batches = []
+    for number, run in enumerate(runs):
+        facts = [task_run(flow_run_id=run.id), line(run.id, 0, message=str(number))]
+        asked = [Asked(f"end-{run.id.hex}", end(run, 2))] if number == 50 else []
+        batches.append(batch_in(encoded(batch_of(FAR, facts, asked, attending=True))))
+    journal.take(store, batches, lambda: at(3))
+    with store.read() as tx:
+        noted = list(changes.since(tx, before, 1_000))
+        assert [each.message for run in runs for each in logs.read(tx, run.id)] == [str(n) for n in range(100)]
+        assert all(task_runs.counts(tx, run.id) == {"Pending": 1} for run in runs)
+    of_tasks = [change.flow_run_id for change in noted if change.runs and change.runs[0][0] != change.flow_run_id]
+    assert sorted(filter(None, of_tasks)) == sorted(run.id for run in runs)
+    assert {change.flow_run_id for change in noted if not change.runs} == {run.id for run in runs}
+    (ending,) = [change for change in noted if change.runs and change.runs[0][0] == runs[50].id]
+    assert ending.n > max(change.n for change in noted if change.flow_run_id == runs[50].id and change is not ending)
+    assert read(store, runs[50]).state_name == "Completed"
+
+
 def test_values_never_travel(store: Store) -> None:
     run = flow_run(holder=FAR)
     value = make("Completed", at(2), data={"a": object()})
