@@ -118,8 +118,8 @@ def _operation(
         if operation.name in EXAMPLES:
             content["example"] = EXAMPLES[operation.name]
         found["requestBody"] = {"required": bool(fields.get("required")), "content": {"application/json": content}}
-        if not operation.reads:
-            parameters.append(_KEY)
+    if not operation.reads and not operation.secret:
+        parameters.append(_KEY)
     answer: dict[str, Any] = {"description": "Done." if gives is None else "The answer."}
     if gives is not None:
         answer["content"] = {"application/json": {"schema": gives}}
