@@ -163,6 +163,10 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 # Whole programs, one after the other: they belong to the whole suite, and not to `make test-fast`.
 _SLOW = (
     "tests/acceptance/",
+    "tests/api/test_openapi.py",
+    "tests/api/test_process.py",
+    "tests/api/test_requests.py",
+    "tests/api/test_streams.py",
     "tests/api/test_sign_in.py",
     "tests/cli/test_flow_run_cancel.py",
     "tests/cli/test_flow_run_graph.py",
