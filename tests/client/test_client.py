@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from penstock import __version__, connect, flow
+from penstock import __version__, connect, flow, task
 from penstock.client import PenstockClient, SyncPenstockClient, get_client
 from penstock.domain.errors import (
     AmbiguousId,
@@ -32,6 +32,7 @@ from penstock.domain.states import CANCELLED, COMPLETED, FAILED, Cancelled, Comp
 from penstock.protocol.block_documents import ClearSecret
 from penstock.protocol.flow_runs import Outcome, Verdict
 from penstock.protocol.logs import FOLLOW_LOGS, FollowLogs
+from penstock.settings import refresh
 from penstock.store import holders
 
 from ..cli.records import Records
@@ -419,11 +420,19 @@ def test_a_server_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("penstock_home")
-def test_what_this_process_has_reported_is_seen() -> None:
+def test_what_this_process_has_reported_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_JOURNAL_INTERVAL_SECONDS", "30")  # nothing is written unless somebody waits for it
+    refresh()
+
+    @task
+    def work(number: int) -> int:
+        return number
+
     @flow
     def reports() -> int:
+        for number in range(3):
+            work(number)
         with get_client(sync_client=True) as client:
-            (run,) = client.read_flow_runs()
-            return len(client.read_flow_run_states(run.id))
+            return client.count_task_runs()
 
-    assert reports() == 2
+    assert reports() == 3

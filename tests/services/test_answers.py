@@ -209,7 +209,10 @@ def test_a_log_is_followed_from_answer_to_answer(ask: Callable[..., Any], record
     only = follow(second.position, filter=LogFilter(containing="nothing"))
     assert (only.items, only.silent) == ([], False)
     records.flow_run("Running", "Completed", id=made.id)
-    assert follow(waited.position).ended
+    end = follow(waited.position, filter=LogFilter(containing="nothing"))
+    assert (end.ended, end.settled) == (True, False)
+    with pytest.raises(Unchanged):  # who knows of the end waits for what may still be said
+        follow(end.position)
 
 
 def test_a_position_says_no_more_than_where_a_reader_is(ask: Callable[..., Any], records: Records) -> None:
