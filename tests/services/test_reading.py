@@ -32,6 +32,10 @@ RUN = uuid4()
 FLOW_RUN_PLANS = [
     (RunFilter(), "sqlite_autoindex_flow_run_1"),
     (RunFilter(flow_names=("a",)), "flow_run_by_flow"),
+    (RunFilter(names=("a",)), "flow_run_by_name"),
+    (RunFilter(names=("a", "b"), state_types=(FAILED,)), "flow_run_by_name"),
+    (RunFilter(ids=(RUN, UUID(int=7)), state_types=(COMPLETED,), flow_names=("a",)), "sqlite_autoindex_flow_run_1"),
+    (RunFilter(roots=True), "sqlite_autoindex_flow_run_1"),
     (RunFilter(flow_names=("a", "b")), "flow_run_by_flow"),
     (RunFilter(state_types=(FAILED,)), "flow_run_by_state"),
     (RunFilter(state_types=(FAILED, CRASHED, RUNNING)), "flow_run_by_state"),
@@ -104,7 +108,8 @@ def test_lists_agree_with_a_look_at_every_run(store: Store) -> None:
         told = UUID(int=(int(moment.timestamp() * 1000) << 80) | chance.getrandbits(80))
         made.append(
             FlowRun(id=chance.choice((told, SYSTEM.new_id())), name=f"run-{chance.randrange(40)}", created=moment,
-                    states=(state,), version=1, flow_id=flow_id(flow), flow_name=flow, tags=tags)
+                    states=(state,), version=1, flow_id=flow_id(flow), flow_name=flow, tags=tags,
+                    flow_run_id=made[0].id if made and chance.random() < 0.3 else None)
         )  # fmt: skip
     with store.write() as tx:
         for run in made:
@@ -116,6 +121,10 @@ def test_lists_agree_with_a_look_at_every_run(store: Store) -> None:
             state_types=tuple(chance.sample((COMPLETED, FAILED, RUNNING, PENDING), chance.choice((0, 0, 1, 2)))),
             tags=tuple(chance.sample(("x", "y", 'q"'), chance.choice((0, 0, 1, 2)))),
             name_contains=chance.choice((None, None, "N-1", "3")),
+            names=tuple(chance.sample([f"run-{n}" for n in range(40)], chance.choice((0, 0, 0, 1, 20)))),
+            ids=tuple(run.id for run in chance.sample(made, chance.choice((0, 0, 0, 1, 150)))),
+            roots=chance.random() < 0.2,
+            flow_run_id=chance.choice((None, None, None, made[0].id)),
             after=chance.choice((None, NOW + timedelta(minutes=300))),
             before=chance.choice((None, NOW + timedelta(minutes=700))),
         )
@@ -133,6 +142,10 @@ def fits(filter: RunFilter, run: FlowRun) -> bool:
         and (not filter.state_types or run.state_type in filter.state_types)
         and set(filter.tags) <= set(run.tags)
         and (filter.name_contains is None or filter.name_contains.lower() in run.name)
+        and (not filter.names or run.name in filter.names)
+        and (not filter.ids or run.id in filter.ids)
+        and (not filter.roots or run.flow_run_id is None)
+        and filter.flow_run_id in (None, run.flow_run_id)
         and (filter.after is None or run.created >= filter.after)
         and (filter.before is None or run.created < filter.before)
     )
