@@ -135,7 +135,7 @@ def test_a_twin_can_be_awaited() -> None:
     [
         (lambda: create_markdown_artifact("x", key="No Key"), InvalidName),
         (lambda: create_markdown_artifact(5), UnstorableValue),  # type: ignore[arg-type]
-        (lambda: create_markdown_artifact("x" * 1_000_000), UnstorableValue),
+        (lambda: create_markdown_artifact("x" * 500_000), UnstorableValue),
         (lambda: create_table_artifact("x"), UnstorableValue),  # type: ignore[arg-type]
         (lambda: create_progress_artifact(-1), UnstorableValue),
         (lambda: emit_event("e", {}), UnstorableValue),

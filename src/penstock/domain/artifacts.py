@@ -17,7 +17,7 @@ from .errors import UnstorableValue
 from .plain import check_size, check_text, plain
 
 MARKDOWN, TABLE, LINK, IMAGE, PROGRESS = "markdown", "table", "link", "image", "progress"
-MOST_BYTES = 1_000_000
+MOST_BYTES = 500_000
 MOST_DESCRIPTION = 10_000
 MOST_TYPE = 100
 _ADVICE = "Keep the rest in a file, and a link to it in the artifact."

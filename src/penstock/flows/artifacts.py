@@ -24,7 +24,7 @@ def create_markdown_artifact(markdown: str, key: str | None = None, description:
     """Keeps a text in Markdown for people to read; gives the artifact's id.
 
     `key` (lowercase letters, digits and dashes) makes it a version of what is made again and again; `description` is
-    text. Raises `InvalidName` for a key, `UnstorableValue` for what is no text or over 1,000,000 bytes (ValueErrors).
+    text. Raises `InvalidName` for a key, `UnstorableValue` for what is no text or over 500,000 bytes (ValueErrors).
 
     Example::
 
