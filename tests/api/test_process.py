@@ -264,6 +264,18 @@ def test_nobody_is_dead_because_the_server_was_away(record: Record) -> None:
     assert _state(record, run.id) == "Crashed"
 
 
+def test_a_server_that_begins_to_lead_gives_the_living_time_to_be_heard(
+    record: Record, start_server: Callable[..., Server]
+) -> None:
+    far = Holder("elsewhere", "boot", 1, "1")
+    run = record.flow_run(holder=far)
+    with record.store.write() as tx:
+        holders.put(tx, far, datetime.now(UTC) - timedelta(hours=1), False)
+    server = start_server()
+    _until(lambda: b'penstock_loop_runs_total{loop="rescue",ended="ok"}' in server.ask("GET", "/metrics").body)
+    assert _state(record, run.id) == "Running"
+
+
 def _desk(record: Record, now: datetime):  # type: ignore[no-untyped-def]
     from penstock.services.desk import Desk
     from penstock.vault import Vault
