@@ -42,6 +42,17 @@ EXPECTED: dict[str, Expected] = {
         {"impatient": "Completed"},
         {"too_slow-0": "TimedOut"},
     ),
+    "client.py": (
+        [
+            "TIME | ERROR | Flow run 'etl-2' - Finished in state Failed("
+            "'Flow run encountered an exception: ValueError: there is no day 2')",
+            "etl-2 Failed {'Completed': 2, 'Failed': 1}",
+            "its last line: loading day 2",
+        ],
+        ["etl-1 Completed"],
+        {"etl": "Completed"},  # the first of its two
+        {"load-0": "Completed", "load-1": "Completed", "load-2": "Failed"},
+    ),
     "log_prints.py": (
         [
             "TIME | INFO | Flow run 'RUN1' - the flow",
