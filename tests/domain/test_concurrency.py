@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from penstock.domain import concurrency
-from penstock.domain.concurrency import Claim, Claimed, ConcurrencyLimit, granted
+from penstock.domain.concurrency import Claim, Claimed, ConcurrencyLimit, Queued
 from penstock.exceptions import ConcurrencyError, InvalidName
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,6 +27,19 @@ def limits(**slots: int) -> dict[str, ConcurrencyLimit]:
 
 def claim(place: int, *names: str, occupy: int = 1, taken: bool = False) -> Claim:
     return Claim(id=UUID(int=place), names=names, occupy=occupy, place=place, asked=NOW, taken=NOW if taken else None)
+
+
+def granted(limits: dict[str, ConcurrencyLimit], claims: list[Claim]) -> list[Claim]:
+    """Of claims, some of which are taken."""
+    held: Counter[str] = Counter()
+    for each in claims:
+        if each.taken is not None:
+            held.update(dict.fromkeys(each.names, each.occupy))
+    waiting = [each for each in claims if each.taken is None]
+    names = {name for each in waiting for name in each.names}
+    queued = (Queued(each.id, each.names, each.occupy) for each in waiting)
+    found = {each.id for each in concurrency.granted(limits, held, queued, names)}
+    return [each for each in waiting if each.id in found]
 
 
 def places(claims: list[Claim]) -> list[int]:
@@ -45,6 +60,18 @@ def test_a_claim_on_several_limits_is_taken_whole_or_not_at_all() -> None:
     claims = [claim(1, "a", taken=True), claim(2, "a", "b"), claim(3, "b"), claim(4, "c")]
     # The third waits behind the second, which waits for a: else it could be overtaken for ever.
     assert places(granted(limits(a=1, b=1, c=1), claims)) == [4]
+
+
+def test_of_a_long_queue_only_the_beginning_is_read() -> None:
+    read: list[int] = []
+
+    def queue() -> Iterator[Queued]:
+        for place in range(1_000_000):
+            read.append(place)
+            yield Queued(UUID(int=place), ("db",), 1)
+
+    assert len(concurrency.granted(limits(db=3), {"db": 1}, queue(), {"db"})) == 2
+    assert len(read) == 3
 
 
 def test_claims_on_the_same_limits_in_any_order_go_on() -> None:

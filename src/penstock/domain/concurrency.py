@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from uuid import UUID
 
@@ -74,6 +75,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     asked: datetime
     taken: datetime | None = None
     expires: datetime | None = None
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """What is to be known of a claim that waits, to decide whether it is next."""
+
+    id: UUID
+    names: tuple[str, ...]
+    occupy: int
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,19 +147,19 @@ def check_occupy(limit: ConcurrencyLimit, occupy: int) -> None:
         )
 
 
-def granted(limits: Mapping[str, ConcurrencyLimit], claims: Iterable[Claim]) -> list[Claim]:
-    """Of claims in the order of their places, those that wait and may be taken now."""
-    claims = list(claims)
-    free = {name: float(limit.limit) if limit.active else math.inf for name, limit in limits.items()}
-    for claim in claims:
-        if claim.taken is not None:
-            for name in claim.names:
-                free[name] = free.get(name, math.inf) - claim.occupy
-    found: list[Claim] = []
+def granted(
+    limits: Mapping[str, ConcurrencyLimit], held: Mapping[str, int], waiting: Iterable[Queued], names: AbstractSet[str]
+) -> list[Queued]:
+    """Of claims that wait, in the order of their places, those that may be taken now. `held` are the slots that are, by
+    limit; `names` the limits that somebody waits for: when each has somebody who must, no more of `waiting` is read.
+    """
+    free = {
+        name: float(limits[name].limit) - held.get(name, 0) if name in limits and limits[name].active else math.inf
+        for name in names
+    }
+    found: list[Queued] = []
     awaited: set[str] = set()
-    for claim in claims:
-        if claim.taken is not None:
-            continue
+    for claim in waiting:
         room = all(free.get(name, math.inf) >= claim.occupy for name in claim.names)
         if room and awaited.isdisjoint(claim.names):
             found.append(claim)
@@ -158,29 +167,14 @@ def granted(limits: Mapping[str, ConcurrencyLimit], claims: Iterable[Claim]) -> 
                 free[name] = free.get(name, math.inf) - claim.occupy
         elif not _cannot_be_had(limits, claim):
             awaited.update(claim.names)
+            if awaited >= names:
+                break
     return found
 
 
-def _cannot_be_had(limits: Mapping[str, ConcurrencyLimit], claim: Claim) -> bool:
+def _cannot_be_had(limits: Mapping[str, ConcurrencyLimit], claim: Queued) -> bool:
     """A limit was lowered below what the claim wants of it: it waits, and is in nobody's way."""
     return any(claim.occupy > limits[name].limit > 0 for name in claim.names if name in limits)
-
-
-def blocking(limits: Mapping[str, ConcurrencyLimit], claims: Iterable[Claim], claim: Claim) -> tuple[str, int]:
-    """Of a claim that waits: (the limit that it waits for, its place in that one's queue: 1 is next)."""
-    claims = list(claims)
-    best = (claim.names[0], 1)
-    for name in claim.names:
-        limit = limits.get(name)
-        if limit is None or not limit.active:
-            continue
-        held = sum(each.occupy for each in claims if each.taken is not None and name in each.names)
-        place = 1 + sum(each.taken is None and name in each.names and each.place < claim.place for each in claims)
-        if held + claim.occupy > limit.limit:
-            return name, place
-        if place > best[1]:
-            best = (name, place)
-    return best
 
 
 def shown(name: str) -> str:

@@ -61,20 +61,14 @@ def get(store: Store, id_or_name: str) -> tuple[ConcurrencyLimit, list[Claim]]:
     """A limit, and the claims on it in the order in which they came. Raises `ObjectNotFound`."""
     with store.read() as tx:
         limit = _find(tx, id_or_name)
-        return limit, [claim for claim in kept.claims(tx) if limit.name in claim.names]
+        return limit, kept.claims_on(tx, limit.name)
 
 
 def used(store: Store, limits: Sequence[ConcurrencyLimit], now: datetime) -> dict[str, float]:
     """How many slots of each limit are taken."""
     with store.read() as tx:
-        claims = kept.claims(tx) if kept.any_claims(tx) else []
-    return {limit.name: used_of(limit, claims, now) for limit in limits}
-
-
-def used_of(limit: ConcurrencyLimit, claims: Iterable[Claim], now: datetime) -> float:
-    if limit.is_rate:
-        return limit.used_now(now)
-    return sum(claim.occupy for claim in claims if claim.taken is not None and limit.name in claim.names)
+        held = kept.held(tx)
+    return {limit.name: limit.used_now(now) if limit.is_rate else held.get(limit.name, 0) for limit in limits}
 
 
 def update(
@@ -188,13 +182,15 @@ def _missing(limits: dict[str, ConcurrencyLimit], names: Iterable[str], strict: 
 
 
 def _standing(tx: Tx, id: UUID) -> Claimed:
-    claims = kept.claims(tx)
-    mine = next((each for each in claims if each.id == id), None)
+    """How a claim stands; of one that waits, the limit where it cannot go on, else where most are before it."""
+    mine = kept.claim(tx, id)
     if mine is None or mine.taken is not None:
         return Claimed(taken=True)
-    limits = kept.named(tx, mine.names)
-    name, place = rules.blocking(limits, claims, mine)
-    return Claimed(taken=False, limit=name, slots=limits[name].limit if name in limits else 0, place=place)
+    limits, held = kept.named(tx, mine.names), kept.held(tx)
+    places = {name: kept.behind(tx, name, mine.place) + 1 for name in mine.names}
+    full = [name for name, limit in limits.items() if limit.active and held.get(name, 0) + mine.occupy > limit.limit]
+    name = full[0] if full else max(places, key=places.__getitem__)
+    return Claimed(taken=False, limit=name, slots=limits[name].limit if name in limits else 0, place=places[name])
 
 
 def waited_for(store: Store, waiter: UUID, waiting: Iterable[UUID], lost: Lost, now: datetime) -> list[UUID] | None:
@@ -250,12 +246,10 @@ def _free_lost(tx: Tx, now: datetime, lost: Lost) -> bool:
 
 def _settle(tx: Tx, now: datetime) -> None:
     """Gives what is free to those who are next."""
-    claims = kept.claims(tx)
-    if all(each.taken is not None for each in claims):
-        return
-    limits = kept.named(tx, {name for each in claims for name in each.names})
-    for each in rules.granted(limits, claims):
-        kept.take(tx, each.id, now)
+    names = kept.awaited(tx)
+    if names:
+        for each in rules.granted(kept.named(tx, names), kept.held(tx), kept.waiting(tx), names):
+            kept.take(tx, each.id, now)
 
 
 # --- rates -----------------------------------------------------------------------------------------------------------

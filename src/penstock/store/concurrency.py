@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from ..domain.concurrency import TAG, Claim, ConcurrencyLimit
+from ..domain.concurrency import MOST_NAMES, TAG, Claim, ConcurrencyLimit, Queued
 from ..domain.runs import Holder
 from . import codec
 from .contract import Row, Tx, Value
@@ -18,6 +18,8 @@ _CLAIM = (
     "id", "limit_name", "occupy", "place", "waiter", "run_id", "flow_run_id", "holder", "asked", "taken", "expires",
 )  # fmt: skip
 _SELECT_CLAIMS = f"SELECT {', '.join(_CLAIM)} FROM concurrency_claim"
+# Rows of claims that are read at once; one claim has MOST_NAMES at most.
+PIECE = 2 * MOST_NAMES
 _decode_holder = msgspec.json.Decoder(Holder).decode
 
 
@@ -139,9 +141,55 @@ def claim(tx: Tx, id: UUID) -> Claim | None:
     return next(iter(_claims(tx.rows(f"{_SELECT_CLAIMS} WHERE id = ? ORDER BY limit_name", (id.bytes,)))), None)
 
 
-def claims(tx: Tx) -> list[Claim]:
-    """All of them, in the order in which they came."""
-    return list(_claims(tx.rows(f"{_SELECT_CLAIMS} ORDER BY place, id, limit_name")))
+def claims_on(tx: Tx, name: str) -> list[Claim]:
+    """Those on a limit, in the order in which they came."""
+    rows = tx.rows(f"{_SELECT_CLAIMS} WHERE limit_name = ? ORDER BY place, id", (name,))
+    return list(_claims(rows))
+
+
+def held(tx: Tx) -> dict[str, int]:
+    """How many slots are taken, by limit."""
+    rows = tx.rows("SELECT limit_name, sum(occupy) FROM concurrency_claim WHERE taken IS NOT NULL GROUP BY limit_name")
+    return {str(name): int(slots) for name, slots in rows}
+
+
+def awaited(tx: Tx) -> set[str]:
+    """The limits that somebody waits for."""
+    rows = tx.rows("SELECT DISTINCT limit_name FROM concurrency_claim WHERE taken IS NULL")
+    return {str(name) for (name,) in rows}
+
+
+def waiting(tx: Tx) -> Iterator[Queued]:
+    """Claims that wait, in the order in which they came; read a few at a time, for mostly only the first are looked
+    at."""
+    last = -1
+    while True:
+        rows = list(
+            tx.rows(
+                """SELECT place, id, limit_name, occupy FROM concurrency_claim WHERE taken IS NULL AND place > ?
+                ORDER BY place LIMIT ?""",
+                (last, PIECE),
+            )
+        )
+        found: dict[int, list[Row]] = {}
+        for row in rows:
+            found.setdefault(int(row[0]), []).append(row)
+        if len(rows) == PIECE:  # the last one may be on more limits than were read
+            found.popitem()
+        for place, each in found.items():
+            last = place
+            yield Queued(UUID(bytes=bytes(each[0][1])), tuple(row[2] for row in each), each[0][3])
+        if len(rows) < PIECE:
+            return
+
+
+def behind(tx: Tx, name: str, place: int) -> int:
+    """How many wait for a limit before this place."""
+    row = tx.row(
+        "SELECT count(*) FROM concurrency_claim WHERE limit_name = ? AND taken IS NULL AND place < ?", (name, place)
+    )
+    assert row is not None
+    return int(row[0])
 
 
 def waiting_of(tx: Tx, waiter: UUID) -> set[UUID]:
@@ -167,7 +215,8 @@ def free_of_runs(tx: Tx, run_ids: Iterable[UUID]) -> int:
     """Claims that end with these runs; how many rows there were."""
     count = 0
     for id in run_ids:
-        count += tx.run("DELETE FROM concurrency_claim WHERE run_id = ? OR flow_run_id = ?", (id.bytes, id.bytes))
+        count += tx.run("DELETE FROM concurrency_claim WHERE run_id = ?", (id.bytes,))
+        count += tx.run("DELETE FROM concurrency_claim WHERE flow_run_id = ?", (id.bytes,))
     return count
 
 

@@ -42,7 +42,8 @@ def filter_limits(desk: Desk, query: asked.FilterLimits) -> Page[asked.LimitRead
 @answers(asked.READ_LIMIT)
 def read_limit(desk: Desk, query: asked.ByIdOrName) -> asked.LimitRead:
     limit, claims = concurrency.get(desk.store, query.id_or_name)
-    return _read(limit, concurrency.used_of(limit, claims, desk.now()), claims)
+    used = concurrency.used(desk.store, [limit], desk.now())
+    return _read(limit, used[limit.name], claims)
 
 
 @answers(asked.UPDATE_LIMIT)

@@ -28,6 +28,14 @@ CREATE TABLE concurrency_claim (
     PRIMARY KEY (id, limit_name)
 );
 
+CREATE INDEX concurrency_claim_queue ON concurrency_claim (place, limit_name) WHERE taken IS NULL;
+CREATE INDEX concurrency_claim_waits ON concurrency_claim (limit_name, place) WHERE taken IS NULL;
+CREATE INDEX concurrency_claim_waiter ON concurrency_claim (waiter, id) WHERE taken IS NULL;
+CREATE INDEX concurrency_claim_held ON concurrency_claim (limit_name, occupy) WHERE taken IS NOT NULL;
+CREATE INDEX concurrency_claim_run ON concurrency_claim (run_id);
+CREATE INDEX concurrency_claim_flow_run ON concurrency_claim (flow_run_id);
+CREATE INDEX concurrency_claim_holder ON concurrency_claim (holder);
+
 CREATE TABLE artifact (
     id BYTEA PRIMARY KEY,
     key TEXT,
