@@ -189,7 +189,7 @@ def test_only_ascii_letters_have_a_case_when_a_name_or_a_line_is_searched(store:
         logs.append(tx, lines)
     for text, found in (("cafÉ", {"CAFÉ-one"}), ("CAFé", {"café-two"}), ("cAF", set(names)), ("É-ONE", {"CAFÉ-one"})):
         assert {run.name for run in reading.list_flow_runs(store, RunFilter(name_contains=text), 9)} == found
-        (page,) = log_reading.pages(store, runs[0].id, LogFilter(containing=text))
+        (page,) = all_pages(store, runs[0].id, LogFilter(containing=text))
         assert {line.message for line in page} == found
 
 
@@ -333,6 +333,16 @@ def test_a_line_before_the_first_of_a_forked_process_may_be_late(store: Store) -
     assert seqs(cursor) == [(77 << 32) + 5]
 
 
+def all_pages(store: Store, id: UUID, filter: LogFilter, *, backwards: bool = False) -> Iterator[list[LogLine]]:
+    reached: dict[str, int] = {}
+    while True:
+        lines, more = log_reading.page(store, id, filter, log_reading.PAGE, backwards=backwards, **reached)
+        yield lines
+        if more is None:
+            return
+        reached = {"before" if backwards else "after": more}
+
+
 def all_behind(cursor: log_reading.LogCursor, filter: LogFilter, after: int | None = -1) -> Iterator[LogLine]:
     while after is not None:
         lines, after = cursor.backlog(filter, after)
@@ -373,7 +383,7 @@ def test_a_page_of_long_lines_is_short(store: Store, monkeypatch: pytest.MonkeyP
     with store.write() as tx:
         logs.append(tx, [LogLine(RUN, None, seq, NOW, 20, "x" * 40) for seq in range(8)])
     for backwards in (False, True):
-        pages = list(log_reading.pages(store, RUN, LogFilter(), backwards=backwards))
+        pages = list(all_pages(store, RUN, LogFilter(), backwards=backwards))
         assert [len(page) for page in pages] == [3, 3, 2]
         assert sorted(line.seq for page in pages for line in page) == list(range(8))
     cursor = log_reading.LogCursor(store, RUN)
@@ -384,9 +394,9 @@ def test_lines_are_chosen_by_their_time(store: Store) -> None:
     for seq in range(4):
         add(store, RUN, seq, at=NOW + timedelta(seconds=seq))
     filter = LogFilter(after=NOW + timedelta(seconds=1), before=NOW + timedelta(seconds=3))
-    found = [line for page in log_reading.pages(store, RUN, filter) for line in page]
+    found = [line for page in all_pages(store, RUN, filter) for line in page]
     assert [line.seq for line in found] == [1, 2]
-    every = [line for page in log_reading.pages(store, RUN, LogFilter()) for line in page]
+    every = [line for page in all_pages(store, RUN, LogFilter()) for line in page]
     assert [line for line in every if filter.fits(line)] == found
 
 
@@ -404,13 +414,11 @@ def test_old_gaps_cost_no_waiting_and_little_memory(store: Store) -> None:
 def test_pages_hold_no_more_than_they_say(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_reading, "PAGE", 10)
     add(store, RUN, *range(95))
-    pages = list(log_reading.pages(store, RUN, LogFilter()))
+    pages = list(all_pages(store, RUN, LogFilter()))
     assert [len(page) for page in pages] == [10] * 9 + [5]
     assert [line.seq for page in pages for line in page] == list(range(95))
-    backwards = [
-        line.seq for page in log_reading.pages(store, RUN, LogFilter(), backwards=True, limit=25) for line in page
-    ]
-    assert backwards == list(range(94, 69, -1))
+    backwards = [line.seq for page in all_pages(store, RUN, LogFilter(), backwards=True) for line in page]
+    assert backwards == list(range(94, -1, -1))
     assert log_reading.before_last(store, RUN, LogFilter(), 25) == 69
     assert log_reading.before_last(store, RUN, LogFilter(), 1000) == logs.FIRST
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Annotated
@@ -21,34 +21,6 @@ LANE = logs.ATTEMPT
 _ALL = LogFilter()
 
 
-def pages(
-    store: Store,
-    run_id: UUID,
-    filter: LogFilter,
-    *,
-    after: int = logs.FIRST,
-    before: int | None = None,
-    backwards: bool = False,
-    limit: int | None = None,
-) -> Iterator[list[LogLine]]:
-    """The lines of a run that fit, between two sequence numbers, in their order, or the last one first; at most
-    `limit`."""
-    left = limit
-    while left is None or left > 0:
-        size = PAGE if left is None else min(PAGE, left)
-        with store.read() as tx:
-            found = logs.page(tx, run_id, filter, size, after=after, before=before, backwards=backwards)
-        if found:
-            yield found
-        if logs.is_last(found, size):
-            return
-        if backwards:
-            before = found[-1].seq
-        else:
-            after = found[-1].seq
-        left = None if left is None else left - len(found)
-
-
 def page(
     store: Store,
     run_id: UUID,
@@ -59,7 +31,8 @@ def page(
     before: int | None = None,
     backwards: bool = False,
 ) -> tuple[list[LogLine], int | None]:
-    """The first lines of `pages`; and the number that the next page goes on from, None when there is none."""
+    """The first lines of a run that fit, between two sequence numbers, in their order, or the last one first; and the
+    number that the next page goes on from, None when there is none."""
     with store.read() as tx:
         found = logs.page(tx, run_id, filter, limit, after=after, before=before, backwards=backwards)
     return found, None if logs.is_last(found, limit) else found[-1].seq
@@ -171,8 +144,9 @@ class LogCursor:
         for lane, end in sorted(self._next.items()):
             if end - 1 <= after:
                 continue
-            for page in pages(self._store, self._run_id, filter, after=max(after, lane * LANE - 1), before=end):
-                return [line for line in page if line.seq not in awaited], page[-1].seq
+            lines, _ = page(self._store, self._run_id, filter, PAGE, after=max(after, lane * LANE - 1), before=end)
+            if lines:
+                return [line for line in lines if line.seq not in awaited], lines[-1].seq
             after = end - 1
         return [], None
 

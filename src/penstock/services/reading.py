@@ -64,12 +64,6 @@ def count_task_runs(store: Store, flow_run_id: UUID) -> dict[str, int]:
         return task_runs.counts(tx, flow_run_id)
 
 
-def name_flow_runs(store: Store, ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
-    """Flow runs by id, for the few that a page mentions; those that are not recorded are left out."""
-    with store.read() as tx:
-        return {run.id: run for id in dict.fromkeys(ids) if (run := flow_runs.get(tx, id)) is not None}
-
-
 # --- one run ---------------------------------------------------------------------------------------------------------
 
 

@@ -217,12 +217,6 @@ def names(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
     return found
 
 
-def has_name(tx: Tx, flow_run_id: UUID, name: str) -> bool:
-    """Whether a flow run has a task run of this name, or one of a task of this name."""
-    sql = "SELECT 1 FROM task_run WHERE flow_run_id = ? AND (name = ? OR task_name = ?) LIMIT 1"
-    return tx.row(sql, (flow_run_id.bytes, name, name)) is not None
-
-
 def delete_some(tx: Tx, flow_run_id: UUID, limit: int) -> int:
     """Deletes at most `limit` task runs of a flow run; how many there were."""
     return tx.run(
