@@ -112,8 +112,9 @@ def test_what_is_pinned_stays_with_all_that_is_theirs(store: Store) -> None:
     child = run_of(400, flow_run_id=pinned.id, root_flow_run_id=pinned.id)
     keep(store, pinned, child)
     with store.write() as tx:
-        events.add(tx, [event_of(400, child.id)], days_ago(400))
-        artifacts.put(tx, artifact_of(400, child.id))
+        for run in (pinned, child):
+            events.add(tx, [event_of(400, run.id)], days_ago(400))
+            artifacts.put(tx, artifact_of(400, run.id))
     assert prune(store).total() == 0
 
 
@@ -216,8 +217,8 @@ def test_it_stops_between_two_transactions_and_goes_on_the_next_time(store: Stor
 
 
 def test_a_run_that_is_pinned_while_it_is_pruned_stays(store: Store) -> None:
-    runs = [run_of(100) for _ in range(300)]
-    keep(store, *runs, lines=20)
+    runs = [run_of(100) for _ in range(80)]  # few enough to be looked up together, too many to go at once
+    keep(store, *runs, lines=100)
     rests = 0
 
     def pin(seconds: float) -> None:
