@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 
 from penstock.domain.artifacts import Artifact
 from penstock.domain.events import RESOURCE_ID, Event
@@ -233,6 +234,7 @@ def test_a_run_that_is_pinned_while_it_is_pruned_stays(store: Store) -> None:
     assert left(store) == {runs[-1].id}
 
 
+@pytest.mark.slow
 def test_others_write_while_a_hundred_thousand_rows_go(sqlite_store: SqliteStore) -> None:
     with sqlite_store.write() as tx:
         for _ in range(1000):
