@@ -52,7 +52,7 @@ def test_variables_are_the_servers(served: Path) -> None:
     assert not (served / "penstock.db").exists()
 
 
-class Database(Block):
+class Warehouse(Block):
     host: str
     password: SecretStr
     keys: list[SecretBytes] = []
@@ -61,16 +61,16 @@ class Database(Block):
 def test_blocks_are_the_servers_and_so_is_their_key(served: Path, module_server: ServerProcess) -> None:
     Secret(value="open sesame").save("token", overwrite=True)
     assert Secret.load("token").get() == "open sesame"
-    Database(host="h", password=SecretStr("open sesame"), keys=[SecretBytes(b"\xff sesame")]).save("db")
-    loaded = Database.load("db")
+    Warehouse(host="h", password=SecretStr("open sesame"), keys=[SecretBytes(b"\xff sesame")]).save("db")
+    loaded = Warehouse.load("db")
     assert (loaded.host, loaded.password.get_secret_value()) == ("h", "open sesame")
     assert [key.get_secret_value() for key in loaded.keys] == [b"\xff sesame"]
-    assert Block.load("database/db") == loaded
+    assert Block.load("warehouse/db") == loaded
     with pytest.raises(NameTaken):
         loaded.save("db")
-    Database.delete("db")
+    Warehouse.delete("db")
     with pytest.raises(BlockNotFound):
-        Database.load("db")
+        Warehouse.load("db")
     assert not (served / "secret.key").exists()
     assert (module_server.home / "secret.key").exists()
     kept = b"".join(path.read_bytes() for path in module_server.home.rglob("*") if path.is_file())
