@@ -47,9 +47,9 @@ def _row(session: Session, kind: str, senders: int) -> tuple[str, ...]:
             found = clients.work()
             used = server.processor_seconds() - used
             used_database = session.databases.processor_seconds(kind) - used_database
+            counted = place.count()  # while the senders live: of one that is gone, the server closes what it left
         seconds = max(each["ended"] for each in found) - min(each["began"] for each in found)
         sent = batches * senders * A_BATCH
-        counted = place.count()
     for trouble in (each["trouble"] for each in found if each["trouble"]):
         session.complain(f"ingest by {senders} on {NAMES[kind]}: {trouble}")
     session.expect(f"ingest by {senders}: task runs", kind, counted["task runs"], sent)

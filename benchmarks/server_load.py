@@ -98,7 +98,7 @@ def _measure(session: Session, kind: str, seconds: float) -> list[str]:
             found, seen, lasted = _watch(clients, server, session.quick)
             used = server.processor_seconds() - used
             used_database = session.databases.processor_seconds(kind) - used_database
-        counted = place.count()
+            counted = place.count()  # while the clients live: of one that is gone, the server closes what it left
     took: dict[str, list[float]] = {PAGE: seen.polls}
     troubles = Counter(seen.troubles)
     written: Counter[str] = Counter()
