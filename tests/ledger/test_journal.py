@@ -282,6 +282,33 @@ def test_a_fact_that_cannot_be_written_takes_no_other_with_it(
     assert "could not be recorded" in capfd.readouterr().err
 
 
+def test_a_record_that_goes_away_while_a_bad_fact_is_looked_for_costs_none_of_the_others(
+    make: Make, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "RETRY_SECONDS", 0.01)
+    recorder.gate.clear()
+    recorder.poison = 3
+    looked: list[int] = []
+
+    def record(facts: Sequence[Any], questions: Sequence[Any]) -> list[Any]:
+        looked.append(len(facts))
+        if len(looked) in (4, 5, 8):
+            raise StoreUnavailableError("The record is away.")
+        return recorder(facts, questions)
+
+    journal = Journal(record, patience=PATIENCE)
+    for fact in range(20):
+        journal.write(fact)
+    answers: list[Any] = []
+    answered = threading.Event()
+    journal.ask_then("how many?", lambda value, error: (answers.append((value, error)), answered.set()))  # type: ignore[func-returns-value]
+    recorder.gate.set()
+    assert answered.wait(PATIENCE)
+    assert sorted(recorder.facts) == [fact for fact in range(20) if fact != 3]
+    assert answers == [(19, None)]
+    assert journal.close() == 1
+
+
 def test_a_question_that_fails_by_itself_fails_for_the_one_who_asked(make: Make, recorder: Recorder) -> None:
     journal = make(interval=0.1)
     journal.write("fact")

@@ -158,6 +158,43 @@ def test_what_memory_cannot_hold_is_kept_on_disk_and_shipped_in_order(server: Se
     assert messages(server, run)[-1] == "after"
 
 
+def test_more_than_a_batch_in_memory_is_shipped_before_what_is_on_disk(server: Server, opened: Open) -> None:
+    ledger = opened(limit=5_000)
+    run = begun(ledger)
+    server.go_away()
+    for number in range(9_000):
+        ledger.write(line(run.id, number))
+    shipped: list[int] = []
+    server.fault = lambda body: shipped.extend(each.seq for each in batch_in(body).lines)  # type: ignore[func-returns-value]
+    ledger.ask(Flush())
+    assert shipped == list(range(9_000))
+
+
+def test_what_was_recorded_twice_does_not_count_twice_for_what_is_kept(
+    server: Server, opened: Open, tmp_path: Path
+) -> None:
+    ledger = opened(limit=50)
+    run = begun(ledger)
+    server.go_away()
+    for number in range(500):
+        ledger.write(line(run.id, number, message=str(number)))
+    failing = [True, True, True]
+    # What was in memory arrives; what is on disk does not, three times.
+    server.fault = lambda body: (
+        ServerUnavailableError("away")
+        if any(each.seq == 499 for each in batch_in(body).lines) and failing and failing.pop()
+        else None
+    )
+    ledger.ask(Flush())
+    server.go_away()
+    for number in range(500, 510):
+        ledger.write(line(run.id, number, message=str(number)))
+    ledger.close(patience=0.3)
+    server.come_back()
+    ship_left(server.post, tmp_path / "spool", lambda holder: False, SYSTEM.now)
+    assert messages(server, run)[:510] == [str(number) for number in range(510)]
+
+
 def test_a_question_waits_for_the_server_and_is_answered_after_what_was_reported(server: Server, opened: Open) -> None:
     ledger = opened(limit=50)
     run = begun(ledger)
@@ -203,6 +240,18 @@ def test_a_run_does_not_begin_without_the_server(server: Server, opened: Open) -
     with pytest.raises(ServerUnavailableError):
         ledger.ask(Begin(flow_run(), make("Running", at(1))))
     assert ledger.ask(FindCached("key", at(1))) is None
+
+
+def test_a_run_that_began_without_its_programs_knowledge_is_not_called_running(server: Server, opened: Open) -> None:
+    ledger = opened(patience=0.3)
+    run = flow_run(holder=identity.me())
+    server.loses_answers = 1 << 30
+    with pytest.raises(ServerUnavailableError):
+        ledger.ask(Begin(run, make("Running", at(1))))
+    server.loses_answers = 0
+    ledger.ask(Flush())
+    assert found(server, run).state_name == "Crashed"
+    assert "none of its code has run" in (found(server, run).state.message or "")
 
 
 def test_a_server_that_refuses_says_so_at_once(server: Server, opened: Open) -> None:

@@ -126,6 +126,22 @@ def test_a_process_that_is_heard_again_has_its_runs_back(store: Store) -> None:
     assert read(store, run).state_name == "Completed"
 
 
+def test_a_process_that_is_heard_again_has_its_task_runs_outside_of_flows_back(store: Store) -> None:
+    task = task_run(flow_run_id=None, holder=FAR, states=(make("Running", at(1)),), version=1)
+    sent(store, task)
+    rescue(store, lambda holder: None, lambda: at(1) + LEASE + timedelta(seconds=1))
+    with store.read() as tx:
+        closed = task_runs.get(tx, task.id)
+    assert closed is not None
+    assert closed.state_name == "Crashed"
+    task.enter(make("Completed", at(70)))
+    sent(store, task, second=71)
+    with store.read() as tx:
+        ended = task_runs.get(tx, task.id)
+    assert ended is not None
+    assert [state.name for state in ended.states] == ["Running", "Completed"]
+
+
 def test_what_a_dead_process_had_reported_counts_when_it_is_shipped(store: Store) -> None:
     run = begun(store)
     rescue(store, lambda holder: False, lambda: at(3))

@@ -29,6 +29,7 @@ LARGEST_BATCH = 2000
 MANY = 500
 LATE_SECONDS = 0.04
 RETRY_SECONDS = 0.25
+FOR_EVER = float("inf")
 
 
 _open: weakref.WeakSet[Journal] = weakref.WeakSet()
@@ -43,6 +44,10 @@ class _Asked:
         self.question = question
         self.patient_until = patient_until
         self._reply = reply
+
+    def gives_up(self, now: float, hopeless: bool) -> bool:
+        """Whether it has waited for long enough; what waits for ever does so also when there is no hope."""
+        return self.patient_until <= now or (hopeless and self.patient_until < FOR_EVER)
 
     def tell(self, answer: Any) -> None:
         """Hands over an answer, or an exception. That nobody takes it any more is not the journal's trouble."""
@@ -203,10 +208,8 @@ class Journal:
         except RecordError as error:
             self._fail(error)
             return False
-        except Exception as error:
-            self._one_by_one(facts, asked, error)
-            self._done(len(batch))
-            return True
+        except Exception:
+            return self._commit_in_pieces(facts, asked, len(batch))
         if self._trouble is not None:
             self._trouble = None
             self._tell(None)
@@ -232,7 +235,7 @@ class Journal:
         # Only this thread removes entries; what is appended meanwhile stays behind them.
         taken = [self._entries.popleft() for _ in range(len(self._entries))]
         hopeless = self._closing or isinstance(error, ServerRefusedError)  # to wait would change nothing
-        given_up = [each for each in taken if type(each) is _Asked and (hopeless or each.patient_until <= now)]
+        given_up = [each for each in taken if type(each) is _Asked and each.gives_up(now, hopeless)]
         out = set(map(id, given_up))
         self._entries.extendleft(each for each in reversed(taken) if id(each) not in out)
         with self._room:
@@ -241,22 +244,48 @@ class Journal:
             entry.tell(error)
         time.sleep(RETRY_SECONDS)
 
-    def _one_by_one(self, facts: list[Fact], asked: list[_Asked], error: Exception) -> None:
-        """One fact cannot be written as it is (a fault of ours): the others must not be lost for it."""
-        for fact in facts:
-            try:
-                self._record([fact], [])
-            except Exception as cause:
-                self._lost += 1
-                if self._told_of_lost is not None:
-                    self._told_of_lost(fact)
-                print(f"penstock: a fact could not be recorded: {cause!r}", file=sys.__stderr__)
-        for entry in asked:
-            try:
-                (answer,) = self._record([], [entry.question])
-            except Exception as cause:
-                answer = cause
-            entry.tell(answer)
+    def _commit_in_pieces(self, facts: list[Fact], asked: list[_Asked], count: int) -> bool:
+        """One fact cannot be written as it is (a fault of ours): the others must not be lost for it, nor for a record
+        that goes away meanwhile. `count` entries were taken."""
+        done = [0, 0]
+        try:
+            self._record_in_pieces(facts, done)
+            for entry in asked:
+                try:
+                    (answer,) = self._record([], [entry.question])
+                except RecordError:
+                    raise
+                except Exception as cause:
+                    answer = cause
+                entry.tell(answer)
+                done[1] += 1
+        except RecordError as error:
+            for _ in range(count):
+                self._entries.popleft()
+            self._entries.extendleft(reversed([*facts[done[0] :], *asked[done[1] :]]))
+            self._fail(error)
+            return False
+        self._done(count)
+        return True
+
+    def _record_in_pieces(self, facts: list[Fact], done: list[int]) -> None:
+        if not facts:
+            return
+        try:
+            self._record(facts, [])
+        except RecordError:
+            raise
+        except Exception as cause:
+            if len(facts) > 1:
+                half = len(facts) // 2
+                self._record_in_pieces(facts[:half], done)
+                self._record_in_pieces(facts[half:], done)
+                return
+            self._lost += 1
+            if self._told_of_lost is not None:
+                self._told_of_lost(facts[0])
+            print(f"penstock: a fact could not be recorded: {cause!r}", file=sys.__stderr__)
+        done[0] += len(facts)
 
 
 def _tell(error: RecordError | None) -> None:

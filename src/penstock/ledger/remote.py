@@ -33,7 +33,7 @@ from ..domain.errors import (
 )
 from ..domain.logs import LogLine
 from ..domain.masking import Masker
-from ..domain.rules import Replace, Transition
+from ..domain.rules import Facts, Replace, Transition
 from ..domain.runs import Holder
 from ..domain.states import make
 from ..domain.transition import Entered, decide
@@ -42,14 +42,13 @@ from ..protocol.journal import Asked, Batch, answers_in, batch_of, encoded
 from ..store import spool
 from ..store.overflow import Overflow
 from ..store.spool import Spool
-from .contract import Enter, Fact, FindCached, Question, Reply, answer_to
+from .contract import Begin, Enter, Fact, FindCached, Question, Reply, answer_to
 from .heartbeat import Heartbeat
-from .journal import Journal
+from .journal import FOR_EVER, Journal
 from .masked import all_masked, masked
 
 # Facts in one request: the largest batch of the journal fits.
 MOST_FACTS = 2_000
-FOR_EVER = float("inf")
 BUSY_SECONDS = 5.0
 
 Post = Callable[[bytes], bytes]
@@ -133,6 +132,8 @@ class RemoteLedger:
             if isinstance(error, ServerUnavailableError):
                 if isinstance(question, Enter):
                     value, error = self._decide_here(question), None
+                elif isinstance(question, Begin):
+                    self._give_up(question)
                 elif isinstance(question, FindCached):  # what may be known there is found out here
                     value, error = None, None
             reply(value, error)
@@ -171,16 +172,16 @@ class RemoteLedger:
         """In the journal's thread. A batch is as large as the server takes."""
         questions = [Asked(each.key, self._counted(each.question)) for each in asked if isinstance(each, Asked)]
         facts = all_masked(self._masker, facts)
-        # What is on disk came after what is in memory, and before what is asked now.
-        if facts and (len(asked) != len(questions) or self._overflow.active):
-            self._send(facts, [])
-            self._spool.recorded(len(facts))
-            facts = ()
-        if self._overflow.active:
+        # What is on disk came after all that waits in memory before it, and before what is asked now.
+        if len(asked) != len(questions):
+            if facts:
+                self._send(facts, [])
             self._ship()
-        answers = iter(self._send(facts, questions) if facts or questions else ())
-        if facts:
-            self._spool.recorded(len(facts))
+            answers = iter(self._send((), questions) if questions else ())
+        else:
+            answers = iter(self._send(facts, questions) if facts or questions else ())
+        # Once, however often it took: what was recorded twice is one fact less to keep, not two.
+        self._spool.recorded(len(facts))
         return [next(answers) if isinstance(each, Asked) else None for each in asked]
 
     def _counted(self, question: Question) -> Question:
@@ -225,6 +226,15 @@ class RemoteLedger:
         final = msgspec.structs.replace(facts, retry_wanted=False)
         self.write(msgspec.structs.replace(question, state=state, facts=final))
         return Entered("accepted" if state is question.state else "replaced", state, "the server is away")
+
+    def _give_up(self, question: Begin) -> None:
+        """Nobody knows whether the question has arrived, and only the answer was lost: then the record says that the
+        run is running, and none of its code ever will be. (A record that has never heard of the run passes it over.)"""
+        run, began = question.run, question.running.timestamp
+        message = f"The server at {self.url} was away when the run was to begin; none of its code has run."
+        facts = Facts(epoch_of_writer=run.epoch, retry_wanted=False)
+        with contextlib.suppress(RecordError):
+            self.write(Enter(run.id, make("Crashed", began, message=message), facts))
 
     def _lose(self, fact: Fact) -> None:
         self._spool.recorded(1)

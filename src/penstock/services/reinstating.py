@@ -26,7 +26,14 @@ def reinstate(tx: Tx, batch: Batch, now: datetime) -> list[UUID]:
     reported = {run.flow_run_id: run.epoch for run in batch.task_runs if run.flow_run_id is not None}
     reported |= {each.run_id: each.facts.epoch_of_writer or 1 for each in batch.entered}
     found = []
-    for run_id in {*reported, *unconfirmed.of(tx, batch.holder)}:
+    left = unconfirmed.of(tx, batch.holder)
+    alone = {run.id for run in batch.task_runs if run.holder == batch.holder}
+    for run_id in {*reported, *alone, *left}:
+        task_run = task_runs.get(tx, run_id)
+        if task_run is not None and task_run.holder == batch.holder and _is_concluded(task_run):
+            _reinstate_alone(tx, task_run)
+            found.append(run_id)
+    for run_id in {*reported, *left}:
         run = flow_runs.get(tx, run_id)
         if run is None or run.holder != batch.holder or not _is_concluded(run):
             continue
@@ -49,7 +56,11 @@ def _reinstate(tx: Tx, run: FlowRun, now: datetime) -> None:
     unconfirmed.delete(tx, run.id)
     for task_run in task_runs.closed_at(tx, run.id, closed_at):
         if _is_concluded(task_run):
-            # As the process last reported it: its next report has the next version.
-            task_run.states, task_run.version = task_run.states[:-1], task_run.version - 1
-            task_runs.reopen(tx, task_run)
-            unconfirmed.delete(tx, task_run.id)
+            _reinstate_alone(tx, task_run)
+
+
+def _reinstate_alone(tx: Tx, task_run: TaskRun) -> None:
+    """As the process last reported it: its next report has the next version."""
+    task_run.states, task_run.version = task_run.states[:-1], task_run.version - 1
+    task_runs.reopen(tx, task_run)
+    unconfirmed.delete(tx, task_run.id)
