@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,3 +31,23 @@ def test_a_moment_in_another_zone_is_the_same_moment() -> None:
 def test_a_path_of_states_is_kept(path: list[tuple[str, datetime, str | None, dict[str, object] | None]]) -> None:
     states = tuple(make(name, at, message=message, details=details) for name, at, message, details in path)
     assert codec.states_from(codec.states_text(states)) == states
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59.999999", "0001-01-01T00:00:00"])
+@pytest.mark.parametrize("offset", ["", "+00:00", "+23:59", "-23:59"])
+def test_whatever_moment_is_written_can_be_read_back(text: str, offset: str) -> None:
+    """One that cannot would take every list with it that it is in."""
+    written = codec.exact_micros(datetime.fromisoformat(text + offset))
+    assert abs(codec.exact_moment(written) - datetime.fromisoformat(text).replace(tzinfo=UTC)) < timedelta(days=3)
+
+
+def test_details_without_end_are_cut_where_they_could_not_be_read_back() -> None:
+    details: dict[str, object] = {"last": 1}
+    for _ in range(900):
+        details = {"more": [details]}
+    (kept,) = codec.states_from(codec.states_text((make("Failed", datetime.now(UTC), details=details),)))
+    depth, value = 0, kept.details
+    while isinstance(value, dict | list):
+        value = value["more"] if isinstance(value, dict) else value[0]
+        depth += 1
+    assert (depth, value) == (codec.DEEPEST, codec.CUT)

@@ -20,7 +20,7 @@ from ..domain.events import Event
 from ..domain.logs import LogLine
 from ..domain.reopening import Recalled, Reopened
 from ..domain.rules import Facts
-from ..domain.runs import Arguments, Entrypoint, FlowRun, Holder, ResultRef, TaskRun
+from ..domain.runs import STATES_KEPT, Arguments, Entrypoint, FlowRun, Holder, ResultRef, TaskRun
 from ..domain.states import State
 from ..domain.stops import Stilled
 from ..domain.transition import Entered
@@ -29,6 +29,8 @@ from .problems import Problem, error_of, problem_of
 
 PATH = "/journal"
 MSGPACK = "application/msgpack"
+# No run changes more often; streams and the record count with it.
+LATEST_VERSION = 2**31 - 1
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
@@ -216,7 +218,23 @@ def encoded(batch: Batch) -> bytes:
 
 def batch_in(data: bytes, json: bool = False) -> Batch:
     """Raises `msgspec.MsgspecError` for what is none."""
-    return _decode_batch_json(data) if json else _decode_batch(data)
+    batch = _decode_batch_json(data) if json else _decode_batch(data)
+    for run in batch.task_runs:
+        _check(run)
+    for asked in batch.questions:
+        if isinstance(asked.question, Begin):
+            _check(asked.question.run)
+    return batch
+
+
+def _check(run: TaskRun | FlowRun) -> None:
+    """What no type says. Raises `msgspec.ValidationError`."""
+    if not 0 < len(run.states) <= STATES_KEPT:
+        raise msgspec.ValidationError(f"A run has 1 to {STATES_KEPT} states; {run.id} has {len(run.states)}")
+    if not 0 <= run.version <= LATEST_VERSION:
+        raise msgspec.ValidationError(
+            f"A run has had 0 to {LATEST_VERSION:,} versions; not {run.version:,} as {run.id}"
+        )
 
 
 def answers_to(values: Iterable[Any]) -> Answers:

@@ -13,6 +13,11 @@ from ..domain.states import State, StateType
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# The first and the last moment that can be read back, in microseconds since 1970: years 1 and 9999 but for a day, so
+# that they have a name in every zone.
+FIRST, LAST = -62_135_510_400_000_000, 253_402_214_400_000_000
+# How deep details of a state are kept, and what is in the place of the rest.
+DEEPEST, CUT = 60, "…"
 _encode = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 _types = {type_.value: type_ for type_ in StateType}
@@ -43,14 +48,31 @@ def all_writable(value: Any) -> Any:
     return value
 
 
+def shallow(value: Any, depth: int) -> Any:
+    """The same, `depth` levels deep at most: what is nested without end can be written where the stack is short, and
+    not be read back where it is not."""
+    if isinstance(value, dict):
+        return {key: shallow(each, depth - 1) for key, each in value.items()} if depth else CUT
+    if isinstance(value, list | tuple):
+        return [shallow(each, depth - 1) for each in value] if depth else CUT
+    return value
+
+
 def micros(moment: datetime | None) -> int | None:
     """Whole microseconds since 1970."""
     return None if moment is None else exact_micros(moment)
 
 
 def exact_micros(moment: datetime) -> int:
-    """Whole microseconds since 1970. Rounding is exact: a float of this size is wrong by less than 0.4 microseconds."""
-    return round(moment.timestamp() * 1e6)
+    """Whole microseconds since 1970. Rounding is exact: a float of this size is wrong by less than 0.4 microseconds.
+
+    What is before or after all that UTC can name (the last hour of 9999 somewhere west) could not be read back, nor
+    could any list that it is in: it is the first or the last moment there is."""
+    try:
+        micros = round(moment.timestamp() * 1e6)
+    except (OverflowError, ValueError):  # without an offset, and beyond what the wall clock's rules reach
+        return FIRST if moment.year < 1970 else LAST
+    return micros if FIRST <= micros <= LAST else FIRST if micros < FIRST else LAST
 
 
 def moment(micros: int | None) -> datetime | None:
@@ -85,7 +107,16 @@ Path = list[tuple[str, str, int, str | None, dict[str, Any] | None]]
 
 def path_of(states: tuple[State[Any], ...]) -> Path:
     """The path of a run, compactly: [[type, name, microseconds, message, details], …]."""
-    return [(s.type, s.name, round(s.timestamp.timestamp() * 1e6), s.message, s.details) for s in states]
+    return [
+        (
+            s.type,
+            s.name,
+            exact_micros(s.timestamp),
+            s.message,
+            None if s.details is None else shallow(s.details, DEEPEST),
+        )
+        for s in states
+    ]
 
 
 def path_text(path: Path) -> str:

@@ -16,7 +16,13 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from ..domain.errors import ConfigurationError, CorruptStoreError, PenstockError, StoreUnavailableError
+from ..domain.errors import (
+    ConfigurationError,
+    CorruptStoreError,
+    PenstockError,
+    StoreUnavailableError,
+    UnstorableValue,
+)
 from .postgres_tx import Connection, adapt
 
 OLDEST = 14
@@ -179,6 +185,8 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     ("57P", "was shut down or restarted ({why}) " + _LOST + "."),
     ("08", "was lost (connection: {why}) " + _LOST + "."),
 )  # fmt: skip
+# Classes of errors that are about what was to be written: data exceptions, constraints, limits of the program.
+_VALUES = ("22", "23", "54")
 # What a server says before there is a connection has no code, but it is always said in these words (in English).
 _WORDS: tuple[tuple[str, str], ...] = (
     ("password authentication failed", "28"),
@@ -201,6 +209,9 @@ def _translation(error: psycopg.Error, address: Address) -> PenstockError:
         return CorruptStoreError(f"The {address} lacks what it should have ({why}). Restore it, or use another one.")
     if code.startswith(("XX001", "XX002")):
         return CorruptStoreError(f"The {address} is damaged ({why}). Restore it from a backup.")
+    # The database is well, and one of the values is not: a number beyond its type, an index's entry that is too long.
+    if code.startswith(_VALUES) or (not code and isinstance(error, psycopg.DataError)):
+        return UnstorableValue(f"The record cannot hold one of the values as it is ({why}).")
     for start, sentence in _SENTENCES:
         if code.startswith(start):
             return StoreUnavailableError(

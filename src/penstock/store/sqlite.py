@@ -24,7 +24,7 @@ from typing import Any
 
 import apsw
 
-from ..domain.errors import CorruptStoreError, PenstockError, RecordError, StoreUnavailableError
+from ..domain.errors import CorruptStoreError, PenstockError, StoreUnavailableError, UnstorableValue
 from . import migrate
 from .codec import writable
 from .contract import Row, Value
@@ -349,7 +349,10 @@ def translated(path: Path) -> Iterator[None]:
         raise _translation(error, path) from None  # its sentence is in ours
 
 
-def _translation(error: Any, path: Path) -> RecordError:
+def _translation(error: Any, path: Path) -> PenstockError:
+    if isinstance(error, apsw.ConstraintError | apsw.MismatchError | apsw.TooBigError | apsw.RangeError):
+        # The record is well, and one of the values is not.
+        return UnstorableValue(f"The record cannot hold one of the values as it is ({error}).")
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):
         return CorruptStoreError(
             f"The record {path} is damaged or not a database ({error}). Move it away to start a new one; "
