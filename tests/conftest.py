@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from .postgres import (
@@ -39,6 +40,10 @@ __all__ = [
     "sqlite_store",
     "store",
 ]
+
+# No example is judged by how long it took: the machine may have other things to do.
+hypothesis.settings.register_profile("penstock", deadline=None)
+hypothesis.settings.load_profile("penstock")
 
 THREAD_GRACE = 2.0  # seconds a thread that is on its way out may take
 

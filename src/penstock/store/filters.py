@@ -89,7 +89,7 @@ def _arms(filter: RunFilter, table: str, types: frozenset[StateType] | None) -> 
     by_time = not filter.ids and (filter.after is not None or filter.before is not None)
     if by_time:
         rest = [*_created(filter), ("odd IS NULL", []), *rest]
-    arms = [rest] if driver is None else [[_driving(table, driver[0], value), *rest] for value in driver[1]]
+    arms = [rest] if driver is None else [[_driving(filter, table, driver[0], value), *rest] for value in driver[1]]
     if by_time:
         arms.append([("odd IS NOT NULL", []), *_rest(filter, table, types, None)])
     return arms
@@ -139,10 +139,13 @@ def _driver(filter: RunFilter, table: str, types: frozenset[StateType] | None) -
     return None if filter.flow_run_id is None else ("flow_run_id", [filter.flow_run_id.bytes])
 
 
-def _driving(table: str, column: str, value: Value) -> Condition:
+def _driving(filter: RunFilter, table: str, column: str, value: Value) -> Condition:
     sql = f"{column} = ?"
     if table == TASK_RUN and column == "state_type":
-        sql += f" AND {_FAILURES if value in (FAILED, CANCELLED, CRASHED) else _UNFINISHED}"
+        is_failure = value in (FAILED, CANCELLED, CRASHED)
+        sql += f" AND {_FAILURES if is_failure else _UNFINISHED}"
+        if is_failure and filter.flow_run_id is not None:  # those of a flow run have an index of their own
+            return f"flow_run_id = ? AND {sql}", [filter.flow_run_id.bytes, value]
     return sql, [value]
 
 
