@@ -17,6 +17,7 @@ from penstock.domain.states import make
 from penstock.engine import identity
 from penstock.engine.clock import SYSTEM
 from penstock.exceptions import NotSignedIn, ServerRefusedError, ServerUnavailableError, TooLarge, TooMuch
+from penstock.ledger import remote
 from penstock.ledger.contract import Begin, Enter, FindCached, Flush
 from penstock.ledger.heartbeat import Heartbeat
 from penstock.ledger.remote import RemoteLedger, ship_left
@@ -193,6 +194,56 @@ def test_what_was_recorded_twice_does_not_count_twice_for_what_is_kept(
     server.come_back()
     ship_left(server.post, tmp_path / "spool", lambda holder: False, SYSTEM.now)
     assert messages(server, run)[:510] == [str(number) for number in range(510)]
+
+
+def test_user_code_does_not_wait_for_a_server_that_is_there_and_does_not_answer(
+    server: Server, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "IMPATIENCE", 0.1)
+    ledger = opened(limit=1_000)
+    run = begun(ledger)
+    frozen = threading.Event()
+    server.fault = lambda body: None if frozen.wait(30) else ServerUnavailableError("Nobody let it go on.")
+
+    def write() -> None:
+        for number in range(5_000):
+            ledger.write(line(run.id, number, message=str(number)))
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    writing.join(10)
+    waits = writing.is_alive()
+    frozen.set()
+    assert not waits
+    ledger.ask(Flush())
+    assert messages(server, run) == [str(number) for number in range(5_000)]
+
+
+def test_a_question_is_answered_though_others_go_on_reporting_while_what_is_on_disk_is_shipped(
+    server: Server, opened: Open
+) -> None:
+    ledger = opened(limit=50)
+    run = begun(ledger)
+    server.go_away()
+    for number in range(5_000):
+        ledger.write(line(run.id, number))
+    enough = threading.Event()
+    written = []
+
+    def write() -> None:
+        for number in range(5_000, 300_000):
+            if enough.is_set():
+                break
+            ledger.write(line(run.id, number))
+        written.append(number)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    server.come_back()
+    ledger.ask(Flush())
+    enough.set()
+    writing.join(30)
+    assert written[0] < 299_999
 
 
 def test_a_question_waits_for_the_server_and_is_answered_after_what_was_reported(server: Server, opened: Open) -> None:

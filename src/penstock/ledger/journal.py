@@ -63,7 +63,8 @@ class Journal:
     instance for a question that failed by itself). It is called in the journal's own thread only.
 
     `interval` is how many seconds facts may wait for company, `limit` how many may wait at all. `patience` is for how
-    many seconds questions wait while nothing can be recorded. `lost` is told of a fact that cannot be recorded as it
+    many seconds questions wait while nothing can be recorded, `impatience` for how many at most who reports waits for a
+    record that says neither yes nor no. `lost` is told of a fact that cannot be recorded as it
     is; `told` says on the terminal that nothing can be recorded, and that it can again.
     """
 
@@ -74,11 +75,13 @@ class Journal:
         interval: float = 0.01,
         limit: int = 20_000,
         patience: float = 0.0,
+        impatience: float = FOR_EVER,
         lost: Callable[[Fact], None] | None = None,
         told: Callable[[RecordError | None], None] | None = None,
     ) -> None:
         self._record = record
         self._patience = patience
+        self._impatience = impatience
         self._tell = told or _tell
         self._told_of_lost = lost
         self._interval = interval
@@ -95,6 +98,8 @@ class Journal:
         self._room = threading.Condition()
         self._rung = False
         self._trouble: RecordError | None = None
+        # since when the record has been at work on a batch
+        self._asking_since = FOR_EVER
         self._lost = 0
         # no entry came before this moment; and the moment that it will be when what was taken is recorded
         self._since = self._emptied_at = time.monotonic()
@@ -158,7 +163,15 @@ class Journal:
 
     def is_full(self) -> bool:
         """Whether nothing can be recorded at the moment and there is no room for more."""
-        return self._trouble is not None and len(self._entries) > self._limit
+        return len(self._entries) > self._limit and (self._trouble is not None or self.is_stuck())
+
+    def is_stuck(self) -> bool:
+        """Whether the record is there and does not answer: its process is stopped, or the network swallows all."""
+        return time.monotonic() - self._asking_since > self._impatience
+
+    def answered(self) -> None:
+        """In the midst of `record`: it takes long, but goes on."""
+        self._asking_since = time.monotonic()
 
     def _wait_for_room(self) -> None:
         """Until there are few, or they are recorded in time again."""
@@ -168,6 +181,8 @@ class Journal:
                 if self._trouble is not None:
                     if full:
                         raise self._trouble
+                    return
+                if self.is_stuck():
                     return
                 if not full and time.monotonic() - self._since <= LATE_SECONDS:
                     return
@@ -186,7 +201,11 @@ class Journal:
             # Each statement of the record gives the interpreter's lock away, and must win it back.
             with turns.short():
                 while self._entries:
-                    if not self._commit(self._take()) and self._closing:
+                    batch = self._take()
+                    self._asking_since = time.monotonic()
+                    recorded = self._commit(batch)
+                    self._asking_since = FOR_EVER
+                    if not recorded and self._closing:
                         return
             if self._closing and not self._entries:  # what came in between is announced by the bell, and taken next
                 return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 import weakref
 from collections import Counter
@@ -50,6 +51,10 @@ from .masked import all_masked, masked
 # Facts in one request: the largest batch of the journal fits.
 MOST_FACTS = 2_000
 BUSY_SECONDS = 5.0
+# What is on disk is shipped and grows at once: for each batch that is shipped, so many facts may be added.
+MOST_ADDED = MOST_FACTS // 2
+# A server that has not answered for so long is away, as far as user code is concerned.
+IMPATIENCE = 2.0
 
 Post = Callable[[bytes], bytes]
 
@@ -92,8 +97,12 @@ class RemoteLedger:
         self._spool = Spool(folder, holder)
         self._overflow = Overflow(folder, holder)
         self._journal = Journal(
-            self._record, interval=interval, limit=limit, patience=patience, lost=self._lose, told=self._tell
-        )
+            self._record, interval=interval, limit=limit, patience=patience, impatience=IMPATIENCE, lost=self._lose,
+            told=self._tell,
+        )  # fmt: skip
+        self._room = threading.Condition()
+        self._shipping = False
+        self._added = 0
         self._heartbeat = heartbeat(self._renew)
         _open.add(self)
 
@@ -116,6 +125,17 @@ class RemoteLedger:
                 pass
         elif not kept:
             self._refuse(fact)
+        elif self._shipping:
+            self._added += 1
+            if self._added > MOST_ADDED:
+                self._let_ship()
+
+    def _let_ship(self) -> None:
+        """Who reports faster than can be shipped waits, or what is on disk would have no end, and questions, which
+        wait for it, no answer."""
+        with self._room:
+            while self._shipping and self._added > MOST_ADDED and not self._journal.is_stuck():
+                self._room.wait(0.05)
 
     def _refuse(self, fact: Fact) -> None:
         """There is no room in memory nor on the disk."""
@@ -191,9 +211,19 @@ class RemoteLedger:
         return msgspec.structs.replace(question, lines_lost=max(question.lines_lost, self._lines_lost[question.run_id]))
 
     def _ship(self) -> None:
-        while facts := self._overflow.take(MOST_FACTS):
-            self._send(facts, [])
-            self._overflow.taken()
+        self._added, self._shipping = 0, True
+        try:
+            while facts := self._overflow.take(MOST_FACTS):
+                self._send(facts, [])
+                self._overflow.taken()
+                self._journal.answered()
+                with self._room:
+                    self._added = 0
+                    self._room.notify_all()
+        finally:
+            with self._room:
+                self._shipping = False
+                self._room.notify_all()
 
     def _send(self, facts: Sequence[Fact], questions: Sequence[Asked]) -> list[Any]:
         attending = self._attending > 0
@@ -252,6 +282,7 @@ class RemoteLedger:
     def forget(self) -> None:
         """In a forked child: the runs are the parent's, and so is what is on disk."""
         self._attending = 0
+        self._room, self._shipping = threading.Condition(), False
         self._overflow.forget()
 
 
