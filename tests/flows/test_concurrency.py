@@ -8,19 +8,23 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from penstock import connect, flow, get_run_context, task
 from penstock.concurrency import arate_limit, concurrency, rate_limit
+from penstock.engine.clock import SYSTEM
 from penstock.exceptions import (
     AcquireConcurrencySlotTimeoutError,
     CancelledRun,
     ConcurrencyError,
     ConcurrencySlotAcquisitionError,
     FlowRunTimeoutError,
+    ServerUnavailableError,
 )
 from penstock.flow_runs import cancel_task_run
+from penstock.ledger.slots import Place, Slots
 from penstock.protocol import concurrency_limits as asked
 from penstock.task_runners import ProcessPoolTaskRunner
 
@@ -293,6 +297,57 @@ def test_a_rate_can_be_awaited_and_who_gives_up_gives_back() -> None:
 
 
 # --- limits on tags --------------------------------------------------------------------------------------------------
+
+
+class Network:
+    """The way to the record, in a state that the test decides."""
+
+    def __init__(self) -> None:
+        self.away = self.loses_answers = False
+
+    def ask(self, operation: Any, argument: Any, key: str | None = None) -> Any:
+        if self.away:
+            raise ServerUnavailableError("The server does not answer.")
+        answer = connect.call(operation, argument, key=key)
+        if self.loses_answers:
+            raise ServerUnavailableError("The connection broke before the answer came.")
+        return answer
+
+
+def answered(place: Place) -> Place:
+    happened = threading.Event()
+    place.answered.add_done_callback(lambda _: happened.set())
+    assert happened.wait(10)
+    return place
+
+
+def test_a_claim_whose_answer_never_came_holds_no_slot_when_it_is_given_up() -> None:
+    limit("database", 1)
+    network = Network()
+    slots = Slots(network.ask, SYSTEM.new_id, patience=0.1)
+    network.loses_answers = True
+    place = answered(slots.claim(["database"], 1, holder=connect.runtime().holder))
+    assert isinstance(place.error, ServerUnavailableError)
+    assert read("database").holding
+    network.loses_answers = False
+    slots.give_back(place)
+    until(lambda: is_free("database"))
+    slots.close()
+
+
+def test_what_is_owed_to_a_record_that_is_away_keeps_no_claim_from_giving_up() -> None:
+    limit("database", 1)
+    network = Network()
+    slots = Slots(network.ask, SYSTEM.new_id, patience=0.1)
+    held = answered(slots.claim(["database"], 1, holder=connect.runtime().holder))
+    network.away = True
+    slots.give_back(held)
+    other = answered(slots.claim(["database"], 1, holder=connect.runtime().holder))
+    assert isinstance(other.error, ServerUnavailableError)
+    slots.give_back(other)
+    network.away = False
+    until(lambda: is_free("database"))
+    slots.close()
 
 
 def test_task_runs_with_a_limited_tag_wait_in_a_state_that_says_for_what(record: Record) -> None:

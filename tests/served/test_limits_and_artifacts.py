@@ -108,6 +108,43 @@ def test_who_holds_and_who_waits_outlive_a_restart_of_the_server(server: ServerP
     until(lambda: not read(server, "db").holding)
 
 
+def test_who_gives_a_time_limit_does_not_wait_longer_for_a_server_that_is_away(
+    server: ServerProcess, programs: Programs, tmp_path: Path
+) -> None:
+    limit(server, "db", 1)
+    os.mkfifo(tmp_path / "go")
+    program = """
+        import sys
+        from penstock import flow
+        from penstock.concurrency import concurrency
+        from penstock.exceptions import AcquireConcurrencySlotTimeoutError
+        from penstock.flows import concurrency as module
+
+        module.ANSWER_SECONDS = 0.2
+
+        @flow
+        def impatient():
+            print("begun", flush=True)
+            open(sys.argv[1]).read()
+            try:
+                with concurrency("db", timeout_seconds=0.1):
+                    print("inside")
+            except AcquireConcurrencySlotTimeoutError as error:
+                print(error, flush=True)
+
+        impatient()
+    """
+    process = programs.start(program, tmp_path / "go", PENSTOCK_API_URL=server.url)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    server.kill()
+    (tmp_path / "go").write_text("")
+    assert process.stdout.readline().startswith("The record of the limits does not answer; timeout_seconds=0.1")
+    server.start()
+    assert programs.finish(process).code == 0
+    until(lambda: not read(server, "db").holding and not read(server, "db").waiting)
+
+
 def test_rates_artifacts_and_events_of_served_runs(server: ServerProcess, programs: Programs) -> None:
     limit(server, "api", 1, slot_decay_per_second=20.0)
     ended = programs.run(

@@ -34,6 +34,9 @@ INFO = 20
 RETRY_SECONDS = 1.0
 # How often a rate limit of 0 is looked at: it may be opened.
 CLOSED_SECONDS = 0.5
+# A record that is there answers sooner.
+ANSWER_SECONDS = 5.0
+UNANSWERED = "The record of the limits does not answer"
 
 
 class concurrency:
@@ -177,6 +180,11 @@ class _Hold:
     def _left(self) -> float | None:
         return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
 
+    def _left_to_ask(self) -> float | None:
+        """Who does not want to wait for slots waits for the answer all the same, if it comes soon."""
+        left = self._left()
+        return None if left is None else max(left, ANSWER_SECONDS)
+
     def _begin(self) -> _Script:
         if self._wanted.patience is not None:
             self._deadline = time.monotonic() + self._wanted.patience
@@ -196,7 +204,8 @@ class _Hold:
             return
         yield from self._begin()
         self._place = place = self._claim()
-        yield _Pause(place.answered)
+        if not (yield _Pause(place.answered, self._left_to_ask())):
+            raise wanted.given_up(UNANSWERED)
         claimed = place.outcome()
         if not claimed.taken:
             why = why_waiting(claimed, wanted.occupy)
@@ -233,7 +242,8 @@ class _Hold:
         while True:
             left = self._left()
             self._wish = wish = slots.reserve(names, wanted.occupy, strict=wanted.strict, longest=left)
-            yield _Pause(wish.answered)
+            if not (yield _Pause(wish.answered, self._left_to_ask())):
+                raise wanted.given_up(UNANSWERED)
             reserved = wish.outcome()
             if reserved.taken:
                 break

@@ -3,7 +3,8 @@
 Law: nothing here makes a run's thread or a loop wait: who wants slots is told when they are there (`Place.arrived`),
 and waits as it waits for anything else, so that a stop ends the waiting. One thread asks, in the order in which it was
 told to: what is given back is free before what is claimed after it. Another one, while claims wait, waits for all of
-them at once. A record that does not answer is asked again; only a claim gives up after a while.
+them at once. A record that does not answer is asked again; a claim gives up after a while, and what is owed to the
+record (slots to be given back) is owed for ever, but keeps no claim from giving up.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
@@ -71,7 +73,7 @@ class Place:
     Both also happen when it failed, with `error`.
     """
 
-    __slots__ = ("answered", "arrived", "claimed", "error", "given_back", "id", "pid")
+    __slots__ = ("answered", "arrived", "asked", "claimed", "error", "given_back", "id", "pid")
 
     def __init__(self, id: UUID) -> None:
         self.id = id
@@ -79,6 +81,8 @@ class Place:
         self.arrived = Awaited()
         self.claimed: Claimed | None = None
         self.error: BaseException | None = None
+        # Whether the record may know of it. (That no answer came does not say that the question did not arrive.)
+        self.asked = False
         self.given_back = False
         self.pid = os.getpid()
 
@@ -141,6 +145,8 @@ class Slots:
         self._tags: frozenset[str] = frozenset()
         self._tags_until = 0.0
         self._learning: Awaited | None = None
+        # what the record has not been told yet; of the worker
+        self._owed: deque[tuple[Any, Any, str | None]] = deque()
 
     # --- tags ---
 
@@ -199,15 +205,17 @@ class Slots:
             flow_run_id=flow_run_id,
             holder=holder,
         )
+        deadline = time.monotonic() + self._patience
         with self._lock:
-            self._put(lambda: self._claim(place, claim))
+            self._put(lambda: self._claim(place, claim, deadline))
         return place
 
-    def _claim(self, place: Place, claim: asked.ClaimSlots) -> None:
+    def _claim(self, place: Place, claim: asked.ClaimSlots, deadline: float) -> None:
         if place.given_back:
             return
+        place.asked = True
         try:
-            claimed: Claimed = self._insist(asked.CLAIM_SLOTS, claim)
+            claimed: Claimed = self._insist(asked.CLAIM_SLOTS, claim, deadline, lambda: place.given_back)
         except Exception as error:
             place.fail(error)
             return
@@ -234,8 +242,8 @@ class Slots:
     def _give_back(self, place: Place) -> None:
         with self._lock:
             self._waiting.pop(place.id, None)
-        if place.error is None and place.claimed is not None:
-            self._insist(asked.RELEASE_SLOTS, asked.ReleaseSlots(ids=[place.id]), for_ever=True)
+        if place.asked:
+            self._owed.append((asked.RELEASE_SLOTS, asked.ReleaseSlots(ids=[place.id]), None))
 
     # --- rates ---
 
@@ -243,13 +251,14 @@ class Slots:
         """Takes slots of rate limits, unless that means to wait longer than `longest` seconds."""
         wish = Wish()
         wanted = asked.ReserveRate(names=list(names), occupy=occupy, strict=strict, longest=longest)
+        deadline = time.monotonic() + self._patience
         with self._lock:
-            self._put(lambda: self._reserve(wish, wanted))
+            self._put(lambda: self._reserve(wish, wanted, deadline))
         return wish
 
-    def _reserve(self, wish: Wish, wanted: asked.ReserveRate) -> None:
+    def _reserve(self, wish: Wish, wanted: asked.ReserveRate, deadline: float) -> None:
         try:
-            wish.reserved = self._insist(asked.RESERVE_RATE, wanted, key=self._new_id().hex)
+            wish.reserved = self._insist(asked.RESERVE_RATE, wanted, deadline, key=self._new_id().hex)
         except Exception as error:
             wish.error = error
         wish.answered.happen()
@@ -264,7 +273,7 @@ class Slots:
     def _give_up(self, wish: Wish, occupy: int) -> None:
         if wish.reserved is not None and wish.reserved.taken and wish.reserved.names:
             wanted = asked.GiveBackRate(names=list(wish.reserved.names), occupy=occupy)
-            self._insist(asked.GIVE_BACK_RATE, wanted, key=self._new_id().hex, for_ever=True)
+            self._owed.append((asked.GIVE_BACK_RATE, wanted, self._new_id().hex))
 
     # --- threads ---
 
@@ -283,20 +292,31 @@ class Slots:
 
     def _do(self) -> None:
         while True:
+            paid = self._pay()
             try:
-                work = self._work.get(timeout=REST_SECONDS)
+                work = self._work.get(timeout=REST_SECONDS if paid else PAUSE_SECONDS)
             except queue.Empty:
                 work = None
             if work is not None:
-                try:
-                    work()
-                except Exception as error:
-                    print(f"penstock: slots could not be given back: {error}", file=sys.__stderr__)
+                work()
                 continue
             with self._lock:
-                if self._work.empty():
+                if self._work.empty() and (not self._owed or self._closing.is_set()):
                     self._worker = None
                     return
+
+    def _pay(self) -> bool:
+        """Tells the record what it is owed; whether that was all."""
+        while self._owed:
+            operation, argument, key = self._owed[0]
+            try:
+                self._ask(operation, argument, key=key)
+            except RecordError:
+                return False
+            except Exception as error:
+                print(f"penstock: slots could not be given back: {error}", file=sys.__stderr__)
+            self._owed.popleft()
+        return True
 
     def _watch(self) -> None:
         while True:
@@ -327,14 +347,21 @@ class Slots:
             place.error = error
             place.arrived.happen()
 
-    def _insist(self, operation: Any, argument: Any, *, key: str | None = None, for_ever: bool = False) -> Any:
+    def _insist(
+        self,
+        operation: Any,
+        argument: Any,
+        deadline: float,
+        pointless: Callable[[], bool] = lambda: False,
+        *,
+        key: str | None = None,
+    ) -> Any:
         """The answer, asked for again while the record does not give one."""
-        deadline = time.monotonic() + self._patience
         while True:
             try:
                 return self._ask(operation, argument, key=key)
             except RecordError:
-                if self._closing.is_set() or (not for_ever and time.monotonic() > deadline):
+                if self._closing.is_set() or pointless() or time.monotonic() > deadline:
                     raise
             self._closing.wait(PAUSE_SECONDS)
 
