@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 import urllib3
 
-from .domain.errors import BadRequest, ConfigurationError, PenstockError, ServerUnavailableError, TooMuch
+from .domain.errors import BadRequest, ConfigurationError, PenstockError, ServerUnavailableError, TooLarge, TooMuch
 from .protocol.operation import Operation
 from .protocol.problems import Problem, Problems, error_of
 from .protocol.version import HEADER, PROTOCOL, check_server
@@ -34,6 +34,8 @@ ANSWER_SECONDS = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 # Of a server that is starting, stopping, or behind a gateway that waits for it.
 AWAY = frozenset({502, 503, 504})
+# Said by gateways as well, whose limits are often smaller than a server's.
+REFUSED = {413: TooLarge, 429: TooMuch}
 _problems = msgspec.json.Decoder(Problems)
 _encode = msgspec.json.Encoder().encode
 
@@ -59,6 +61,7 @@ class Transport:
         self.url = api_url(url)
         self._patience = patience
         self._sleep = sleep
+        self._known = False
         self.headers = {HEADER: str(PROTOCOL), "accept": JSON}
         if key is not None:
             self.headers["authorization"] = f"Bearer {key}"
@@ -160,7 +163,9 @@ class Transport:
     def _check(self, answer: Any) -> None:
         if answer.status in AWAY and HEADER not in answer.headers:
             raise ServerUnavailableError(f"The server at {self.url} is away (status {answer.status}).")
-        check_server(answer.headers.get(HEADER), self.url)
+        if answer.status in REFUSED and HEADER not in answer.headers:
+            raise REFUSED[answer.status](f"A gateway before {self.url} does not let this pass ({answer.status}).")
+        self._check_who(answer.headers.get(HEADER), answer.status)
         if answer.status < 300:
             return
         try:
@@ -171,6 +176,14 @@ class Transport:
         if answer.status in AWAY and not isinstance(error, ServerUnavailableError):
             error = ServerUnavailableError(problem.message)
         raise error
+
+    def _check_who(self, protocol: str | None, status: int) -> None:
+        """Where a Penstock server has answered before, something else that answers (a gateway, the page of a hotel's
+        network, half of an answer) stands in its way."""
+        if protocol is None and self._known:
+            raise ServerUnavailableError(f"Something else answers at {self.url} for the server (status {status}).")
+        check_server(protocol, self.url)
+        self._known = True
 
     def _unreachable(self, error: Exception) -> ServerUnavailableError:
         reason: Any = getattr(error, "reason", None) or error

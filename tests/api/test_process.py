@@ -312,6 +312,20 @@ def test_what_is_kept_for_a_while_is_forgotten_after_it(record: Record) -> None:
         assert changes.last(tx) - changes.first(tx) + 1 == pruning.LEAST_CHANGES
 
 
+def test_leases_of_processes_that_have_ended_are_forgotten_after_a_while(record: Record) -> None:
+    from penstock.services.loops import pruning
+
+    now = datetime.now(UTC)
+    gone, living = Holder("far-away", "boot", 7, "1"), Holder("far-away", "boot", 8, "2")
+    with record.store.write() as tx:
+        holders.put(tx, gone, now - pruning.LEASES_KEPT - timedelta(seconds=1), False)
+        holders.put(tx, living, now, False)
+    pruning.once(_desk(record, now))
+    with record.store.read() as tx:
+        assert holders.lease_of(tx, gone) is None
+        assert holders.lease_of(tx, living) is not None
+
+
 def _until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not true():

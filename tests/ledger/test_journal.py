@@ -358,6 +358,24 @@ def test_closing_right_after_a_fact_was_reported_loses_nothing(make: Make, recor
     assert recorder.facts == expected
 
 
+def test_a_connection_that_breaks_at_the_very_end_loses_nothing(
+    make: Make, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "RETRY_SECONDS", 0.01)
+    broken = [True, True]
+
+    def record(facts: Sequence[Any], questions: Sequence[Any]) -> list[Any]:
+        if broken:
+            broken.pop()
+            raise StoreUnavailableError("The connection broke.")
+        return recorder(facts, questions)
+
+    journal = Journal(record, interval=PATIENCE)
+    journal.write("the last word")
+    assert journal.close() == 0
+    assert recorder.facts == ["the last word"]
+
+
 def test_closing_without_a_record_counts_what_is_lost(make: Make, recorder: Recorder) -> None:
     journal = make(interval=30)
     recorder.trouble = StoreUnavailableError("away")

@@ -30,6 +30,8 @@ MANY = 500
 LATE_SECONDS = 0.04
 RETRY_SECONDS = 0.25
 FOR_EVER = float("inf")
+# A record that goes away while a journal is closed, because a connection broke perhaps, is tried for so long.
+LAST_SECONDS = 1.0
 
 
 _open: weakref.WeakSet[Journal] = weakref.WeakSet()
@@ -101,6 +103,7 @@ class Journal:
         # since when the record has been at work on a batch
         self._asking_since = FOR_EVER
         self._lost = 0
+        self._trying_until = 0.0
         # no entry came before this moment; and the moment that it will be when what was taken is recorded
         self._since = self._emptied_at = time.monotonic()
         self._thread: threading.Thread | None = None
@@ -151,6 +154,8 @@ class Journal:
         """Records what is left; how many facts could not be. The thread ends."""
         first, self._closing = not self._closing, True
         if first and self._thread is not None and self._thread.is_alive():
+            if self._trouble is None:
+                self._trying_until = time.monotonic() + min(patience / 2, LAST_SECONDS)
             self._hurry.set()
             self._bell.set()
             self._thread.join(patience)
@@ -205,7 +210,7 @@ class Journal:
                     self._asking_since = time.monotonic()
                     recorded = self._commit(batch)
                     self._asking_since = FOR_EVER
-                    if not recorded and self._closing:
+                    if not recorded and self._closing and time.monotonic() >= self._trying_until:
                         return
             if self._closing and not self._entries:  # what came in between is announced by the bell, and taken next
                 return
@@ -253,7 +258,10 @@ class Journal:
         now = time.monotonic()
         # Only this thread removes entries; what is appended meanwhile stays behind them.
         taken = [self._entries.popleft() for _ in range(len(self._entries))]
-        hopeless = self._closing or isinstance(error, ServerRefusedError)  # to wait would change nothing
+        refused = isinstance(error, ServerRefusedError)
+        hopeless = refused or (self._closing and now >= self._trying_until)  # to wait would change nothing
+        if refused:
+            self._trying_until = 0.0
         given_up = [each for each in taken if type(each) is _Asked and each.gives_up(now, hopeless)]
         out = set(map(id, given_up))
         self._entries.extendleft(each for each in reversed(taken) if id(each) not in out)

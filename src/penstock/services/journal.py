@@ -15,7 +15,6 @@ import msgspec
 
 from ..domain.errors import BadRequest, PenstockError, RecordError
 from ..domain.limits import LEASE
-from ..domain.runs import Holder
 from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Fact, Reopen, answers_to
 from ..protocol.problems import Problem, error_of, problem_of
 from ..store import answered, holders
@@ -93,8 +92,3 @@ def _given(given: answered.Given, digest: bytes, question: Any) -> Any:
     if given.status == ERROR:
         return error_of(msgspec.msgpack.decode(given.body, type=Problem))
     return msgspec.msgpack.decode(given.body, type=ANSWERS[type(question)])
-
-
-def depart(tx: Tx, holder: Holder) -> None:
-    """A process has nothing to do with the record any more."""
-    holders.delete(tx, holder)

@@ -39,3 +39,11 @@ def extend(tx: Tx, until: datetime) -> int:
     """Makes all leases good until then at least; how many were not."""
     moment = codec.exact_micros(until)
     return tx.run("UPDATE holder SET lease_expires = ? WHERE lease_expires < ?", (moment, moment))
+
+
+def prune(tx: Tx, before: datetime, limit: int) -> int:
+    """Forgets at most `limit` leases that ended before; how many. (No lease, or one that has ended, is the same.)"""
+    return tx.run(
+        "DELETE FROM holder WHERE holder IN (SELECT holder FROM holder WHERE lease_expires < ? LIMIT ?)",
+        (codec.exact_micros(before), limit),
+    )
