@@ -55,6 +55,13 @@ class Place(BaseRoute):
             await self._app(scope, receive, send)
 
 
+class Below(Mount):
+    """Requests below a path; of WebSockets there are only those that have a place of their own."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return super().matches(scope) if scope["type"] == "http" else (Match.NONE, {})
+
+
 def make_app(service: Service, *, hosts: Collection[str] | None = None) -> ASGIApp:
     """The application; `hosts` are the names it may be asked under, None: any. It begins and ends by ASGI's lifespan:
     the end closes the pool, not the store."""
@@ -85,7 +92,7 @@ def make_app(service: Service, *, hosts: Collection[str] | None = None) -> ASGIA
         Place("/docs", pages.docs),
         Place("/docs/style.css", pages.style),
         LogDownloads(service),
-        Mount(API, Operations(service)),
+        Below(API, Operations(service)),
     ]
     # A router, and not the `Starlette` around it: that would answer faults itself.
     app = Router(routes, redirect_slashes=False, default=_nowhere, lifespan=lifespan)

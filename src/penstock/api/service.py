@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import msgspec
@@ -16,6 +17,8 @@ from .meters import Meters
 from .pool import Pool
 
 REST_LIMIT = 1_000_000
+# The largest batch comes in it over a slow line; who takes longer holds a place that others want.
+BODY_SECONDS = 120.0
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +46,22 @@ def header(scope: Scope, wanted: bytes) -> str | None:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
 
 
+class TooSlow(BadRequest):
+    """The body did not come in time."""
+
+    status = 408
+
+
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """All of a request's body. Raises `TooLarge`, or `BadRequest` when the other end has gone."""
+    """All of a request's body. Raises `TooLarge`, `TooSlow`, or `BadRequest` when the other end has gone."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read_body(scope, receive, limit)
+    except TimeoutError:
+        raise TooSlow(f"The body did not come within {BODY_SECONDS:g} seconds. Send less at once.") from None
+
+
+async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
         raise _too_large(limit)

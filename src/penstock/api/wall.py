@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..domain.errors import NotAllowed, PenstockError
 from ..protocol.problems import Problem
 from ..protocol.version import HEADER, PROTOCOL, check_client
+from .gate import is_loopback
 from .replies import Reply, reply_to, send_reply, trouble
 from .service import header
 
@@ -66,9 +67,11 @@ class Wall:
     def _check_host(self, scope: Scope) -> None:
         if self._hosts is None:
             return
-        host = (header(scope, b"host") or "").strip().lower()
+        given = [value for name, value in scope["headers"] if name == b"host"]
+        host = given[0].decode("latin-1").strip().lower() if len(given) == 1 else ""
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-        if name.strip("[]") not in self._hosts and name not in self._hosts and not name.startswith("127."):
+        # (An address of this machine, to the letter: anybody can have a name that begins like one.)
+        if name.strip("[]") not in self._hosts and name not in self._hosts and not is_loopback(name):
             raise NotAllowed(
                 f"This server is not asked under the name {name[:80]!r}. If it should be, add the name to "
                 "PENSTOCK_SERVER_ALLOWED_HOSTS."

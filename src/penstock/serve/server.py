@@ -33,6 +33,7 @@ from ..store.contract import Store
 from ..store.opening import open_store
 from ..vault import Vault
 from . import notice
+from .connections import Connection
 from .loops import Supervisor
 
 # Of the ten seconds in which a server ends: for requests under way; for a loop under way.
@@ -158,7 +159,7 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="asyncio",
-        http="httptools",
+        http=Connection,
         ws="websockets-sansio",
         ws_max_size=LONGEST_MESSAGE,
         lifespan="on",
