@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from penstock.domain.accounts import ADMIN, Asker
 from penstock.domain.concurrency import Claimed, Reserved
 from penstock.domain.rules import Facts
 from penstock.domain.runs import Holder
@@ -80,6 +81,18 @@ class Office:
 @pytest.fixture
 def office(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Office:
     return Office(store, Vault(tmp_path_factory.mktemp("vault") / "secret.key", None))
+
+
+def test_a_claim_that_arrives_once_more_after_its_end_takes_nothing(office: Office) -> None:
+    office.limit("db", 1)
+    office.desk = office.desk.asked_by(Asker(who="a program", role=ADMIN))
+    id, claimed = office.claim("db")
+    assert claimed.taken
+    office.desk.answer(asked.RELEASE_SLOTS, asked.ReleaseSlots(ids=[id]))
+    office.desk.answer(asked.RELEASE_SLOTS, asked.ReleaseSlots(ids=[id]))
+    with pytest.raises(ConcurrencyError, match="was given back"):
+        office.claim("db", id=id)
+    assert not office.read("db").holding
 
 
 def test_who_comes_when_all_slots_are_taken_waits_and_is_told_for_what(office: Office) -> None:

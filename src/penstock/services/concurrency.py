@@ -7,7 +7,7 @@ of the process that holds it: when the process is gone, so is its claim, whether
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,9 +16,11 @@ import msgspec
 from ..domain import concurrency as rules
 from ..domain import names as spelling
 from ..domain.concurrency import Claim, Claimed, ConcurrencyLimit, Reserved
-from ..domain.errors import ConcurrencySlotAcquisitionError, NameTaken, ObjectNotFound
+from ..domain.errors import ConcurrencyError, ConcurrencySlotAcquisitionError, NameTaken, ObjectNotFound
 from ..domain.runs import Holder
+from ..store import answered
 from ..store import concurrency as kept
+from ..store.answered import Given
 from ..store.contract import Store, Tx
 
 Lost = Callable[[Tx, Holder], bool]
@@ -142,7 +144,8 @@ def claim(
     """Takes slots of all limits that are wanted, or, with `wait`, queues for them. Asked again, it says how things
     stand (and, with `lease_seconds`, renews the claim's lease).
 
-    Raises `ConcurrencySlotAcquisitionError` (strict, and a limit is missing), `ConcurrencyError` (more than there is).
+    Raises `ConcurrencySlotAcquisitionError` (strict, and a limit is missing), `ConcurrencyError` (more than there is,
+    or a claim of this id was given back).
     """
     expires = None if lease_seconds is None else now + timedelta(seconds=lease_seconds)
     with store.write() as tx:
@@ -153,6 +156,8 @@ def claim(
         for name in (*names, *rates):
             rules.check_occupy(limits[name], wanted.occupy)
         there = kept.claim(tx, wanted.id)
+        if there is None and answered.get(tx, _given_back(wanted.id)) is not None:
+            raise ConcurrencyError("This claim was given back; every claim has an id of its own.")
         if there is not None:
             if expires is not None:
                 kept.extend(tx, wanted.id, expires)
@@ -208,11 +213,22 @@ def waited_for(store: Store, waiter: UUID, waiting: Iterable[UUID], lost: Lost, 
     return done if done or not still.issubset(waiting) else None
 
 
-def release(store: Store, ids: Iterable[UUID], now: datetime) -> None:
-    """Claims end, whether they held slots or waited. One that is not there has ended before."""
+def release(store: Store, ids: Collection[UUID], now: datetime, *, far: bool = False) -> None:
+    """Claims end, whether they held slots or waited. One that is not there has ended before.
+
+    With `far`, who claimed is reached over a network, where a claim that was sent twice may arrive once more after its
+    end: nobody would ever give back what that took. So it is remembered for a while that they ended.
+    """
     with store.write() as tx:
         if sum(kept.free(tx, id) for id in ids):
             _settle(tx, now)
+        for key in map(_given_back, ids) if far else ():
+            if answered.get(tx, key) is None:
+                answered.put(tx, key, Given(b"", 200, b""), now)
+
+
+def _given_back(id: UUID) -> str:
+    return f"given-back:{id}"
 
 
 def end_with_runs(tx: Tx, run_ids: Iterable[UUID], at: datetime) -> None:

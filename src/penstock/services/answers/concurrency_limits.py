@@ -105,7 +105,7 @@ def wait_for_slots(desk: Desk, query: asked.WaitForSlots) -> asked.Arrived:
 
 @answers(asked.RELEASE_SLOTS)
 def release_slots(desk: Desk, query: asked.ReleaseSlots) -> None:
-    concurrency.release(desk.store, query.ids, desk.now())
+    concurrency.release(desk.store, query.ids, desk.now(), far=desk.asker is not None)
 
 
 @answers(asked.RESERVE_RATE)
