@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import random
 from typing import Any
 
@@ -17,9 +18,10 @@ from penstock.services import journal
 from penstock.store import task_runs
 from penstock.store.contract import Store
 
-from ..store.kit import at, task_run
+from ..store.kit import SOURCE, at, task_run
 
 FAR = Holder("far-away", "boot", 7, "1")
+UNSAFE = {"pickle", "cloudpickle", "marshal", "shelve", "dill"}
 # More than fits into one entry of any index, and not to be made shorter.
 LONG = random.Random(1).randbytes(50_000).hex()
 
@@ -64,3 +66,17 @@ def test_what_the_database_cannot_hold_is_no_fault_of_the_database(store: Store,
 def test_a_run_that_no_engine_reports_is_not_taken(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=said):
         batch(task_run(**{"version": 1} | fields))
+
+
+@pytest.mark.parametrize("room", ["api", "serve", "services", "store", "protocol", "domain"])
+def test_what_a_server_runs_cannot_unpickle(room: str) -> None:
+    """Whoever may send a result or arguments could run code in it."""
+    imported = set()
+    for file in (SOURCE / "penstock" / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module or "")
+    assert imported
+    assert not {name for name in imported if name.partition(".")[0] in UNSAFE}
