@@ -63,6 +63,7 @@ def test_inspect_shows_who_holds_and_reset_frees(run: Run) -> None:
     [
         (("inspect", "nothing"), "Concurrency limit 'nothing' not found!"),
         (("create", "db"), "Missing option '--limit'"),
+        (("create", "db", "2"), "a tag of task runs (--tag --limit 2), or the name of a limit (--limit 2)"),
         (("create", "a\nb", "--limit", "1"), "cannot be the name of a concurrency limit"),
         (("update", "db"), "Say what to change"),
         (("create", "db", "--limit", "-1"), "-1 is not in the range"),

@@ -45,7 +45,8 @@ def test_help_names_every_command_without_importing_any() -> None:
         "--help",
     )
     assert done.returncode == 0
-    assert all(f"  {name} " in done.stdout and text in " ".join(done.stdout.split()) for name, (_, text) in COMMANDS.items())
+    words = " ".join(done.stdout.split())
+    assert all(f"  {name} " in done.stdout and text in words for name, (_, text) in COMMANDS.items())
     loaded = set(done.stderr.split())
     ours = {name for name in loaded if name.startswith("penstock.") and not name.startswith("penstock.domain")}
     assert ours == {"penstock.cli", "penstock.cli.main"}

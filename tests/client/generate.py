@@ -26,7 +26,7 @@ from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from msgspec import UNSET
 
@@ -47,6 +47,11 @@ class PenstockClient:
 
     def __init__(self, client: SyncPenstockClient) -> None:
         self._client = client
+
+    def __enter__(self) -> NoReturn:
+        raise RuntimeError("This client is awaited: `async with get_client()`, or get_client(sync_client=True).")
+
+    def __exit__(self, *_: object) -> None: ...
 
     async def __aenter__(self) -> PenstockClient:
         return self

@@ -401,6 +401,28 @@ def test_blocks_and_their_secrets(client: SyncPenstockClient, home: Path) -> Non
     assert b"sesame" not in stored
 
 
+# --- what Prefect's users type ---------------------------------------------------------------------------------------
+
+
+def test_a_run_is_renamed_by_a_method_of_its_own(client: SyncPenstockClient, records: Records) -> None:
+    run = records.flow_run("Completed")
+    assert client.set_flow_run_name(run.id, "another").name == "another"
+    assert client.read_flow_run(run.id).name == "another"
+
+
+def test_of_each_key_the_latest_artifact_is_read(client: SyncPenstockClient) -> None:
+    for text in ("old", "new"):
+        client.create_artifact("markdown", text, key="renamed-report")
+    assert [each.data for each in client.read_latest_artifacts() if each.key == "renamed-report"] == ["new"]
+
+
+def test_the_import_of_the_field_is_there_and_a_with_that_must_be_awaited_says_so() -> None:
+    from penstock.client import orchestration
+
+    with pytest.raises(RuntimeError, match=r"async with get_client\(\)"), orchestration.get_client():
+        pass
+
+
 # --- ways to the record ----------------------------------------------------------------------------------------------
 
 

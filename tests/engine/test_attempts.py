@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import task
-from penstock.engine.attempts import aborted_state, describe, retry_delay, without_ours
+from penstock.domain.errors import ServerRefusedError, ServerUnavailableError
+from penstock.engine.attempts import OURS, aborted_state, describe, retry_delay, without_ours
 from penstock.engine.clock import SYSTEM
 
 
@@ -67,3 +68,16 @@ def test_a_traceback_without_ours_is_the_users() -> None:
     assert kept.__traceback__ is not None
     assert kept.__traceback__.tb_frame.f_code.co_filename == __file__
     assert without_ours(ValueError()).__traceback__ is None
+
+
+@pytest.mark.parametrize("kind", [ServerRefusedError, ServerUnavailableError])
+def test_what_a_server_says_is_shown_without_our_frames(kind: type[Exception]) -> None:
+    ours = compile("raise error", OURS + "/somewhere.py", "exec")
+    error = kind("This server wants to know who asks.")
+    try:
+        exec(ours, {"error": error})
+    except kind as caught:
+        frame = caught.__traceback__
+        assert frame is not None
+        kept = without_ours(caught.with_traceback(frame.tb_next))
+    assert kept.__traceback__ is None

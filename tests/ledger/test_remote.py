@@ -17,7 +17,7 @@ from penstock.domain.runs import FlowRun, Holder
 from penstock.domain.states import make
 from penstock.engine import identity
 from penstock.engine.clock import SYSTEM
-from penstock.exceptions import NotSignedIn, ServerRefusedError, ServerUnavailableError, TooLarge, TooMuch
+from penstock.exceptions import BadRequest, NotSignedIn, ServerRefusedError, ServerUnavailableError, TooLarge, TooMuch
 from penstock.ledger import remote
 from penstock.ledger.contract import Begin, Enter, FindCached, Flush
 from penstock.ledger.heartbeat import Heartbeat
@@ -356,3 +356,23 @@ def test_what_a_process_could_not_report_a_later_one_ships(
     assert ship_left(server.post, tmp_path / "spool", lambda holder: False, SYSTEM.now) == 0
     assert messages(server, run) == [str(number) for number in range(200)]
     assert found(server, run).state_name == "Completed"
+
+
+def test_what_cannot_be_recorded_as_it_is_stands_in_the_way_of_nothing_else_that_was_left(
+    server: Server, opened: Open, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gone = Holder("here", "boot", 7, "1")
+    ledger = opened(holder=lambda: gone)
+    run = flow_run(holder=gone)
+    ledger.ask(Begin(run, make("Running", at(1))))
+    server.go_away()
+    for number in range(20):
+        ledger.write(line(run.id, number, message=str(number)))
+    ledger.close(patience=0.1)
+    server.fault = lambda body: (
+        BadRequest("it does not fit") if any(each.message == "7" for each in batch_in(body).lines) else None
+    )
+    ship_left(server.post, tmp_path / "spool", lambda holder: False, SYSTEM.now)
+    assert messages(server, run)[:19] == [str(number) for number in range(20) if number != 7]
+    assert "could not be recorded: it does not fit" in capfd.readouterr().err
+    assert ship_left(server.post, tmp_path / "spool", lambda holder: False, SYSTEM.now) == 0

@@ -16,6 +16,7 @@ from penstock.domain.transition import Entered
 from penstock.exceptions import BadRequest, TransitionRefused
 from penstock.protocol.journal import Asked, Batch, Begin, Enter, Fact, Reopen, answers_in, batch_in, batch_of, encoded
 from penstock.services import journal
+from penstock.services.log_reading import LogCursor
 from penstock.services.rescue import rescue
 from penstock.store import changes, flow_runs, holders, logs, task_runs
 from penstock.store.contract import Store
@@ -157,6 +158,19 @@ def test_a_run_that_somebody_entered_again_is_not_taken_back(store: Store) -> No
     sent(store, asked=(Asked("retry-it-now", Reopen(run.id, "ann", at(4), again)),), second=4)
     sent(store, end(run, 2), second=6)
     assert read(store, run).state_name == "AwaitingRetry"
+
+
+def test_who_follows_a_log_is_told_of_the_end_of_each_attempt(store: Store) -> None:
+    run = begun(store)
+    follower = LogCursor(store, run.id)
+    rescue(store, lambda holder: False, lambda: at(3))
+    assert "Crashed" in follower.fresh(at(10))[-1].message
+    again = Holder("here", "boot", 8, "2")
+    sent(store, asked=(Asked("retry-it-now", Reopen(run.id, "ann", at(11), again)),), second=11)
+    while follower.fresh(at(12)):
+        pass
+    rescue(store, lambda holder: False, lambda: at(20))
+    assert ["here:8" in each.message for each in follower.fresh(at(30))] == [True]
 
 
 def test_every_change_is_noted_in_order(store: Store) -> None:

@@ -7,17 +7,20 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from penstock.domain.runs import FlowRun, Holder
+from penstock.domain.stops import Signal
 from penstock.engine import identity
 from penstock.settings import current
 from penstock.store import flow_runs, signals
 from penstock.store.sqlite import SqliteStore
-from penstock.watchdog.doors import StoreDoor
-from penstock.watchdog.enforcement import Outcome, enforce, launch_enforcer
+from penstock.watchdog.doors import ServerDoor, StoreDoor
+from penstock.watchdog.enforcement import Outcome, due, enforce, launch_enforcer
 
 from ..flows.kit import SOURCE, Programs, Record, names, until
 from .kit import await_gone, cancel, is_gone, said, start
@@ -218,3 +221,13 @@ def test_an_enforcer_that_is_not_needed_goes(programs: Programs, record: Record)
     os.kill(process.pid, signal.SIGKILL)
     until(lambda: record.flow_run("asked").state_name == "Crashed")
     await_gone(process.pid)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_servers_clock_that_is_wrong_makes_no_grace_shorter_or_longer(tmp_path: Path, hours: int) -> None:
+    door = ServerDoor("http://127.0.0.1:1/api", None, None, tmp_path)
+    before = datetime.now(UTC)
+    asked = Signal(UUID(int=1), before + timedelta(hours=hours), "ann", 5.0)
+    moment = due(door, asked, 30.0)
+    assert timedelta(seconds=5) < moment - before < timedelta(seconds=30)
+    assert due(door, asked, 30.0) == moment

@@ -43,15 +43,28 @@ decay_option = click.option(
 
 @concurrency_limit.command()
 @click.argument("name")
-@click.option(
-    "--limit", "-l", type=click.IntRange(0), required=True, help="How many slots there are; 0 lets nobody in."
-)
+@click.argument("slots", type=click.IntRange(0), required=False, metavar="")
+@click.option("--limit", "-l", type=click.IntRange(0), help="How many slots there are; 0 lets nobody in.  [required]")
 @decay_option
 @click.option("--disable", is_flag=True, help="Take no notice of it for now.")
 @tag_option
 @output_option
-def create(name: str, limit: int, slot_decay_per_second: float | None, disable: bool, tag: bool, output: str) -> None:
+def create(
+    name: str,
+    slots: int | None,
+    limit: int | None,
+    slot_decay_per_second: float | None,
+    disable: bool,
+    tag: bool,
+    output: str,
+) -> None:
     """Create a limit."""
+    if slots is not None:  # so a limit on a tag is made in the field
+        raise click.UsageError(
+            f"Say what {name} is: a tag of task runs (--tag --limit {slots}), or the name of a limit (--limit {slots})."
+        )
+    if limit is None:
+        raise click.UsageError("Missing option '--limit' / '-l'.")
     wanted = asked.CreateLimit(
         name=_full(name, tag), limit=limit, slot_decay_per_second=slot_decay_per_second or 0.0, active=not disable
     )

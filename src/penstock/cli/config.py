@@ -15,7 +15,7 @@ from penstock.settings import SETTINGS, Settings, current
 from penstock.settings.current import find_problems
 from penstock.settings.kinds import written
 from penstock.settings.profiles import active_profile, set_in_profile, unset_in_profile
-from penstock.settings.setting import DEFAULT
+from penstock.settings.setting import DEFAULT, DERIVED
 from penstock.settings.table import NOT_IN_PROFILES, named
 
 
@@ -42,7 +42,11 @@ def view(show_defaults: bool, show_sources: bool, show_secrets: bool, output: st
     for name, value, source in rows:
         if name == "PENSTOCK_PROFILE":
             continue
-        click.echo(f"{name}='{written(value)}'" + (f" (from {source})" if show_sources else ""))
+        click.echo(f"{name}='{written(value)}'" + (f" ({_from(source)})" if show_sources else ""))
+
+
+def _from(source: str) -> str:
+    return source if source.startswith(DERIVED) else f"from {source}"
 
 
 def _rows(settings: Settings, defaults: bool, secrets: bool) -> Iterable[tuple[str, Any, str]]:

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from msgspec import UNSET
 
@@ -46,6 +46,11 @@ class PenstockClient:
 
     def __init__(self, client: SyncPenstockClient) -> None:
         self._client = client
+
+    def __enter__(self) -> NoReturn:
+        raise RuntimeError("This client is awaited: `async with get_client()`, or get_client(sync_client=True).")
+
+    def __exit__(self, *_: object) -> None: ...
 
     async def __aenter__(self) -> PenstockClient:
         return self
@@ -158,6 +163,10 @@ class PenstockClient:
         return await self._call(
             partial(self._client.update_flow_run, flow_run_id, name=name, tags=tags, labels=labels, keep=keep)
         )
+
+    async def set_flow_run_name(self, flow_run_id: Id, name: str) -> FlowRun:
+        """Gives a flow run another name."""
+        return await self._call(partial(self._client.set_flow_run_name, flow_run_id, name))
 
     async def delete_flow_run(self, flow_run_id: Id, *, force: bool = False) -> flow_runs.Deleted:
         """Deletes a flow run with its task runs, logs and subflow runs. Raises `UnfinishedRun` for one that has not
@@ -459,6 +468,12 @@ class PenstockClient:
     ) -> list[Artifact]:
         """The newest artifacts that fit, `limit` at most."""
         return await self._call(partial(self._client.read_artifacts, filter, limit=limit))
+
+    async def read_latest_artifacts(
+        self, filter: artifacts.ArtifactFilter = ALL_ARTIFACTS, *, limit: int = 200
+    ) -> list[Artifact]:
+        """As `read_artifacts`, of each key only the latest."""
+        return await self._call(partial(self._client.read_latest_artifacts, filter, limit=limit))
 
     def iter_artifacts(
         self, filter: artifacts.ArtifactFilter = ALL_ARTIFACTS, *, limit: int | None = None, latest: bool = False

@@ -157,6 +157,10 @@ class SyncPenstockClient(Things):
         )
         return self._ask(flow_runs.UPDATE_FLOW_RUN, query)
 
+    def set_flow_run_name(self, flow_run_id: Id, name: str) -> FlowRun:
+        """Gives a flow run another name."""
+        return self.update_flow_run(flow_run_id, name=name)
+
     def delete_flow_run(self, flow_run_id: Id, *, force: bool = False) -> flow_runs.Deleted:
         """Deletes a flow run with its task runs, logs and subflow runs. Raises `UnfinishedRun` for one that has not
         ended, without `force`."""

@@ -120,6 +120,12 @@ class Things(Asking):
         """The newest artifacts that fit, `limit` at most."""
         return list(self.iter_artifacts(filter, limit=limit))
 
+    def read_latest_artifacts(
+        self, filter: artifacts.ArtifactFilter = ALL_ARTIFACTS, *, limit: int = 200
+    ) -> list[Artifact]:
+        """As `read_artifacts`, of each key only the latest."""
+        return list(self.iter_artifacts(filter, limit=limit, latest=True))
+
     def iter_artifacts(
         self, filter: artifacts.ArtifactFilter = ALL_ARTIFACTS, *, limit: int | None = None, latest: bool = False
     ) -> Iterator[Artifact]:

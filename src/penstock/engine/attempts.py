@@ -12,7 +12,13 @@ from typing import Any
 
 import msgspec
 
-from ..domain.errors import CancelledRun, FlowRunTimeoutError, TaskRunTimeoutError
+from ..domain.errors import (
+    CancelledRun,
+    FlowRunTimeoutError,
+    ServerRefusedError,
+    ServerUnavailableError,
+    TaskRunTimeoutError,
+)
 from ..domain.states import State, make
 from ..domain.stops import CANCEL, IDLE, INTERRUPT, SHUTDOWN, TIMEOUT, Stilled, Stop, details_of, time_limit
 from . import live
@@ -222,8 +228,8 @@ def user_traceback(error: BaseException) -> str:
 def without_ours(error: BaseException) -> BaseException:
     """The exception with a traceback of user code only: what lies between a flow and its task is not their affair.
 
-    An error without user code in it is ours, and shown whole, unless it only says how a run was ended; with
-    PENSTOCK_INTERNAL_DEBUG set every one is.
+    An error without user code in it is ours, and shown whole, unless it only says how a run was ended, or that a server
+    lets none begin; with PENSTOCK_INTERNAL_DEBUG set every one is.
     """
     if os.environ.get("PENSTOCK_INTERNAL_DEBUG"):
         return error
@@ -240,8 +246,16 @@ def without_ours(error: BaseException) -> BaseException:
     return error.with_traceback(kept[0])
 
 
-# These say how a run was ended. Where they were made tells nothing; where the code was, the log says.
-_TIDINGS = (KeyboardInterrupt, FlowRunTimeoutError, TaskRunTimeoutError, CancelledRun)
+# These say how a run was ended, or why it did not begin. Where they were made tells nothing; where the code was, the
+# log says.
+_TIDINGS = (
+    KeyboardInterrupt,
+    FlowRunTimeoutError,
+    TaskRunTimeoutError,
+    CancelledRun,
+    ServerRefusedError,
+    ServerUnavailableError,
+)
 
 
 def retry_delay(definition: Definition, attempt: int, default: float, jitter: float | None = None) -> float:

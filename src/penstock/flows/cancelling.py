@@ -227,8 +227,9 @@ def _enforce(run: FlowRun | TaskRun) -> None:
     from ..watchdog import detached, enforcement
 
     settings = current()
+    record = settings.api_url or connect.database_path(settings)
     try:
-        enforcement.launch_enforcer(settings.api_url or connect.database_path(settings), run.id, settings.stop_grace_seconds)
+        enforcement.launch_enforcer(record, run.id, settings.stop_grace_seconds)
     except (detached.CannotStart, OSError) as error:
         print(f"penstock: nobody will end flow run '{run.id}' if its process does not: {error}", file=sys.__stderr__)
 

@@ -25,6 +25,7 @@ import msgspec
 from ..domain.errors import (
     NotAllowed,
     NotSignedIn,
+    PenstockError,
     RecordError,
     ServerRefusedError,
     ServerUnavailableError,
@@ -323,12 +324,17 @@ def ship_left(post: Post, folder: Path, lives: Callable[[Holder], bool | None], 
 
 
 def _post_in_pieces(post: Post, holder: Holder, facts: Sequence[Fact]) -> None:
-    """(A fact that is too large by itself was refused to its own process as well.)"""
+    """What the server cannot record as it is stands in the way of nothing else that was left, now or later."""
     try:
         posted(post, batch_of(holder, facts))
-    except TooLarge:
+    except RecordError:
+        raise
+    except PenstockError as error:
+        if len(facts) < 2:
+            print(f"penstock: a fact of a program that has ended could not be recorded: {error}", file=sys.__stderr__)
+            return
         half = len(facts) // 2
-        for piece in (facts[:half], facts[half:]) if half else ():
+        for piece in (facts[:half], facts[half:]):
             _post_in_pieces(post, holder, piece)
 
 
@@ -344,8 +350,8 @@ def _ship_of(post: Post, holder: Holder, paths: list[Path]) -> int:
         for start in range(0, len(others), MOST_FACTS):
             _post_in_pieces(post, holder, others[start : start + MOST_FACTS])
     entered.sort(key=lambda each: each.state.timestamp)
-    if entered:
-        posted(post, batch_of(holder, entered))
+    for start in range(0, len(entered), MOST_FACTS):
+        _post_in_pieces(post, holder, entered[start : start + MOST_FACTS])
     return count
 
 

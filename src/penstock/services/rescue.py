@@ -194,7 +194,7 @@ def _line(tx: Tx, run: FlowRun, state: State[None], note: str) -> LogLine:
     return LogLine(
         flow_run_id=run.id,
         task_run_id=None,
-        seq=logs.next_late_seq(tx, run.id),
+        seq=logs.next_late_seq(tx, run.id, run.epoch),
         timestamp=state.timestamp,
         level=40,
         message=f"Finished in state {state} ({note})",

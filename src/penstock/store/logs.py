@@ -47,10 +47,15 @@ def append(tx: Tx, lines: Iterable[LogLine]) -> None:
         changes.note_all(tx, grown, codec.exact_micros(all_lines[-1].timestamp))
 
 
-def next_late_seq(tx: Tx, run_id: UUID) -> int:
-    """A number for a line that another process than the run's own adds: behind all that the run will ever write."""
+def next_late_seq(tx: Tx, run_id: UUID, epoch: int = 0) -> int:
+    """A number for a line that another process than the run's own adds: behind all that the run will ever write.
+
+    One that was given is not given again when the run has been entered anew (`epoch`): who follows the log would take
+    the line for one that it has had.
+    """
     row = tx.row("SELECT max(seq) FROM log WHERE run_id = ? AND seq >= ?", (run_id.bytes, LATE))
-    return LATE if row is None or row[0] is None else int(row[0]) + 1
+    first = LATE + min(epoch, ATTEMPT) * ATTEMPT
+    return first if row is None or row[0] is None else max(first, int(row[0]) + 1)
 
 
 def begin_attempt(tx: Tx, run_id: UUID) -> int:

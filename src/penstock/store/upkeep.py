@@ -52,7 +52,8 @@ def backup(store: SqliteStore, target: Path) -> int:
 def problems(store: SqliteStore) -> list[str]:
     """What is wrong with the file, in SQLite's words; empty: nothing."""
     with _connected(store.path) as connection, translated(store.path):
-        found = [" ".join(str(row[0]).split()) for row in connection.execute(f"PRAGMA integrity_check({PROBLEMS_SHOWN})")]
+        rows = connection.execute(f"PRAGMA integrity_check({PROBLEMS_SHOWN})")
+        found = [" ".join(str(row[0]).split()) for row in rows]
     return [] if found == ["ok"] else found
 
 

@@ -108,7 +108,7 @@ class Record:
 
     def _enforce(self, door: Door) -> None:
         for request in door.requests(self._holder):
-            if _now() < due(request.signal, self._default_grace):
+            if _now() < due(door, request.signal, self._default_grace):
                 continue
             try:
                 enforce(

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from ..domain.errors import PenstockError
 from ..domain.limits import LEASE
 from ..domain.runs import Holder
+from ..domain.stops import Signal
 from ..engine import identity
 from ..protocol.deeds import Deed, FindRequests, Request
 from ..protocol.journal import MSGPACK, PATH, Asked, answers_in, batch_of, encoded
@@ -40,6 +41,9 @@ class Door(Protocol):
 
     def requests(self, holder: Holder) -> list[Request]:
         """Whose end is asked for, of the runs of a process."""
+
+    def asked_at(self, signal: Signal) -> datetime:
+        """When the end of a run was asked for, by the clock of this machine."""
 
     def renew(self, holder: Holder, may_be_killed: bool) -> None:
         """A program that is busy or frozen is alive all the same, and its runs are its own."""
@@ -84,6 +88,9 @@ class StoreDoor:
             self._changes = changes
         return self._requests
 
+    def asked_at(self, signal: Signal) -> datetime:
+        return signal.at
+
     def renew(self, holder: Holder, may_be_killed: bool) -> None:
         now = datetime.now(UTC)
         with self.store.read() as tx:
@@ -119,6 +126,7 @@ class ServerDoor:
         self._spool = spool
         self._looked = -SERVER_SECONDS
         self._requests: list[Request] = []
+        self._heard: dict[Signal, datetime] = {}
 
     def ask(self, deed: Deed) -> Any:
         asked = [Asked(uuid4().hex, deed)]
@@ -131,7 +139,14 @@ class ServerDoor:
         if time.monotonic() - self._looked >= SERVER_SECONDS:
             self._looked = time.monotonic()
             self._requests = self.ask(FindRequests(holder))
+            open_ones = {request.signal for request in self._requests}
+            self._heard = {signal: at for signal, at in self._heard.items() if signal in open_ones}
         return self._requests
+
+    def asked_at(self, signal: Signal) -> datetime:
+        """When it was heard of here. The server's clock may differ from this machine's by minutes: one that is behind
+        would have the program ended before its grace is over, one that is ahead long after it."""
+        return self._heard.setdefault(signal, datetime.now(UTC))
 
     def renew(self, holder: Holder, may_be_killed: bool) -> None:
         self._post(encoded(batch_of(holder, (), attending=True, may_be_killed=may_be_killed)))

@@ -66,7 +66,7 @@ def enforce(
         return Outcome.DONE
     (request,) = requests
     signal, holder = request.signal, request.holder
-    if now() < due(signal, default_grace):
+    if now() < due(door, signal, default_grace):
         return Outcome.EARLY
     if holder is None or (only is not None and holder != only):
         return Outcome.LEFT
@@ -83,9 +83,9 @@ def enforce(
     return Outcome(door.ask(CloseEnforced(signal, holder, killed, now())))
 
 
-def due(signal: Signal, default_grace: float) -> datetime:
+def due(door: Door, signal: Signal, default_grace: float) -> datetime:
     """From when on a request may be enforced."""
-    return signal.at + timedelta(seconds=_grace(signal, default_grace)) + MARGIN
+    return door.asked_at(signal) + timedelta(seconds=_grace(signal, default_grace)) + MARGIN
 
 
 def _grace(signal: Signal, default: float) -> float:
@@ -126,7 +126,7 @@ def enforce_in_time(
         changes = door.changes()
         if seen != changes or due_at is None or now() >= due_at:
             requests = door.ask(FindRequests(run_id=run_id))
-            due_at = due(requests[0].signal, default_grace) if requests else now()
+            due_at = due(door, requests[0].signal, default_grace) if requests else now()
             outcome = enforce(door, run_id, now=now, default_grace=default_grace, lives=lives)
             if outcome is not Outcome.EARLY:
                 return outcome
