@@ -80,7 +80,7 @@ def walk(
 
 
 def _section(path: str, command: click.Command, context: click.Context) -> str:
-    arguments = " ".join(command.collect_usage_pieces(context))
+    arguments = " ".join(filter(None, command.collect_usage_pieces(context)))
     text = re.sub(r"\s*\n\s*", " ", (command.help or "").replace("\n\n", "\0")).replace("\0", "\n\n").strip()
     parts = [f"## {path}", f"`{path} {arguments}`", text]
     rows = []

@@ -265,12 +265,17 @@ def _work_in(node: ast.stmt) -> list[str]:
 
 # --- sizes and names -------------------------------------------------------------------------------------------------
 
+# Made from other files, which are read in its place.
+GENERATED = {"client/asynchronous.py"}
+
 
 def check_file_sizes(root: Path) -> list[str]:
     """Python and SQL files stay short enough to be read in one sitting."""
     found = []
     for path in sorted([*root.rglob("*.py"), *root.rglob("*.sql")]):
         lines = len(path.read_text(encoding="utf-8").splitlines())
+        if path.relative_to(root).as_posix() in GENERATED:
+            continue
         if lines > MAX_FILE_LINES:
             shown = path.relative_to(root.parent.parent)
             found.append(f"{shown}:{MAX_FILE_LINES + 1}: {lines} lines, over {MAX_FILE_LINES}; split it by noun")

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import psutil
+
 from penstock import connect
 from penstock.domain.logs import LogLine
 from penstock.domain.runs import FlowRun, TaskRun
@@ -41,6 +43,14 @@ def until(condition: Callable[[], T], seconds: float = PATIENCE) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"not so within {seconds} s: {condition}")
         time.sleep(0.005)
+
+
+@contextmanager
+def no_children_left() -> Iterator[None]:
+    """All processes that begin in it are gone after it. (A database that other tests share may run beside it.)"""
+    before = {child.pid for child in psutil.Process().children()}
+    yield
+    until(lambda: all(child.pid in before for child in psutil.Process().children()))
 
 
 class Record:

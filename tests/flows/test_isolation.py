@@ -25,15 +25,15 @@ from penstock.flows.runners import isolation
 from penstock.settings import temporary_settings
 from penstock.task_runners import ProcessPoolTaskRunner, SequentialTaskRunner, ThreadPoolTaskRunner
 
-from .kit import Programs, Record, names, taking_less_than, until
+from .kit import Programs, Record, names, no_children_left, taking_less_than, until
 
 
 @pytest.fixture(autouse=True)
 def no_workers_left(disconnected: None) -> Iterator[None]:
     """Each test has workers of its own."""
-    yield
-    isolation.close()
-    until(lambda: not psutil.Process().children(recursive=True))
+    with no_children_left():
+        yield
+        isolation.close()
 
 
 @pytest.fixture

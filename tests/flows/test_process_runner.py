@@ -22,7 +22,7 @@ from penstock.runtime import flow_run, task_run
 from penstock.settings import PENSTOCK_TASK_RUNNER_PROCESS_POOL_MAX_WORKERS, temporary_settings
 from penstock.task_runners import ProcessPoolTaskRunner
 
-from .kit import Programs, Record, names, taking_less_than, until
+from .kit import Programs, Record, names, no_children_left, taking_less_than, until
 
 
 def in_processes(body: Callable[[], Any], workers: int = 1, **options: Any) -> Any:
@@ -33,8 +33,8 @@ def in_processes(body: Callable[[], Any], workers: int = 1, **options: Any) -> A
 @pytest.fixture(autouse=True)
 def no_processes_left() -> Iterator[None]:
     """Whatever a test does, its workers are gone when its flow is over, and nothing has to be reaped."""
-    yield
-    until(lambda: not psutil.Process().children(recursive=True))
+    with no_children_left():
+        yield
 
 
 class Unpicklable:

@@ -256,6 +256,12 @@ class BadRequest(ServerError, ValueError):
     code = "bad-request"
 
 
+class KeyReused(BadRequest):
+    """An Idempotency-Key was sent with another request before."""
+
+    code = "key-reused"
+
+
 class NotSignedIn(ServerError, PermissionError):
     """The server wants to know who asks: there is no key, or it is unknown, expired or revoked."""
 

@@ -26,6 +26,7 @@ STATUS: dict[type[PenstockError], int] = {
     errors.InvalidName: 422,
     errors.UnstorableValue: 422,
     errors.ConcurrencyError: 422,
+    errors.KeyReused: 422,
     errors.ParameterError: 422,
     errors.DefinitionError: 422,
     filters.FilterError: 422,

@@ -12,23 +12,17 @@ from contextlib import contextmanager
 
 import msgspec
 
-from ..domain.errors import BadRequest
+from ..domain.errors import KeyReused
 from ..store import answered
 from ..store.answered import Given
 from ..store.contract import Tx
 from .desk import Desk
 from .enclosing import EnclosingStore
 
-__all__ = ["Given", "KeyReused", "UnderWay", "once"]
+__all__ = ["Given", "UnderWay", "once"]
 
 # The status of a key whose answer is not there yet.
 UNDER_WAY = 0
-
-
-class KeyReused(BadRequest):
-    """The key was sent with something else before."""
-
-    status = 422
 
 
 class UnderWay(Exception):
