@@ -173,7 +173,9 @@ def errors() -> dict[str, str]:
     waiting: list[type[PenstockError]] = [PenstockError]
     for each in waiting:
         waiting.extend(each.__subclasses__())
-    return {each.code: each.__name__ for each in waiting if "code" in vars(each) and each.__module__.startswith("penstock.")}
+    return {
+        each.code: each.__name__ for each in waiting if "code" in vars(each) and each.__module__.startswith("penstock.")
+    }
 
 
 def test_every_error_is_explained_and_no_other() -> None:
