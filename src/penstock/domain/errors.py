@@ -371,6 +371,48 @@ class UnreadableBlock(PenstockError, RuntimeError):
     code = "unreadable-block"
 
 
+class ScheduleError(PenstockError, ValueError):
+    """A schedule cannot be as it is written; the message shows the place."""
+
+    code = "schedule"
+
+
+class DeploymentError(PenstockError, ValueError):
+    """A deployment, or a file that describes some, cannot be as it is wanted."""
+
+    code = "deployment"
+
+
+class WorkPoolError(PenstockError, ValueError):
+    """A work pool, a queue or a job template cannot be as it is wanted."""
+
+    code = "work-pool"
+
+
+class InfrastructureError(PenstockError, RuntimeError):
+    """Something that runs are launched on could not do what it was asked."""
+
+    code = "infrastructure"
+
+
+class InfrastructureNotAvailable(InfrastructureError):
+    """It cannot be reached now: no engine, no cluster, no rights."""
+
+    code = "infrastructure-unavailable"
+
+
+class InfrastructureRefused(InfrastructureError):
+    """A job can never be launched as it is: no such image, no such command, a value of the wrong kind."""
+
+    code = "infrastructure-refused"
+
+
+class InfrastructureNotFound(InfrastructureError):
+    """What was launched is not there (any more)."""
+
+    code = "infrastructure-not-found"
+
+
 # Users import them from `penstock.exceptions`, so that is where tracebacks say they are.
 for _each in list(globals().values()):
     if isinstance(_each, type) and issubclass(_each, PenstockError):

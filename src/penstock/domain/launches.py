@@ -1,0 +1,70 @@
+"""Launches: a flow run that somebody else than its caller starts: what it takes, who has it, and where it runs.
+
+Law: what a run was launched with is a snapshot. Nothing that is changed or deleted afterwards (the deployment, the
+pool, its template) changes how the run is watched or ended.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+Json = dict[str, Any]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a run's infrastructure is: `id` means something in its `scope` only, and only who can reach the scope can
+    end it.
+
+    process: host and boot : pid and start time; docker: the engine's address : the container's id; kubernetes: the
+    cluster's uid and namespace : the job's name.
+    """
+
+    type: str
+    scope: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.scope}:{self.id}"
+
+
+class Launch(msgspec.Struct, kw_only=True):
+    """A launched flow run, beside its `FlowRun`.
+
+    It is *open* from when it waits until its infrastructure is known to be gone (`ended`); the flow run itself may have
+    ended before. `worker` claimed it at `claimed`, and has it until `lease_expires`; another may then take it over.
+    `configuration` is the filled-in template that it was launched with, `place` where it runs since `launched`.
+    `stopping` is when its end was asked for, `tries` how many times ending it has failed, `problem` what went wrong last
+    (also what keeps it waiting), in a sentence.
+    """
+
+    flow_run_id: UUID
+    scheduled: datetime
+    deployment_id: UUID | None = None
+    schedule_id: UUID | None = None
+    revision: int = 0
+    work_pool: str | None = None
+    work_queue: str | None = None
+    priority: int = 100
+    entrypoint: str | None = None
+    path: str | None = None
+    pull_steps: tuple[Json, ...] = ()
+    parameters: Json = {}
+    job_variables: Json = {}
+    grace: float | None = None
+    start_timeout: float | None = None
+    worker: UUID | None = None
+    claimed: datetime | None = None
+    lease_expires: datetime | None = None
+    configuration: Json | None = None
+    place: Place | None = None
+    launched: datetime | None = None
+    stopping: datetime | None = None
+    tries: int = 0
+    try_again: datetime | None = None
+    problem: str | None = None
+    exit_code: int | None = None
+    ended: datetime | None = None

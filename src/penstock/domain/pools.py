@@ -1,0 +1,75 @@
+"""Work pools, their queues, and the workers that take runs from them. Values only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+Json = dict[str, Any]
+
+# The queue that every pool has, and its priority among the pool's others: the lowest number is served first.
+DEFAULT_QUEUE = "default"
+DEFAULT_PRIORITY = 100
+# A worker that has not been heard of for so many seconds is offline.
+WORKER_SECONDS = 30.0
+
+
+class WorkPool(msgspec.Struct, kw_only=True):
+    """Where runs wait to be launched in one way: `type` names the infrastructure (process, docker, kubernetes, ...).
+
+    `base_job_template` is {"job_configuration": a template with {{ variables }}, "variables": their JSON schema}; {}
+    is the type's own. `concurrency_limit` is how many of its runs may be launched at once, None: any number. `grace`:
+    as a deployment's.
+    """
+
+    id: UUID
+    name: str
+    type: str
+    created: datetime
+    updated: datetime
+    description: str | None = None
+    base_job_template: Json = {}
+    concurrency_limit: int | None = None
+    grace: float | None = None
+    is_paused: bool = False
+
+
+class WorkQueue(msgspec.Struct, kw_only=True):
+    """A line of a work pool. Runs of the queue with the lower `priority` go first. `last_polled` is when a worker last
+    asked for its runs, None: never."""
+
+    id: UUID
+    work_pool: str
+    name: str
+    created: datetime
+    updated: datetime
+    description: str | None = None
+    priority: int = DEFAULT_PRIORITY
+    concurrency_limit: int | None = None
+    is_paused: bool = False
+    last_polled: datetime | None = None
+
+
+class WorkerRecord(msgspec.Struct, kw_only=True):
+    """A worker as it was last heard of. `scope` is where the infrastructure is that it can reach (`launches.Place`);
+    `running` how many runs it watches, `limit` how many it takes at most. `left` is when it said that it ends."""
+
+    id: UUID
+    name: str
+    work_pool: str | None
+    type: str
+    host: str
+    scope: str
+    version: str
+    started: datetime
+    heard: datetime
+    queues: tuple[str, ...] = ()
+    running: int = 0
+    limit: int | None = None
+    left: datetime | None = None
+
+    def is_online(self, now: datetime) -> bool:
+        return self.left is None and (now - self.heard).total_seconds() < WORKER_SECONDS
