@@ -35,10 +35,11 @@ class Launch(msgspec.Struct, kw_only=True):
     """A launched flow run, beside its `FlowRun`.
 
     It is *open* from when it waits until its infrastructure is known to be gone (`ended`); the flow run itself may have
-    ended before. `worker` claimed it at `claimed`, and has it until `lease_expires`; another may then take it over.
+    ended before. `worker` claimed it at `claimed`; another may take it over when that one is not heard of any
+    more.
     `configuration` is the filled-in template that it was launched with, `place` where it runs since `launched`.
-    `stopping` is when its end was asked for, `tries` how many times ending it has failed, `problem` what went wrong last
-    (also what keeps it waiting), in a sentence.
+    `stopping` is when its end was asked for, `tries` how many times ending it has failed, `problem` what went wrong
+    last (also what keeps it waiting), in a sentence.
     """
 
     flow_run_id: UUID
@@ -58,7 +59,6 @@ class Launch(msgspec.Struct, kw_only=True):
     start_timeout: float | None = None
     worker: UUID | None = None
     claimed: datetime | None = None
-    lease_expires: datetime | None = None
     configuration: Json | None = None
     place: Place | None = None
     launched: datetime | None = None

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from .runs import Holder
+
 Json = dict[str, Any]
 
 # The queue that every pool has, and its priority among the pool's others: the lowest number is served first.
@@ -70,6 +72,8 @@ class WorkerRecord(msgspec.Struct, kw_only=True):
     running: int = 0
     limit: int | None = None
     left: datetime | None = None
+    # its process: where that can be seen, it is dead when it is seen to be gone
+    holder: Holder | None = None
 
     def is_online(self, now: datetime) -> bool:
         return self.left is None and (now - self.heard).total_seconds() < WORKER_SECONDS

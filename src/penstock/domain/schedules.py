@@ -60,8 +60,8 @@ class CatchUp(StrEnum):
 
 
 class Overlap(StrEnum):
-    """What becomes of a run that is due while an earlier one of the same schedule has not ended: it runs beside it, it is
-    skipped, it waits, or the earlier one is cancelled."""
+    """What becomes of a run that is due while an earlier one of the same schedule has not ended: it runs beside it, it
+    is skipped, it waits, or the earlier one is cancelled."""
 
     ALLOW = "allow"
     SKIP = "skip"

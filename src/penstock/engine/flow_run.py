@@ -158,7 +158,7 @@ def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
     bad: Exception | None = None
     try:
         yield from _ready(call)
-        if flow.flow_run_name is not None and context.replay is None:
+        if flow.flow_run_name is not None and (context.replay is None or context.replay.is_first):
             run.name = naming.run_name(flow.flow_run_name, context, f"flow_run_name of flow {flow.name!r}")
             context.source = f"Flow run {run.name!r}"
     except Exception as error:  # parameters that do not fit, an upstream that failed, a name that cannot be made

@@ -52,8 +52,10 @@ ONE_BY_ONE = "it gave its values one by one, and they were not kept"
 class Replay:
     """What earlier attempts of a flow run left. One for each time it is entered again; retries of its own use it, too.
 
-    `notes` are warnings to be said when the run begins.
+    `notes` are warnings to be said when the run begins. `is_first`: it never began before.
     """
+
+    is_first = False
 
     def __init__(self, reopened: Reopened, notes: Iterable[str] = ()) -> None:
         self.run = reopened.run

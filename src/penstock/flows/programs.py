@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ..domain.errors import ObjectNotFound, TransitionRefused
+from ..domain.errors import DeploymentError, ObjectNotFound, TransitionRefused
 from ..domain.runs import Entrypoint
 from ..domain.states import make
 from .flow import Flow
@@ -204,6 +204,25 @@ async def _nothing_to_come() -> AsyncGenerator[Any, None]:
     nothing: tuple[Any, ...] = ()
     for item in nothing:
         yield item
+
+
+def entrypoint_of(text: str) -> Entrypoint:
+    """The entrypoint that `path/to/file.py:function`, `package.module:function` or `package.module.function` names.
+    Raises `DeploymentError` for text that is none."""
+    place, colon, function = text.rpartition(":")
+    if not colon:
+        place, _, function = text.rpartition(".")
+    if not place or not function.replace(".", "").isidentifier():
+        raise DeploymentError(
+            f"{text!r} does not say where a flow is: write path/to/file.py:function or package.module:function."
+        )
+    directory = os.getcwd()
+    if not place.endswith(".py") and os.sep not in place:
+        return Entrypoint(function=function, module=place, directory=directory)
+    path = os.path.abspath(place)
+    if not os.path.isfile(path):
+        raise ObjectNotFound(f"The file {path} of entrypoint {text!r} is not there.")
+    return Entrypoint(path=path, function=function, module="__main__", program=path, directory=directory)
 
 
 def elsewhere(entry: Entrypoint, place: str) -> Entrypoint:

@@ -20,8 +20,8 @@ Json = dict[str, Any]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be launched. `name` is readable and not unique, `key` is unique and stays the same when the same job is
-    launched once more: a driver that finds it there gives that one's place, and launches nothing.
+    """What is to be launched. `name` is readable and not unique, `key` is unique and stays the same when the same job
+    is launched once more: a driver that finds it there gives that one's place, and launches nothing.
 
     `command` is run with `env` over the infrastructure's own; `configuration` is the driver's filled-in template.
     """
@@ -35,9 +35,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How infrastructure ended: `code` is the exit code (negative: minus the signal's number), None where nobody saw it.
-    `why` explains what is no matter of the program ("killed by the kernel: out of memory"); `lines` are the last that it
-    wrote, where the driver has them. `gone`: it is not there (any more), and nothing is known of its end."""
+    """How infrastructure ended: `code` is the exit code (negative: minus the signal's number), None where nobody saw
+    it. `why` explains what is no matter of the program ("killed by the kernel: out of memory"); `lines` are the last
+    that it wrote, where the driver has them. `gone`: it is not there (any more), and nothing is known of its end."""
 
     code: int | None = None
     why: str | None = None
@@ -46,8 +46,8 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """How `stop` ended it: `how` is one of `domain.stops`: returned (it ended in its grace), killed, or gone (it was not
-    there any more)."""
+    """How `stop` ended it: `how` is one of `domain.stops`: returned (it ended in its grace), killed, or gone (it was
+    not there any more)."""
 
     how: str
     ended: Ended

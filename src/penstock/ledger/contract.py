@@ -22,6 +22,7 @@ from ..protocol.journal import (
     Question,
     Recall,
     Reopen,
+    Take,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Recall",
     "Reopen",
     "Reply",
+    "Take",
     "answer_to",
 ]
 

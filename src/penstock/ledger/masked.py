@@ -126,7 +126,12 @@ def _begin(masker: Masker, question: Begin) -> Begin:
 
 
 def _enter(masker: Masker, question: Enter) -> Enter:
-    return _replace(question, state=_state(masker, question.state))
+    return _replace(
+        question,
+        state=_state(masker, question.state),
+        name=_value(masker, question.name),
+        parameters=_value(masker, question.parameters),
+    )
 
 
 def _reopen(masker: Masker, question: Reopen) -> Reopen:

@@ -54,6 +54,18 @@ class Enter(msgspec.Struct, frozen=True, tag=True):
     result: ResultRef | None = None
     deadline: datetime | None = None
     lines_lost: int = 0
+    # of a run that was recorded before its flow was loaded: what only that could tell
+    name: str | None = None
+    parameters: dict[str, str] | None = None
+
+
+class Take(msgspec.Struct, frozen=True, tag=True):
+    """May this process execute a flow run that waits, or was claimed to be launched? Answer: `Reopened`, with nothing
+    that earlier attempts left."""
+
+    run_id: UUID
+    now: datetime
+    holder: Holder
 
 
 class Recall(msgspec.Struct, frozen=True, tag=True):
@@ -91,11 +103,12 @@ class Cached(msgspec.Struct, frozen=True):
 
 
 Fact = TaskRun | LogLine | CacheEntry | Stilled | Enter | Artifact | ArtifactChange | Event
-Question = Begin | Enter | Recall | Reopen | FindCached | Flush | Deed
+Question = Begin | Enter | Take | Recall | Reopen | FindCached | Flush | Deed
 
 ANSWERS: dict[type[Any], Any] = {
     Begin: Entered,
     Enter: Entered,
+    Take: Reopened,
     Recall: Recalled,
     Reopen: Reopened,
     FindCached: Cached | None,

@@ -11,7 +11,7 @@ import msgspec
 
 from ..domain.launches import Launch, Place
 from ..domain.pools import WorkerRecord
-from ..domain.runs import FlowRun
+from ..domain.runs import FlowRun, Holder
 from .operation import Operation, Page
 from .paging import Cursor, Limit
 
@@ -33,13 +33,15 @@ class WorkerReport(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     scope: Text
     version: Name
     started: datetime
+    holder: Holder | None = None
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class ClaimLaunches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Asks for work, and says that the worker lives: of a work pool (of its `queues`, or all), or of the `deployments`
     that a process serves by itself. `running` are the flow runs that it watches; at most `slots` are taken. `seen` are
-    the runs among them whose end it knows to be asked for, so that it waits for news."""
+    the runs among them whose end it knows to be asked for, and `next_seen` is when it knows the next to be due: it
+    waits for news."""
 
     worker: WorkerReport
     work_pool: Name | None = None
@@ -47,12 +49,13 @@ class ClaimLaunches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     deployments: Ids = ()
     running: Ids = ()
     seen: Ids = ()
+    next_seen: datetime | None = None
     slots: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1
     wait: Patience = 0.0
 
 
 class Work(msgspec.Struct, kw_only=True):
-    """A launch that was claimed, with its run; and `adopt`: another worker had launched it and is not there any more."""
+    """A launch that was claimed, with its run; and `adopt`: a worker had launched it that is not there any more."""
 
     launch: Launch
     run: FlowRun
@@ -116,7 +119,8 @@ class ReportLaunch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Reported(msgspec.Struct, kw_only=True):
-    """`kept` is False where the launch is not this worker's any more; then nothing was changed. `run` is as it is then."""
+    """`kept` is False where the launch is not this worker's any more; then nothing was changed. `run` is as it is
+    then."""
 
     kept: bool
     launch: Launch

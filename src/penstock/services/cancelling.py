@@ -16,9 +16,9 @@ from ..domain.rules import Facts
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import CANCELLING, FINAL, RUNNING, State, make
 from ..domain.stops import CANCEL, GONE, IDLE, Signal
-from ..store import flow_runs, signals, task_runs
+from ..store import flow_runs, launches, signals, task_runs
 from ..store.contract import Store, Tx
-from . import orchestrate
+from . import launching, orchestrate
 from .rescue import Lives, close_tasks
 
 NOT_TRACKED = "This flow run is missing infrastructure tracking information and cancellation cannot be guaranteed."
@@ -37,16 +37,27 @@ def cancel_flow_run(
         if run is None:
             raise ObjectNotFound(f"Flow run '{run_id}' not found!")
         _check_open("Flow run", run)
-        signal = Signal(run.id, now, who, grace)
-        if run.holder is None or lives(run.holder) is False:
-            return _cancel_at_once(tx, run, signal)
-        signals.put(tx, signal)
-        if run.state.type is not CANCELLING:
-            details = {"reason": CANCEL, "who": who} | ({} if grace is None else {"grace": grace})
-            message = f"{signal.stop.message.rstrip('.')}; its code is told to stop."
-            state = make("Cancelling", now, message=message, details=details)
-            orchestrate.enter(tx, run.id, state, Facts(), deadline=run.deadline)
-        return flow_runs.get(tx, run.id) or run
+        return request(tx, run, who=who, grace=grace, now=now, lives=lives)
+
+
+def request(tx: Tx, run: FlowRun, *, who: str, grace: float | None, now: datetime, lives: Lives) -> FlowRun:
+    """As `cancel_flow_run`, in the caller's transaction, for a run that has not ended."""
+    signal = Signal(run.id, now, who, grace)
+    launch = launches.get(tx, run.id)
+    # (What a worker launched is ended by it also where its process is seen to be gone: more may be left of it.)
+    launched = launch is not None and launching.stop(launch, now)
+    if launch is not None:
+        launch.ended = launch.ended if launched else launch.ended or now
+        launches.put(tx, launch)
+    if not launched and (run.holder is None or lives(run.holder) is False):
+        return _cancel_at_once(tx, run, signal)
+    signals.put(tx, signal)
+    if run.state.type is not CANCELLING:
+        details = {"reason": CANCEL, "who": who} | ({} if grace is None else {"grace": grace})
+        message = f"{signal.stop.message.rstrip('.')}; its code is told to stop."
+        state = make("Cancelling", now, message=message, details=details)
+        orchestrate.enter(tx, run.id, state, Facts(), deadline=run.deadline)
+    return flow_runs.get(tx, run.id) or run
 
 
 def cancel_task_run(store: Store, run_id: UUID, *, who: str, grace: float | None, now: datetime) -> TaskRun:

@@ -15,7 +15,7 @@ import msgspec
 
 from ..domain.errors import BadRequest, PenstockError, RecordError
 from ..domain.limits import LEASE
-from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Fact, Reopen, answers_to
+from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Fact, Reopen, Take, answers_to
 from ..protocol.problems import Problem, error_of, problem_of
 from ..store import answered, holders
 from ..store.contract import Store, Tx
@@ -24,7 +24,7 @@ from . import ingest, questions, reinstating
 # Renewed when less is left: a holder sends some hundred batches a second.
 RENEW_WHEN_LEFT = LEASE - timedelta(seconds=5)
 # What changes nothing can be asked again as it is.
-CHANGING = (Begin, Enter, Reopen)
+CHANGING = (Begin, Enter, Take, Reopen)
 ERROR = 500
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -44,6 +44,8 @@ def enter(
     result: ResultRef | None = None,
     deadline: datetime | None = None,
     lines_lost: int = 0,
+    name: str | None = None,
+    parameters: dict[str, str] | None = None,
 ) -> Entered:
     """Proposes a state for a flow run. Raises `ObjectNotFound`."""
     run = flow_runs.get(tx, run_id)
@@ -53,6 +55,9 @@ def enter(
     run.lines_lost = max(run.lines_lost, lines_lost)
     if run_count is not None:
         run.run_count = run_count
+    if facts.epoch_of_writer in (None, run.epoch):
+        run.name = name or run.name
+        run.parameters = run.parameters if parameters is None else parameters
     return _apply(tx, run, state, msgspec.structs.replace(facts, epoch=run.epoch), result)
 
 
@@ -67,6 +72,8 @@ def propose(tx: Tx, asked: Enter) -> Entered:
         result=asked.result,
         deadline=asked.deadline,
         lines_lost=asked.lines_lost,
+        name=asked.name,
+        parameters=asked.parameters,
     )
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from ..domain.errors import PenstockError
 from ..domain.reopening import Reopened
-from ..protocol.journal import Begin, Cached, Enter, FindCached, Flush, Question, Recall, Reopen
+from ..protocol.journal import Begin, Cached, Enter, FindCached, Flush, Question, Recall, Reopen, Take
 from ..store import caches
 from ..store.contract import Store, Tx
-from . import enforcing, orchestrate, reopening
+from . import enforcing, launching, orchestrate, reopening
 
 
 def answer(tx: Tx, question: Question) -> Any:
@@ -20,6 +20,8 @@ def answer(tx: Tx, question: Question) -> Any:
             return orchestrate.begin(tx, question.run, question.running, question.arguments)
         if isinstance(question, Enter):
             return orchestrate.propose(tx, question)
+        if isinstance(question, Take):
+            return launching.take(tx, question.run_id, holder=question.holder, now=question.now)
         if isinstance(question, Recall):
             return reopening.recall(tx, question.run_id)
         if isinstance(question, Reopen):

@@ -61,7 +61,6 @@ CREATE TABLE launch (
     scheduled BIGINT NOT NULL,
     worker BYTEA,
     claimed BIGINT,
-    lease_expires BIGINT,
     scope TEXT,
     stopping BIGINT,
     ended BIGINT,

@@ -1,0 +1,278 @@
+"""Giving runs to workers: who gets what, in which order, and what waits for what.
+
+Law: whatever is decided here is decided in one transaction, in which nobody else's comes between: so a limit is never
+passed, and no run is given to two. A worker that cannot be heard of keeps what it has until it is known, or its lease
+says, that it is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from ..domain.deployments import Collision, Deployment
+from ..domain.launches import Launch
+from ..domain.pools import WORKER_SECONDS, WorkerRecord, WorkPool, WorkQueue
+from ..domain.rules import Facts
+from ..domain.runs import FlowRun
+from ..domain.schedules import Overlap
+from ..domain.states import FINAL, SCHEDULED, make
+from ..protocol.launches import ClaimLaunches, Claims, StopRequest, Work
+from ..store import deployments, flow_runs, launches, schedules, signals, work_pools, workers
+from ..store.contract import Store, Tx
+from . import cancelling, launching, orchestrate
+from .rescue import Lives
+
+# How often a worker's word is written down, how long what has ended by itself has to be gone, and how many of those
+# that wait are looked at for one that may run.
+HEARD_SECONDS = 5.0
+OVER_SECONDS = 30.0
+MOST_LOOKED_AT = 500
+
+
+class Nothing(Exception):
+    """There is no news for the worker; `claims` says when there will be."""
+
+    def __init__(self, claims: Claims) -> None:
+        self.claims = claims
+
+
+def claim(store: Store, asked: ClaimLaunches, now: datetime, lives: Lives) -> Claims:
+    """What is to be done by a worker now. Raises `Nothing`, and `ObjectNotFound` for a pool that is not there."""
+    with store.read() as tx:
+        pool = None if asked.work_pool is None else work_pools.need(tx, asked.work_pool)
+        known = workers.get(tx, asked.worker.id)
+        fresh = known is not None and (now - known.heard).total_seconds() < HEARD_SECONDS
+        news = _news(tx, asked, pool, now, lives)
+    if fresh and news is not None:
+        raise Nothing(news)
+    with store.write() as tx:
+        _hear(tx, asked, now)
+        claims = _claims(tx, asked, pool, now, lives)
+        if pool is not None:
+            work_pools.note_polled(tx, pool.name, _queue_names(tx, pool, asked), now)
+        else:
+            deployments.note_polled(tx, asked.deployments, now)
+    if not (claims.work or claims.stops or claims.lost) and not _sooner(claims, asked):
+        raise Nothing(claims)
+    return claims
+
+
+def _sooner(claims: Claims, asked: ClaimLaunches) -> bool:
+    return claims.next is not None and (asked.next_seen is None or claims.next < asked.next_seen)
+
+
+def _news(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, lives: Lives) -> Claims | None:
+    """None when there may be something to do; else what is answered when there is nothing."""
+    mine = launches.of_worker(tx, asked.worker.id)
+    claims = Claims(next=launches.next_due(tx, asked.work_pool, asked.deployments, now))
+    if _sooner(claims, asked) or _lost(mine, asked) or _stops(tx, mine, asked, now):
+        return None
+    if {launch.flow_run_id for launch in mine} - set(asked.running):
+        return None
+    if pool is not None and pool.is_paused:
+        claims.paused = f"Work pool {pool.name!r} is paused."
+    if asked.slots > 0 and claims.paused is None and _waiting(tx, asked, pool, now, 1):
+        return None
+    return None if _orphans(tx, asked, now, lives) else claims
+
+
+def _claims(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, lives: Lives) -> Claims:
+    mine = launches.of_worker(tx, asked.worker.id)
+    claims = Claims(
+        stops=_stops(tx, mine, asked, now),
+        lost=_lost(mine, asked),
+        base_job_template={} if pool is None else pool.base_job_template,
+        grace=None if pool is None else pool.grace,
+    )
+    # What was given before, and is not there: the answer was lost on its way.
+    for launch in mine:
+        run = flow_runs.get(tx, launch.flow_run_id)
+        if launch.flow_run_id not in asked.running and run is not None:
+            claims.work.append(Work(launch=launch, run=run, adopt=launch.place is not None))
+    for launch in _orphans(tx, asked, now, lives):
+        run = flow_runs.get(tx, launch.flow_run_id)
+        if run is None:
+            launches.delete(tx, launch.flow_run_id)
+            continue
+        launch.worker = asked.worker.id
+        launches.put(tx, launch)
+        claims.work.append(Work(launch=launch, run=run, adopt=launch.place is not None))
+    if pool is not None and pool.is_paused:
+        claims.paused = f"Work pool {pool.name!r} is paused."
+    else:
+        _give(tx, asked, pool, claims, now)
+    claims.next = launches.next_due(tx, asked.work_pool, asked.deployments, now)
+    return claims
+
+
+def _hear(tx: Tx, asked: ClaimLaunches, now: datetime) -> None:
+    told = asked.worker
+    workers.put(
+        tx,
+        WorkerRecord(
+            id=told.id, name=told.name, work_pool=asked.work_pool, type=told.type, host=told.host, scope=told.scope,
+            version=told.version, started=told.started, heard=now, queues=asked.queues, running=len(asked.running),
+            limit=told.limit, holder=told.holder,
+        ),
+    )  # fmt: skip
+
+
+def _lost(mine: Sequence[Launch], asked: ClaimLaunches) -> list[UUID]:
+    known = {launch.flow_run_id for launch in mine}
+    return [id for id in asked.running if id not in known]
+
+
+def _stops(tx: Tx, mine: Sequence[Launch], asked: ClaimLaunches, now: datetime) -> list[StopRequest]:
+    """Whose end is asked for; and what is there still though its run is over."""
+    found = []
+    for launch in mine:
+        if launch.flow_run_id in asked.seen or launch.flow_run_id not in asked.running:
+            continue
+        if launch.stopping is not None:
+            signal = signals.get(tx, launch.flow_run_id)
+            grace = launch.grace if signal is None or signal.grace is None else signal.grace
+            who = "" if signal is None else signal.who
+            found.append(StopRequest(flow_run_id=launch.flow_run_id, at=launch.stopping, grace=grace, who=who))
+            continue
+        run = flow_runs.get(tx, launch.flow_run_id)
+        if run is None or (run.state.type in FINAL and _is_over(run, now)):
+            found.append(StopRequest(flow_run_id=launch.flow_run_id, at=now, grace=launch.grace, over=True))
+    return found
+
+
+def _is_over(run: FlowRun, now: datetime) -> bool:
+    return (now - run.state.timestamp).total_seconds() > OVER_SECONDS
+
+
+def _orphans(tx: Tx, asked: ClaimLaunches, now: datetime, lives: Lives) -> list[Launch]:
+    """What a worker had that is gone, and this one can reach."""
+    found = []
+    for launch, worker in launches.orphans(tx, asked.worker.scope, MOST_LOOKED_AT):
+        if launch.worker == asked.worker.id or (launch.place is None and not _is_of(launch, asked)):
+            continue
+        if launch.place is not None and launch.place.type != asked.worker.type:
+            continue
+        if launch.worker is None or worker is None or _is_gone(worker, now, lives):
+            found.append(launch)
+    return found
+
+
+def _is_of(launch: Launch, asked: ClaimLaunches) -> bool:
+    if asked.work_pool is not None:
+        return launch.work_pool == asked.work_pool and (not asked.queues or launch.work_queue in asked.queues)
+    return launch.work_pool is None and launch.deployment_id in asked.deployments
+
+
+def _is_gone(worker: WorkerRecord, now: datetime, lives: Lives) -> bool:
+    if worker.left is not None:
+        return True
+    alive = None if worker.holder is None else lives(worker.holder)
+    if alive is not None:
+        return not alive
+    return (now - worker.heard).total_seconds() > 2 * WORKER_SECONDS
+
+
+# --- what waits ------------------------------------------------------------------------------------------------------
+
+
+def _queue_names(tx: Tx, pool: WorkPool, asked: ClaimLaunches) -> list[str]:
+    """The queues that the worker serves, in their order."""
+    return [
+        queue.name
+        for queue in work_pools.queues_of(tx, pool.name)
+        if not queue.is_paused and (not asked.queues or queue.name in asked.queues)
+    ]
+
+
+def _waiting(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, limit: int) -> list[Launch]:
+    if pool is None:
+        return launches.waiting_served(tx, asked.deployments, now, limit) if asked.deployments else []
+    return launches.waiting(tx, pool.name, _queue_names(tx, pool, asked), now, limit)
+
+
+def _give(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, claims: Claims, now: datetime) -> None:
+    """Claims what is due and may run, the first in the first queue first."""
+    slots = asked.slots
+    if pool is not None and pool.concurrency_limit is not None:
+        slots = min(slots, pool.concurrency_limit - launches.count_claimed(tx, "work_pool", pool.name))
+    if slots <= 0:
+        return
+    queues = {} if pool is None else {queue.name: queue for queue in work_pools.queues_of(tx, pool.name)}
+    for launch in _waiting(tx, asked, pool, now, MOST_LOOKED_AT):
+        queue = queues.get(launch.work_queue or "")
+        if queue is not None and _is_full(tx, queue):
+            continue
+        run = flow_runs.get(tx, launch.flow_run_id)
+        if run is None or run.state.type is not SCHEDULED:
+            launch.ended = now  # it was deleted, or has ended
+            launches.put(tx, launch)
+            continue
+        if not _may_run(tx, launch, run, now):
+            continue
+        launch.worker, launch.claimed, launch.problem = asked.worker.id, now, None
+        launches.put(tx, launch)
+        message = f"Claimed by worker {asked.worker.name!r}."
+        orchestrate.enter(tx, run.id, make("Pending", now, message=message), Facts())
+        claims.work.append(Work(launch=launch, run=flow_runs.get(tx, run.id) or run))
+        slots -= 1
+        if slots <= 0:
+            return
+
+
+def _is_full(tx: Tx, queue: WorkQueue) -> bool:
+    limit = queue.concurrency_limit
+    return limit is not None and launches.claimed_of_queue(tx, queue.work_pool, queue.name) >= limit
+
+
+def _may_run(tx: Tx, launch: Launch, run: FlowRun, now: datetime) -> bool:
+    """Whether neither its schedule's overlap policy nor its deployment's limit is against it now. What is against it is
+    said on the run; it may end the run, or an older one."""
+    if launch.schedule_id is not None:
+        schedule = schedules.get(tx, launch.schedule_id)
+        others = launches.claimed_of(tx, "schedule_id", launch.schedule_id.bytes)
+        if schedule is not None and others and schedule.overlap is not Overlap.ALLOW:
+            first = others[0].flow_run_id
+            if schedule.overlap is Overlap.SKIP:
+                message = f"Skipped: flow run {first} of the same schedule has not ended."
+                launching.cancel_waiting(tx, launch, who="overlap: skip", now=now, message=message)
+                return False
+            if schedule.overlap is Overlap.CANCEL_OLD:
+                _cancel(tx, others, "overlap: cancel-old", now)
+            _wait(tx, launch, run, f"Flow run {first} of the same schedule has not ended.", now)
+            return False
+    deployment = None if launch.deployment_id is None else deployments.get(tx, launch.deployment_id)
+    return deployment is None or deployment.concurrency_limit is None or _has_room(tx, deployment, launch, run, now)
+
+
+def _has_room(tx: Tx, deployment: Deployment, launch: Launch, run: FlowRun, now: datetime) -> bool:
+    others = launches.claimed_of(tx, "deployment_id", deployment.id.bytes)
+    limit = deployment.concurrency_limit or 0
+    if len(others) < limit:
+        return True
+    full = f"{len(others)} of at most {limit} runs of deployment {deployment.full_name!r} have not ended."
+    if deployment.collision is Collision.CANCEL_NEW:
+        launching.cancel_waiting(tx, launch, who="collision: CANCEL_NEW", now=now, message=f"Not run: {full}")
+        return False
+    if deployment.collision is Collision.CANCEL_OLD:
+        _cancel(tx, others[: len(others) - limit + 1], "collision: CANCEL_OLD", now)
+    _wait(tx, launch, run, full, now)
+    return False
+
+
+def _cancel(tx: Tx, old: Sequence[Launch], who: str, now: datetime) -> None:
+    for launch in old:
+        run = flow_runs.get(tx, launch.flow_run_id)
+        if launch.stopping is None and run is not None and run.state.type not in FINAL:
+            cancelling.request(tx, run, who=who, grace=None, now=now, lives=lambda holder: None)
+
+
+def _wait(tx: Tx, launch: Launch, run: FlowRun, why: str, now: datetime) -> None:
+    """Says on the run why it waits; once."""
+    if launch.problem == why:
+        return
+    launch.problem = why
+    launches.put(tx, launch)
+    if run.state_name != "AwaitingConcurrencySlot" or run.state.message != why:
+        orchestrate.enter(tx, run.id, make("AwaitingConcurrencySlot", now, message=why), Facts())

@@ -1,0 +1,100 @@
+"""Making a run that is launched by somebody: by hand, by a schedule, or by another run."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ..domain.deployments import Deployment
+from ..domain.ids import uuid7
+from ..domain.launches import Launch
+from ..domain.pools import DEFAULT_PRIORITY, DEFAULT_QUEUE
+from ..domain.runs import FlowRun
+from ..domain.states import make
+from ..store import flow_runs, launches
+from ..store.contract import Tx
+
+# How much of a parameter's value is shown with the run.
+PREVIEW = 200
+
+
+def create_run(
+    tx: Tx,
+    deployment: Deployment,
+    *,
+    now: datetime,
+    scheduled: datetime,
+    parameters: dict[str, Any],
+    id: UUID | None = None,
+    name: str | None = None,
+    tags: Iterable[str] = (),
+    job_variables: dict[str, Any] | None = None,
+    work_queue: str | None = None,
+    schedule_id: UUID | None = None,
+    parent: FlowRun | None = None,
+    parent_task_run_id: UUID | None = None,
+    message: str | None = None,
+) -> FlowRun:
+    """Records a run of a deployment that is due at `scheduled`, and what it takes to launch it. `parameters` are over
+    the deployment's own. A run of this `id` that is there already is given as it is, and nothing is changed."""
+    if id is not None and (there := flow_runs.get(tx, id)) is not None:
+        return there
+    given = deployment.parameters | parameters
+    run = FlowRun(
+        id=id or uuid7(round(now.timestamp() * 1e9), secrets.randbits(62)),
+        name=name or _name(),
+        created=now,
+        expected_start_time=scheduled,
+        states=(make("Scheduled", now, message=message, details={"scheduled_time": scheduled.isoformat()}),),
+        version=1,
+        flow_id=deployment.flow_id,
+        flow_name=deployment.flow_name,
+        flow_version=deployment.version,
+        flow_run_id=None if parent is None else parent.id,
+        root_flow_run_id=None if parent is None else parent.root_flow_run_id or parent.id,
+        parent_task_run_id=parent_task_run_id,
+        deployment_id=deployment.id,
+        tags=tuple(sorted({*deployment.tags, *tags})),
+        labels=dict(deployment.labels),
+        parameters={key: _preview(value) for key, value in given.items()},
+        # Whoever takes the run raises it: so what a process says that had the run before does not count.
+        epoch=1,
+    )
+    flow_runs.put_flow(tx, deployment.flow_id, deployment.flow_name, now)
+    flow_runs.put(tx, run)
+    launches.put(
+        tx,
+        Launch(
+            flow_run_id=run.id,
+            scheduled=scheduled,
+            deployment_id=deployment.id,
+            schedule_id=schedule_id,
+            revision=deployment.revision,
+            work_pool=deployment.work_pool,
+            work_queue=None if deployment.work_pool is None else work_queue or deployment.work_queue or DEFAULT_QUEUE,
+            priority=DEFAULT_PRIORITY,
+            entrypoint=deployment.entrypoint,
+            path=deployment.path,
+            pull_steps=deployment.pull_steps,
+            parameters=given,
+            job_variables=deployment.job_variables | (job_variables or {}),
+            grace=deployment.grace,
+            start_timeout=deployment.start_timeout,
+        ),
+    )
+    return run
+
+
+def _name() -> str:
+    """`gigantic-cockatoo`, as of every run."""
+    import coolname
+
+    return coolname.generate_slug(2)
+
+
+def _preview(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= PREVIEW else f"{text[: PREVIEW - 1]}…"

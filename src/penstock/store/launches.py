@@ -1,0 +1,158 @@
+"""SQL of launches: what waits to be launched, what is, and what is not over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from ..domain.launches import Launch
+from ..domain.pools import WorkerRecord
+from . import codec
+from .contract import Row, Tx, Value
+
+COLUMNS = (
+    "flow_run_id", "deployment_id", "schedule_id", "work_pool", "work_queue", "priority", "scheduled", "worker",
+    "claimed", "scope", "stopping", "ended", "data",
+)  # fmt: skip
+_UPSERT = "ON CONFLICT (flow_run_id) DO UPDATE SET " + ", ".join(
+    f"{c} = excluded.{c}" for c in COLUMNS if c != "flow_run_id"
+)
+_decode = msgspec.json.Decoder(Launch).decode
+_decode_worker = msgspec.json.Decoder(WorkerRecord).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def put(tx: Tx, launch: Launch) -> None:
+    """Writes the record as it is; the caller holds the transaction in which it was read and decided."""
+    tx.insert("launch", COLUMNS, [_row(launch)], _UPSERT)
+
+
+def get(tx: Tx, flow_run_id: UUID) -> Launch | None:
+    row = tx.row("SELECT data FROM launch WHERE flow_run_id = ?", (flow_run_id.bytes,))
+    return None if row is None else _decode(row[0])
+
+
+def waiting(
+    tx: Tx, work_pool: str, queues: Sequence[str], before: datetime, limit: int, behind: int = 0
+) -> list[Launch]:
+    """What waits in the queues of a pool and was due before a moment, in the order of the queues given."""
+    found: list[Launch] = []
+    for queue in queues:
+        rows = tx.rows(
+            """SELECT data FROM launch WHERE work_pool = ? AND work_queue = ? AND scheduled <= ? AND claimed IS NULL
+            AND ended IS NULL ORDER BY scheduled, flow_run_id LIMIT ? OFFSET ?""",
+            (work_pool, queue, codec.micros(before), limit - len(found), behind),
+        )
+        found.extend(map(_from, rows))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def waiting_served(tx: Tx, deployment_ids: Sequence[UUID], before: datetime, limit: int) -> list[Launch]:
+    """What waits of deployments that are in no pool."""
+    marks = ", ".join("?" * len(deployment_ids))
+    rows = tx.rows(
+        f"""SELECT data FROM launch WHERE deployment_id IN ({marks}) AND work_pool IS NULL AND scheduled <= ?
+        AND claimed IS NULL AND ended IS NULL ORDER BY scheduled, flow_run_id LIMIT ?""",
+        (*(id.bytes for id in deployment_ids), codec.micros(before), limit),
+    )
+    return list(map(_from, rows))
+
+
+def next_due(tx: Tx, work_pool: str | None, deployment_ids: Sequence[UUID], after: datetime) -> datetime | None:
+    """When the next is due that waits, of a pool, or of deployments that are in none."""
+    params: list[Value]
+    if work_pool is not None:
+        where, params = "work_pool = ?", [work_pool]
+    elif not deployment_ids:
+        return None
+    else:
+        marks = ", ".join("?" * len(deployment_ids))
+        where, params = f"work_pool IS NULL AND deployment_id IN ({marks})", [id.bytes for id in deployment_ids]
+    row = tx.row(
+        f"SELECT min(scheduled) FROM launch WHERE {where} AND scheduled > ? AND claimed IS NULL AND ended IS NULL",
+        (*params, codec.micros(after)),
+    )
+    return None if row is None else codec.moment(row[0])
+
+
+def of_worker(tx: Tx, worker: UUID) -> list[Launch]:
+    """What a worker has claimed and is not over."""
+    sql = "SELECT data FROM launch WHERE worker = ? AND claimed IS NOT NULL AND ended IS NULL ORDER BY flow_run_id"
+    return list(map(_from, tx.rows(sql, (worker.bytes,))))
+
+
+def orphans(tx: Tx, scope: str, limit: int) -> list[tuple[Launch, WorkerRecord | None]]:
+    """What is claimed and not over and is in this scope, or nowhere that is known; with the worker that has it."""
+    sql = """SELECT l.data, w.data FROM launch l LEFT JOIN worker w ON w.id = l.worker
+    WHERE l.claimed IS NOT NULL AND l.ended IS NULL AND (l.scope = ? OR l.scope IS NULL)
+    ORDER BY l.claimed LIMIT ?"""
+    return [
+        (_decode(launch), None if worker is None else _decode_worker(worker))
+        for launch, worker in tx.rows(sql, (scope, limit))
+    ]
+
+
+def count_claimed(tx: Tx, column: str, value: str | bytes) -> int:
+    """How many are claimed and not over, of a pool (`work_pool`) or a deployment (`deployment_id`)."""
+    assert column in ("work_pool", "deployment_id", "schedule_id")
+    row = tx.row(f"SELECT count(*) FROM launch WHERE {column} = ? AND claimed IS NOT NULL AND ended IS NULL", (value,))
+    return 0 if row is None else int(row[0])
+
+
+def claimed_of_queue(tx: Tx, work_pool: str, queue: str) -> int:
+    sql = """SELECT count(*) FROM launch WHERE work_pool = ? AND work_queue = ? AND claimed IS NOT NULL
+    AND ended IS NULL"""
+    row = tx.row(sql, (work_pool, queue))
+    return 0 if row is None else int(row[0])
+
+
+def claimed_of(tx: Tx, column: str, value: bytes) -> list[Launch]:
+    """Those of a deployment (`deployment_id`) or schedule (`schedule_id`) that are claimed and not over, the oldest
+    first."""
+    assert column in ("deployment_id", "schedule_id")
+    sql = f"""SELECT data FROM launch WHERE {column} = ? AND claimed IS NOT NULL AND ended IS NULL
+    ORDER BY scheduled, flow_run_id"""
+    return list(map(_from, tx.rows(sql, (value,))))
+
+
+def waiting_of(tx: Tx, column: str, value: bytes) -> list[Launch]:
+    """Those of a deployment or schedule that nobody has claimed yet."""
+    assert column in ("deployment_id", "schedule_id")
+    sql = f"""SELECT data FROM launch WHERE {column} = ? AND claimed IS NULL AND ended IS NULL
+    ORDER BY scheduled, flow_run_id"""
+    return list(map(_from, tx.rows(sql, (value,))))
+
+
+def open_ones(tx: Tx, work_pool: str | None, limit: int, before: UUID | None = None) -> list[Launch]:
+    """What is claimed and not over, the newest first."""
+    where, params = ["claimed IS NOT NULL", "ended IS NULL"], list[Value]()
+    if work_pool is not None:
+        where.append("work_pool = ?")
+        params.append(work_pool)
+    if before is not None:
+        where.append("flow_run_id < ?")
+        params.append(before.bytes)
+    sql = f"SELECT data FROM launch WHERE {' AND '.join(where)} ORDER BY flow_run_id DESC LIMIT ?"
+    return list(map(_from, tx.rows(sql, (*params, limit))))
+
+
+def delete(tx: Tx, flow_run_id: UUID) -> None:
+    tx.run("DELETE FROM launch WHERE flow_run_id = ?", (flow_run_id.bytes,))
+
+
+def _row(launch: Launch) -> tuple[Value, ...]:
+    return (
+        launch.flow_run_id.bytes, codec.blob(launch.deployment_id), codec.blob(launch.schedule_id), launch.work_pool,
+        launch.work_queue, launch.priority, codec.exact_micros(launch.scheduled), codec.blob(launch.worker),
+        codec.micros(launch.claimed), None if launch.place is None else launch.place.scope,
+        codec.micros(launch.stopping), codec.micros(launch.ended), _encode(launch).decode(),
+    )  # fmt: skip
+
+
+def _from(row: Row) -> Launch:
+    return _decode(row[0])
