@@ -435,3 +435,19 @@ def _schedule(yard: Yard, overlap: Overlap) -> UUID:
     with yard.store.write() as tx:
         schedules.put(tx, schedule)
     return schedule.id
+
+
+def test_a_run_that_is_executed_by_hand_is_no_worker_s_business(yard: Yard, worker: Worker) -> None:
+    run = yard.run()
+    assert yard.take(run).state_name == "Pending"
+    assert ids(worker.claim()) == []
+    assert yard.cancel(run).state_name == "Cancelling"
+    assert worker.claim().stops == []
+
+
+def test_a_run_that_is_deleted_while_it_waits_is_not_given(yard: Yard, worker: Worker) -> None:
+    run = yard.run()
+    with yard.store.write() as tx:
+        flow_runs.delete(tx, [run.id])
+    assert ids(worker.claim()) == []
+    assert yard.launch(run) is None

@@ -101,13 +101,15 @@ def _arguments(flow: Any, given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[
 def _fail(runtime: Runtime, taken: Reopened, error: BaseException) -> State[Any]:
     """The run ends before its code began."""
     run, now = taken.run, runtime.clock.now()
-    text = "".join(traceback.format_exception(attempts.without_ours(error))).rstrip()
-    print(text, file=sys.stderr)
-    message = f"Flow could not be retrieved from deployment. {attempts.describe(error)}"
-    if isinstance(error, ParameterBindError):
-        message = f"The run's parameters do not fit. {error}"
+    if isinstance(error, PenstockError):  # which says all that there is to say
+        what, text = str(error), ""
+    else:
+        what = attempts.describe(error)
+        text = "\n" + "".join(traceback.format_exception(attempts.without_ours(error))).rstrip()
+    message = f"Flow could not be retrieved from deployment. {what}"
+    print(f"{message}{text}", file=sys.stderr)
     failed = make("Failed", now, message=message)
-    for place, said in enumerate((f"{message}\n{text}", f"Finished in state {failed}")):
+    for place, said in enumerate((f"{message}{text}", f"Finished in state {failed}")):
         runtime.ledger.write(
             LogLine(
                 flow_run_id=run.id, task_run_id=None, seq=taken.first_seq + place, timestamp=now, level=ERROR,

@@ -41,8 +41,8 @@ def take(tx: Tx, run_id: UUID, *, holder: Holder, now: datetime) -> Reopened:
         raise TransitionRefused(f"{called(run)} is executed by another process already ({run.holder}).")
     run.holder = holder
     run.epoch += 1
-    if run.state.type is SCHEDULED:  # somebody executes it by hand, whom no worker knows
-        launch.claimed = launch.launched = now
+    if run.state.type is SCHEDULED:  # somebody executes it by hand: no worker has anything to launch or to end
+        launch.ended = now
         launches.put(tx, launch)
         run.enter(make("Pending", now, message=f"Taken by process {holder}."))
     else:
