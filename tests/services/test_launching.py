@@ -451,3 +451,13 @@ def test_a_run_that_is_deleted_while_it_waits_is_not_given(yard: Yard, worker: W
         flow_runs.delete(tx, [run.id])
     assert ids(worker.claim()) == []
     assert yard.launch(run) is None
+
+
+def test_what_runs_of_a_run_that_was_deleted_is_ended(yard: Yard, worker: Worker) -> None:
+    run = yard.run()
+    worker.claim()
+    worker.launched(run)
+    with yard.store.write() as tx:
+        flow_runs.delete(tx, [run.id])
+    told = worker.claim()
+    assert ([(stop.flow_run_id, stop.over) for stop in told.stops], told.lost) == ([(run.id, True)], [])

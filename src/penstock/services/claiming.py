@@ -67,7 +67,7 @@ def _news(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, li
     """None when there may be something to do; else what is answered when there is nothing."""
     mine = launches.of_worker(tx, asked.worker.id)
     claims = Claims(next=launches.next_due(tx, asked.work_pool, asked.deployments, now))
-    if _sooner(claims, asked) or _lost(mine, asked) or _stops(tx, mine, asked, now):
+    if _sooner(claims, asked) or _lost(tx, mine, asked) or _stops(tx, mine, asked, now):
         return None
     if {launch.flow_run_id for launch in mine} - set(asked.running):
         return None
@@ -82,7 +82,7 @@ def _claims(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, 
     mine = launches.of_worker(tx, asked.worker.id)
     claims = Claims(
         stops=_stops(tx, mine, asked, now),
-        lost=_lost(mine, asked),
+        lost=_lost(tx, mine, asked),
         base_job_template={} if pool is None else pool.base_job_template,
         grace=None if pool is None else pool.grace,
     )
@@ -119,14 +119,20 @@ def _hear(tx: Tx, asked: ClaimLaunches, now: datetime) -> None:
     )  # fmt: skip
 
 
-def _lost(mine: Sequence[Launch], asked: ClaimLaunches) -> list[UUID]:
+def _lost(tx: Tx, mine: Sequence[Launch], asked: ClaimLaunches) -> list[UUID]:
+    """What another worker has taken over."""
+    return [id for id in _unknown(mine, asked) if launches.get(tx, id) is not None]
+
+
+def _unknown(mine: Sequence[Launch], asked: ClaimLaunches) -> list[UUID]:
     known = {launch.flow_run_id for launch in mine}
     return [id for id in asked.running if id not in known]
 
 
 def _stops(tx: Tx, mine: Sequence[Launch], asked: ClaimLaunches, now: datetime) -> list[StopRequest]:
     """Whose end is asked for; and what is there still though its run is over."""
-    found = []
+    deleted = [id for id in _unknown(mine, asked) if id not in asked.seen and launches.get(tx, id) is None]
+    found = [StopRequest(flow_run_id=id, at=now, over=True) for id in deleted]
     for launch in mine:
         if launch.flow_run_id in asked.seen or launch.flow_run_id not in asked.running:
             continue
