@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +20,12 @@ from penstock.exceptions import ObjectNotFound, TransitionRefused
 from penstock.protocol import launches as asked
 from penstock.protocol.launches import Claims, Event
 from penstock.services import cancelling, claiming, launching, running
+from penstock.services.desk import Desk
+from penstock.services.loops import launching as loop
+from penstock.services.rescue import rescue
 from penstock.store import deployments, flow_runs, launches, schedules, work_pools
 from penstock.store.contract import Store
+from penstock.vault import Vault
 
 from ..store.kit import at
 
@@ -83,6 +88,9 @@ class Yard:
 
     def cancel(self, run: FlowRun, grace: float | None = None) -> FlowRun:
         return cancelling.cancel_flow_run(self.store, run.id, who="ann", grace=grace, now=self.now(), lives=self.lives)
+
+    def loop(self) -> None:
+        loop.once(Desk(self.store, Vault(Path("nowhere"), None), self.now, self.lives, "loop"))
 
     def lines(self, run: FlowRun) -> list[str]:
         with self.store.read() as tx:
@@ -461,3 +469,57 @@ def test_what_runs_of_a_run_that_was_deleted_is_ended(yard: Yard, worker: Worker
         flow_runs.delete(tx, [run.id])
     told = worker.claim()
     assert ([(stop.flow_run_id, stop.over) for stop in told.stops], told.lost) == ([(run.id, True)], [])
+
+
+def test_a_run_that_never_starts_is_closed_and_its_worker_ends_what_it_launched(yard: Yard, worker: Worker) -> None:
+    yard.change(start_timeout=60)
+    run = yard.run()
+    worker.claim()
+    worker.launched(run)
+    worker.tell(run, Event.WAITING, message="The image is being pulled.")
+    yard.loop()
+    assert yard.read(run).state_name == "Pending"
+    yard.second = 61
+    yard.loop()
+    found = yard.read(run)
+    assert found.state_name == "Crashed"
+    assert found.state.message == (
+        "The run never started: 60 s after it was claimed, no code of it runs (The image is being pulled)."
+    )
+    assert [stop.flow_run_id for stop in worker.claim().stops] == [run.id]
+
+
+def test_a_run_that_has_started_may_take_longer_than_starting_may(yard: Yard, worker: Worker) -> None:
+    yard.change(start_timeout=60)
+    run = yard.run()
+    worker.claim()
+    yard.take(run)
+    yard.second = 1000
+    yard.loop()
+    assert yard.read(run).state_name == "Pending"
+
+
+def test_a_launch_that_nobody_will_report_on_is_over_some_time_after_its_run(yard: Yard, worker: Worker) -> None:
+    run = yard.run()
+    worker.claim()
+    worker.launched(run)
+    yard.take(run)
+    yard.dead.add(PROCESS)
+    rescue(yard.store, yard.lives, yard.now)
+    yard.second = 60
+    yard.loop()
+    assert yard.launch(run).ended is None
+    yard.second = 7300
+    yard.loop()
+    assert yard.launch(run).ended == yard.now()
+
+
+def test_why_a_process_ended_is_in_the_log_also_when_it_was_found_gone_before(yard: Yard, worker: Worker) -> None:
+    run = yard.run()
+    worker.claim()
+    worker.launched(run)
+    yard.take(run)
+    yard.dead.add(PROCESS)
+    rescue(yard.store, yard.lives, yard.now)
+    worker.tell(run, Event.ENDED, exit_code=-9, message="killed by SIGKILL")
+    assert yard.lines(run)[-1] == "The run's infrastructure ended with exit code -9 (killed by SIGKILL)."

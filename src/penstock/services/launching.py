@@ -101,10 +101,12 @@ def _waiting(tx: Tx, launch: Launch, run: FlowRun, told: ReportLaunch, now: date
 
 def _ended(tx: Tx, launch: Launch, run: FlowRun, told: ReportLaunch, now: datetime) -> None:
     launch.ended, launch.exit_code, launch.problem = now, told.exit_code, told.message
-    _append(tx, run, told.lines, now)
     if run.state.type in FINAL:
+        if run.state.is_crashed():  # by whoever saw first that its process is gone, and not why
+            _append(tx, run, (*told.lines, f"{_what(told)}."), now)
         _confirm(tx, run, GONE, (now - run.state.timestamp).total_seconds())
         return
+    _append(tx, run, told.lines, now)
     state: State[None] = rescue.ending(run, now, seen=True)
     message = f"{_what(told)} before the run did."
     if state.is_crashed():
@@ -187,7 +189,7 @@ def _confirm(tx: Tx, run: FlowRun, how: str, seconds: float) -> None:
 
 def _append(tx: Tx, run: FlowRun, lines: tuple[str, ...], now: datetime) -> None:
     """The last that a program wrote which did not come to its end; one that did has said all by itself."""
-    if not lines or run.state.type in FINAL:
+    if not lines:
         return
     first = logs.next_late_seq(tx, run.id, run.epoch)
     found = [

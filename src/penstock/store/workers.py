@@ -29,8 +29,10 @@ def get(tx: Tx, id: UUID) -> WorkerRecord | None:
     return None if row is None else _decode(row[0])
 
 
-def select(tx: Tx, work_pool: str | None, since: datetime | None, limit: int) -> list[WorkerRecord]:
-    """Those heard of last first; of a pool; heard of since a moment."""
+def select(
+    tx: Tx, work_pool: str | None, since: datetime | None, limit: int, before: datetime | None = None
+) -> list[WorkerRecord]:
+    """Those heard of last first; of a pool; heard of since a moment, and not after another."""
     where, params = ["1 = 1"], list[Value]()
     if work_pool is not None:
         where.append("work_pool = ?")
@@ -38,6 +40,9 @@ def select(tx: Tx, work_pool: str | None, since: datetime | None, limit: int) ->
     if since is not None:
         where.append("heard >= ?")
         params.append(codec.micros(since))
+    if before is not None:
+        where.append("heard < ?")
+        params.append(codec.micros(before))
     sql = f"SELECT data FROM worker WHERE {' AND '.join(where)} ORDER BY heard DESC LIMIT ?"
     return [_decode(row[0]) for row in tx.rows(sql, (*params, limit))]
 
