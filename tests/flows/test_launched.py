@@ -17,13 +17,14 @@ from penstock.domain.deployments import Deployment
 from penstock.domain.ids import flow_id
 from penstock.domain.runs import FlowRun
 from penstock.engine.clock import SYSTEM
-from penstock.services import cancelling, running
+from penstock.exceptions import TransitionRefused
+from penstock.services import cancelling, reopening, running
 from penstock.store import deployments, flow_runs
 
 from .kit import SOURCE, WATCHED, Record, names, until
 
 PROGRAM = """
-import time
+import os, time
 from penstock import flow, task
 
 @task
@@ -39,6 +40,17 @@ def doubling(x: int, y: int = 1):
 def sleeping(path: str):
     open(path, "w").close()
     time.sleep(60)
+
+@task
+def once(path):
+    with open(path, "a") as file:
+        file.write("x")
+
+@flow
+def halting(folder: str):
+    once(folder + "/done")
+    if not os.path.exists(folder + "/repaired"):
+        raise ValueError("not yet")
 
 @flow
 def broken():
@@ -235,3 +247,21 @@ def test_it_crashes_when_its_process_is_killed(launching: Launching, tmp_path: P
     process.communicate()
     until(lambda: connect.close_dead(connect.open_store()) or launching.read(run.id).state.is_final())
     assert launching.read(run.id).state_name == "Crashed"
+
+
+def test_it_is_launched_once_more_and_what_it_completed_is_not_run_again(
+    launching: Launching, record: Record, tmp_path: Path
+) -> None:
+    run = launching.run("halting", folder=str(tmp_path))
+    launching.execute(run)
+    assert launching.read(run.id).state_name == "Failed"
+    (tmp_path / "repaired").touch()
+    again = reopening.relaunch(connect.open_store(), run.id, who="ann", now=datetime.now(UTC))
+    assert again.state_name == "AwaitingRetry"
+    code, said = launching.execute(run)
+    found = launching.read(run.id)
+    assert (code, found.state_name, found.run_count) == (0, "Completed", 2), said
+    assert (tmp_path / "done").read_text() == "x"
+    assert any("attempt 2: asked for by ann" in message for message in record.messages(found))
+    with pytest.raises(TransitionRefused, match="is Completed: there is nothing to retry"):
+        reopening.relaunch(connect.open_store(), run.id, who="ann", now=datetime.now(UTC))

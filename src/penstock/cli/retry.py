@@ -14,7 +14,7 @@ from penstock.cli.record import WAY, ask
 from penstock.connect import asker
 from penstock.domain.errors import TransitionRefused
 from penstock.domain.runs import Entrypoint
-from penstock.protocol.flow_runs import CHECK_RETRY, FIND_FLOW_RUN, CheckRetry, FindRun
+from penstock.protocol.flow_runs import CHECK_RETRY, FIND_FLOW_RUN, RETRY_FLOW_RUN, ById, CheckRetry, FindRun
 from penstock.settings import current
 
 
@@ -29,9 +29,14 @@ def retry(id: str, entrypoint: str | None) -> None:
     """Run a flow run again from where it failed; exit with 0 if it completed then, else with 1.
 
     Its program is started again, with the same arguments, in the same folder. Tasks that completed are not run again:
-    their results are used. The run must have ended as Failed, TimedOut, Crashed or Cancelled.
+    their results are used. The run must have ended as Failed, TimedOut, Crashed or Cancelled. A run of a deployment is
+    launched once more, as it was the first time; this command does not wait for it.
     """
     found = ask(FIND_FLOW_RUN, FindRun(id))
+    if found.deployment_id is not None and entrypoint is None:
+        run = ask(RETRY_FLOW_RUN, ById(found.id))
+        click.echo(f"Flow run {run.name!r} ({run.id}) is launched once more by the next worker that asks for work.")
+        return
     run = ask(CHECK_RETRY, CheckRetry(id=found.id, elsewhere=entrypoint is not None))
     entry = run.entrypoint or Entrypoint()
     if entry.directory is not None and not os.path.isdir(entry.directory):

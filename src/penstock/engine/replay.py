@@ -63,7 +63,7 @@ class Replay:
         self.notes = list(notes)
         # how many attempts there were: those that are to come have retries of their own
         self.attempts = reopened.run.run_count
-        self.who: str = (reopened.run.state.details or {}).get("who", "somebody")
+        self.who = _asker(reopened.run)
         # each attempt's beginning, and whether the run was entered again by then
         self._begun, self._reentered = _attempts(reopened.run)
         self._lock = threading.Lock()
@@ -319,6 +319,12 @@ def adopt(call: FlowCall, replay: Replay) -> None:
 def _key(run: TaskRun) -> str:
     """Runs are numbered by their task's name, which several tasks may have, as several may have a function."""
     return f"{run.task_key} {run.task_name}"
+
+
+def _asker(run: FlowRun) -> str:
+    """Who asked for the retry; since then a worker may have claimed the run."""
+    asked = (state.details["who"] for state in reversed(run.states) if state.details and "who" in state.details)
+    return str(next(asked, "somebody"))
 
 
 def _attempts(run: FlowRun) -> tuple[list[Any], list[bool]]:

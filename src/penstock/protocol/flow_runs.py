@@ -272,6 +272,10 @@ CHECK_RETRY = Operation(
     "check_flow_run_retry", "GET", "/flow_runs/{id}/retry", CheckRetry, FlowRun,
     "Whether a flow run could be entered again: the run, or why not.",
 )  # fmt: skip
+RETRY_FLOW_RUN = Operation(
+    "retry_flow_run", "POST", "/flow_runs/{id}/retry", ById, FlowRun,
+    "Have a deployment's run that ended badly launched once more; what it completed is not run again.",
+)  # fmt: skip
 READ_CHANGES = Operation(
     "read_changes", "GET", "/changes", ChangesSeen, Changes, "Wait for any change of the record.", waits=True
 )

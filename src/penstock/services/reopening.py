@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from ..domain import reopening
 from ..domain.errors import ObjectNotFound, TransitionRefused
 from ..domain.reopening import Recalled, Reopened
 from ..domain.rules import Refuse, Transition
 from ..domain.runs import Entrypoint, FlowRun, Holder
-from ..store import arguments, flow_runs, logs, signals, task_runs
+from ..store import arguments, flow_runs, launches, logs, signals, task_runs
 from ..store.contract import Store, Tx
+
+# Of a launch, what was said of the last time.
+ANEW: dict[str, Any] = {
+    **dict.fromkeys(("worker", "claimed", "place", "launched", "stopping", "problem", "exit_code", "ended")),
+    "tries": 0,
+}
 
 
 def recall(tx: Tx, run_id: UUID) -> Recalled:
@@ -49,6 +58,33 @@ def reopen(
     flow_runs.put(tx, run)
     signals.delete(tx, run.id)  # they were for the attempt that ended
     return Reopened(run, [], [], logs.begin_attempt(tx, run_id))
+
+
+def relaunch(store: Store, run_id: UUID, *, who: str, now: datetime) -> FlowRun:
+    """Reopens a run that was launched, to be launched once more as it was; the run as it is then.
+
+    Raises `ObjectNotFound`, and `TransitionRefused` for a run that has not ended, completed, or was not launched.
+    """
+    with store.write() as tx:
+        run, launch = _get(tx, run_id), launches.get(tx, run_id)
+        _decide(run, who, now)
+        if launch is None:
+            raise TransitionRefused(
+                f"{reopening.called(run)} was called by its own program: `penstock flow-run retry {run_id}` enters it "
+                "again on the machine where that is."
+            )
+        if launch.claimed is not None and launch.ended is None:
+            raise TransitionRefused(
+                f"{reopening.called(run)} has ended, and what it was launched on has not yet. Try again in a moment."
+            )
+        launches.put(tx, msgspec.structs.replace(launch, **ANEW, scheduled=now))
+        run.enter(reopening.awaiting_retry(who, now))
+        run.epoch += 1
+        run.holder = run.deadline = run.infrastructure_pid = None
+        run.expected_start_time = now
+        flow_runs.put(tx, run)
+        signals.delete(tx, run.id)
+        return run
 
 
 def with_history(tx: Tx, reopened: Reopened) -> Reopened:

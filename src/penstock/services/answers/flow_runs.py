@@ -74,6 +74,11 @@ def count_task_runs_of_flow_run(desk: Desk, query: asked.ById) -> dict[str, int]
     return reading.count_task_runs(desk.store, reading.get_flow_run(desk.store, query.id).id)
 
 
+@answers(asked.RETRY_FLOW_RUN)
+def retry_flow_run(desk: Desk, query: asked.ById) -> FlowRun:
+    return reopening.relaunch(desk.store, query.id, who=desk.who, now=desk.now())
+
+
 @answers(asked.CHECK_RETRY)
 def check_flow_run_retry(desk: Desk, query: asked.CheckRetry) -> FlowRun:
     return reopening.check(desk.store, query.id, desk.who, desk.now(), elsewhere=query.elsewhere).run
