@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from penstock.cli import choosing, details, log_lines, shown, stopping
+from penstock.cli.execute import execute
 from penstock.cli.log_lines import log_options
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
 from penstock.cli.record import ask, flow_runs_named, listed
@@ -26,6 +27,7 @@ def flow_run() -> None:
 
 
 flow_run.add_command(retry)
+flow_run.add_command(execute)
 
 
 @flow_run.command()

@@ -47,7 +47,7 @@ def retry(id: str, entrypoint: str | None) -> None:
         python = sys.executable
     place = [] if entrypoint is None else [_absolute(entrypoint)]
     # -P: a file of the user's must not be taken for a module of Python's or ours before its program is loaded.
-    _become([python, "-P", "-m", "penstock.flows.reentry", str(run.id), asker(WAY), *place], entry.directory)
+    become([python, "-P", "-m", "penstock.flows.reentry", str(run.id), asker(WAY), *place], entry.directory)
 
 
 def _absolute(place: str) -> str:
@@ -55,7 +55,7 @@ def _absolute(place: str) -> str:
     return f"{os.path.abspath(path)}{colon}{function}" if path else place
 
 
-def _become(command: list[str], directory: str | None) -> None:
+def become(command: list[str], directory: str | None) -> None:
     """Does not return: this process is the command from now on, so that signals and the exit code are its own."""
     environment = {**os.environ, "PENSTOCK_HOME": str(Path(current().home).absolute())}
     sys.stdout.flush()
