@@ -11,7 +11,7 @@ from uuid import UUID
 from ..domain.deployments import Deployment
 from ..domain.ids import uuid7
 from ..domain.launches import Launch
-from ..domain.pools import DEFAULT_PRIORITY, DEFAULT_QUEUE
+from ..domain.pools import DEFAULT_QUEUE
 from ..domain.runs import FlowRun
 from ..domain.states import make
 from ..store import flow_runs, launches
@@ -65,27 +65,30 @@ def create_run(
     )
     flow_runs.put_flow(tx, deployment.flow_id, deployment.flow_name, now)
     flow_runs.put(tx, run)
-    launches.put(
-        tx,
-        Launch(
-            flow_run_id=run.id,
-            scheduled=scheduled,
-            deployment_id=deployment.id,
-            schedule_id=schedule_id,
-            revision=deployment.revision,
-            work_pool=deployment.work_pool,
-            work_queue=None if deployment.work_pool is None else work_queue or deployment.work_queue or DEFAULT_QUEUE,
-            priority=DEFAULT_PRIORITY,
-            entrypoint=deployment.entrypoint,
-            path=deployment.path,
-            pull_steps=deployment.pull_steps,
-            parameters=given,
-            job_variables=deployment.job_variables | (job_variables or {}),
-            grace=deployment.grace,
-            start_timeout=deployment.start_timeout,
-        ),
-    )
+    launch = _launch(deployment, run, scheduled, given)
+    launch.schedule_id = schedule_id
+    launch.job_variables = deployment.job_variables | (job_variables or {})
+    if deployment.work_pool is not None:
+        launch.work_queue = work_queue or deployment.work_queue or DEFAULT_QUEUE
+    launches.put(tx, launch)
     return run
+
+
+def _launch(deployment: Deployment, run: FlowRun, scheduled: datetime, parameters: dict[str, Any]) -> Launch:
+    """The deployment as it is now, for the run to keep."""
+    return Launch(
+        flow_run_id=run.id,
+        scheduled=scheduled,
+        deployment_id=deployment.id,
+        revision=deployment.revision,
+        work_pool=deployment.work_pool,
+        entrypoint=deployment.entrypoint,
+        path=deployment.path,
+        pull_steps=deployment.pull_steps,
+        parameters=parameters,
+        grace=deployment.grace,
+        start_timeout=deployment.start_timeout,
+    )
 
 
 def _name() -> str:
