@@ -523,3 +523,8 @@ def test_why_a_process_ended_is_in_the_log_also_when_it_was_found_gone_before(ya
     rescue(yard.store, yard.lives, yard.now)
     worker.tell(run, Event.ENDED, exit_code=-9, message="killed by SIGKILL")
     assert yard.lines(run)[-1] == "The run's infrastructure ended with exit code -9 (killed by SIGKILL)."
+
+
+def test_a_run_of_a_lower_number_goes_first_in_its_queue(yard: Yard, worker: Worker) -> None:
+    first, urgent = yard.run(after=-5), yard.run(priority=1)
+    assert ids(worker.claim(slots=2)) == [urgent.id, first.id]

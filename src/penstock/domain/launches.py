@@ -37,6 +37,7 @@ class Launch(msgspec.Struct, kw_only=True):
     It is *open* from when it waits until its infrastructure is known to be gone (`ended`); the flow run itself may have
     ended before. `worker` claimed it at `claimed`; another may take it over when that one is not heard of any
     more.
+    Of those that wait in a queue, the one with the lowest `priority` goes first.
     `configuration` is the filled-in template that it was launched with, `place` where it runs since `launched`.
     `stopping` is when its end was asked for, `tries` how many times ending it has failed, `problem` what went wrong
     last (also what keeps it waiting), in a sentence.

@@ -11,7 +11,7 @@ from uuid import UUID
 from ..domain.deployments import Deployment
 from ..domain.ids import uuid7
 from ..domain.launches import Launch
-from ..domain.pools import DEFAULT_QUEUE
+from ..domain.pools import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from ..domain.runs import FlowRun
 from ..domain.states import make
 from ..store import flow_runs, launches
@@ -33,13 +33,14 @@ def create_run(
     tags: Iterable[str] = (),
     job_variables: dict[str, Any] | None = None,
     work_queue: str | None = None,
+    priority: int | None = None,
     schedule_id: UUID | None = None,
     parent: FlowRun | None = None,
     parent_task_run_id: UUID | None = None,
     message: str | None = None,
 ) -> FlowRun:
     """Records a run of a deployment that is due at `scheduled`, and what it takes to launch it. `parameters` are over
-    the deployment's own. A run of this `id` that is there already is given as it is, and nothing is changed."""
+    the deployment's own. Of the runs that wait in a queue, the one with the lowest `priority` goes first. A run of this `id` that is there already is given as it is, and nothing is changed."""
     if id is not None and (there := flow_runs.get(tx, id)) is not None:
         return there
     given = deployment.parameters | parameters
@@ -67,6 +68,7 @@ def create_run(
     flow_runs.put(tx, run)
     launch = _launch(deployment, run, scheduled, given)
     launch.schedule_id = schedule_id
+    launch.priority = DEFAULT_PRIORITY if priority is None else priority
     launch.job_variables = deployment.job_variables | (job_variables or {})
     if deployment.work_pool is not None:
         launch.work_queue = work_queue or deployment.work_queue or DEFAULT_QUEUE

@@ -35,16 +35,14 @@ def get(tx: Tx, flow_run_id: UUID) -> Launch | None:
     return None if row is None else _decode(row[0])
 
 
-def waiting(
-    tx: Tx, work_pool: str, queues: Sequence[str], before: datetime, limit: int, behind: int = 0
-) -> list[Launch]:
+def waiting(tx: Tx, work_pool: str, queues: Sequence[str], before: datetime, limit: int) -> list[Launch]:
     """What waits in the queues of a pool and was due before a moment, in the order of the queues given."""
     found: list[Launch] = []
     for queue in queues:
         rows = tx.rows(
             """SELECT data FROM launch WHERE work_pool = ? AND work_queue = ? AND scheduled <= ? AND claimed IS NULL
-            AND ended IS NULL ORDER BY scheduled, flow_run_id LIMIT ? OFFSET ?""",
-            (work_pool, queue, codec.micros(before), limit - len(found), behind),
+            AND ended IS NULL ORDER BY priority, scheduled, flow_run_id LIMIT ?""",
+            (work_pool, queue, codec.micros(before), limit - len(found)),
         )
         found.extend(map(_from, rows))
         if len(found) >= limit:
@@ -57,7 +55,7 @@ def waiting_served(tx: Tx, deployment_ids: Sequence[UUID], before: datetime, lim
     marks = ", ".join("?" * len(deployment_ids))
     rows = tx.rows(
         f"""SELECT data FROM launch WHERE deployment_id IN ({marks}) AND work_pool IS NULL AND scheduled <= ?
-        AND claimed IS NULL AND ended IS NULL ORDER BY scheduled, flow_run_id LIMIT ?""",
+        AND claimed IS NULL AND ended IS NULL ORDER BY priority, scheduled, flow_run_id LIMIT ?""",
         (*(id.bytes for id in deployment_ids), codec.micros(before), limit),
     )
     return list(map(_from, rows))
