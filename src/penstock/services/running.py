@@ -41,8 +41,8 @@ def create_run(
 ) -> FlowRun:
     """Records a run of a deployment that is due at `scheduled`, and what it takes to launch it.
 
-    `parameters` are over the deployment's own. Of the runs that wait in a queue, the one with the lowest `priority` goes
-    first. A run of this `id` that is there already is given as it is, and nothing is changed.
+    `parameters` are over the deployment's own. Of the runs that wait in a queue, the one with the lowest `priority`
+    goes first. A run of this `id` that is there already is given as it is, and nothing is changed.
     """
     if id is not None and (there := flow_runs.get(tx, id)) is not None:
         return there
