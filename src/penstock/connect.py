@@ -36,6 +36,7 @@ from .vault import Vault
 if TYPE_CHECKING:
     import msgspec
 
+    from .domain.retention import Ages
     from .ledger.local import LocalLedger
     from .ledger.remote import RemoteLedger
     from .ledger.slots import Slots
@@ -50,6 +51,8 @@ T = TypeVar("T")
 
 # A run that takes longer has somebody beside the process from then on (one with a limit has from its beginning).
 LONG_SECONDS = 2.0
+# How long a process that ends waits for what it does for the record by itself.
+LOOP_PATIENCE = 2.0
 # How often somebody who waits for something in the record looks for runs there whose process is gone.
 LOOK_SECONDS = 1.0
 # For how many seconds a server that is away is asked again: a person sees sooner what is wrong.
@@ -328,12 +331,14 @@ def settle() -> None:
         shielded(speaker.ask, Flush())
 
 
-def desk(store: Store, way: str = "Python") -> Desk:
+def desk(store: Store, way: str = "Python", ages: Ages | None = None) -> Desk:
     """Where operations are answered in this process: whoever can open the record's file may do all."""
+    from .domain.retention import Ages
     from .services import answers, desk
 
     assert answers
-    return desk.Desk(store, vault(), _clock.now, identity.lives, asker(way), version=__version__)
+    kept = Ages() if ages is None else ages
+    return desk.Desk(store, vault(), _clock.now, identity.lives, asker(way), version=__version__, ages=kept)
 
 
 def transport(settings: Settings, patience: float = 10.0) -> Transport:
@@ -357,6 +362,27 @@ def asker(way: str) -> str:
     except (ImportError, KeyError, OSError):  # a container's user may have no name
         user = f"uid {os.getuid()}" if hasattr(os, "getuid") else "somebody"
     return f"{user}@{identity.me().host} via {way}".encode("utf-8", "backslashreplace").decode()
+
+
+@contextlib.contextmanager
+def tend() -> Iterator[None]:
+    """For its time, this process does for the record what a server does by itself (plans runs, closes the dead, deletes
+    what is old), unless another one does. Nothing, where a server keeps the record."""
+    settings = current()
+    if settings.api_url:
+        yield
+        return
+    from .domain.retention import Ages
+    from .services.loops import LOOPS
+    from .services.loops.supervisor import NoMeters, Supervisor
+
+    here = ask_record(lambda store: desk(store, "loops", Ages.of(settings)))
+    supervisor = Supervisor(here, LOOPS, NoMeters())
+    supervisor.start()
+    try:
+        yield
+    finally:
+        supervisor.stop(LOOP_PATIENCE)
 
 
 def ask_record(question: Callable[[SqliteStore], T]) -> T:

@@ -67,7 +67,7 @@ ROOMS: dict[str, frozenset[str]] = {
         }
     ),
     "infrastructure": frozenset({"domain"}),
-    "worker": frozenset({"connect", "infrastructure", "domain", "settings"}),
+    "worker": frozenset({"connect", "infrastructure", "domain", "settings", "protocol", "engine"}),
     "api": frozenset({"services", "protocol", "domain"}),
     "client": frozenset({"connect", "transport", "protocol", "domain", "settings"}),
     "serve": frozenset({"settings", "store", "services", "api", "protocol", "domain", "engine", "vault"}),

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from .states import CANCELLED, CANCELLING, FAILED, FINAL, RUNNING, TRANSITIONS, State, StateType, make
+from .stops import SHUTDOWN
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -94,8 +95,11 @@ def _final_is_final(t: Transition, facts: Facts) -> Decision:
 def _cancelling_ends_cancelled(t: Transition, facts: Facts) -> Decision:
     # The code may have come to its end by itself before the stop reached it; the person's decision stands.
     message = f"The run was being cancelled when it ended as {t.after.name}."
-    asked = t.before.details if t.before is not None else None
-    details = {**(asked or {}), **(t.after.details or {})} or None
+    asked = (t.before.details if t.before is not None else None) or {}
+    found = t.after.details or {}
+    details = {**asked, **found} or None
+    if found.get("reason") == SHUTDOWN:  # which whoever launched it brought about, because of the request
+        message, details = f"Cancelled by {asked.get('who', 'somebody')}.", {**found, **asked}
     state = make("Cancelled", t.after.timestamp, message=message, details=details)
     return Replace(state, "cancelling-ends-cancelled")
 

@@ -29,7 +29,7 @@ from .process import Process
 
 Json = dict[str, Any]
 
-MARK = "PENSTOCK_LAUNCH_KEY"
+MARK = "PENSTOCK__LAUNCH_KEY"
 # A run's watchdog is below it as well; it records the end of the run, and ends then by itself.
 _WATCHDOG = b"# penstock.watchdog"
 # How often a file of output is looked at; how long what is left of a run has to end by itself, when the run has ended.

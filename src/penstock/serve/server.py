@@ -26,6 +26,7 @@ from ..engine import identity
 from ..protocol.admin import ShownSetting
 from ..services.desk import Desk
 from ..services.loops import LOOPS
+from ..services.loops.supervisor import Supervisor
 from ..settings import Settings
 from ..settings.kinds import written
 from ..settings.table import SETTINGS
@@ -34,7 +35,6 @@ from ..store.opening import open_store
 from ..vault import Vault
 from . import notice
 from .connections import Connection
-from .loops import Supervisor
 
 # Of the ten seconds in which a server ends: for requests under way; for a loop under way.
 DRAIN_SECONDS = 6

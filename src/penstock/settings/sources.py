@@ -16,7 +16,7 @@ from penstock.settings.setting import PREFIX
 from penstock.settings.table import NOT_IN_PROFILES, SETTINGS, full_name, suggestion
 
 # Names that tests and Penstock's own processes use; they are not settings.
-NOT_SETTINGS = ("PENSTOCK_TEST_", "PENSTOCK_INTERNAL_")
+NOT_SETTINGS = ("PENSTOCK_TEST_", "PENSTOCK_INTERNAL_", "PENSTOCK__")
 DEFAULT_PROFILE = "default"
 ENVIRONMENT = "environment"
 

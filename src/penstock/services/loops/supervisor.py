@@ -1,4 +1,4 @@
-"""Runs the loops of `services.loops` while this server leads: of several that share a record, one does."""
+"""Runs the loops while this process leads: of several that share a record, one does."""
 
 from __future__ import annotations
 
@@ -6,18 +6,35 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
-from ..api.meters import Meters
-from ..domain.errors import PenstockError
-from ..services.desk import Desk
-from ..services.loops import Loop, rescuing
-from ..store.contract import Lead
+from ...domain.errors import PenstockError
+from ...store.contract import Lead
+from ..desk import Desk
+from . import Loop, rescuing
 
 LEAD = "loops"
 # How soon a server notices that nobody leads any more.
 TRY_AGAIN = 2.0
 
 _log = logging.getLogger("penstock.server")
+
+
+class Meters(Protocol):
+    """Who is told how the loops fare."""
+
+    leading: bool
+
+    def loop(self, name: str, ended: str) -> None: ...
+
+
+class NoMeters:
+    """Nobody asks."""
+
+    leading = False
+
+    def loop(self, name: str, ended: str) -> None:
+        pass
 
 
 class Supervisor:
