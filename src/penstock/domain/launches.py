@@ -69,3 +69,5 @@ class Launch(msgspec.Struct, kw_only=True):
     problem: str | None = None
     exit_code: int | None = None
     ended: datetime | None = None
+    # it was said that nobody has claimed it though it is due
+    late: bool = False

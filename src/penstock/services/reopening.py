@@ -20,6 +20,7 @@ from ..store.contract import Store, Tx
 ANEW: dict[str, Any] = {
     **dict.fromkeys(("worker", "claimed", "place", "launched", "stopping", "problem", "exit_code", "ended")),
     "tries": 0,
+    "late": False,
 }
 
 

@@ -15,7 +15,7 @@ from .contract import Row, Tx, Value
 
 COLUMNS = (
     "flow_run_id", "deployment_id", "schedule_id", "work_pool", "work_queue", "priority", "scheduled", "worker",
-    "claimed", "scope", "stopping", "ended", "data",
+    "claimed", "scope", "stopping", "ended", "late", "data",
 )  # fmt: skip
 _UPSERT = "ON CONFLICT (flow_run_id) DO UPDATE SET " + ", ".join(
     f"{c} = excluded.{c}" for c in COLUMNS if c != "flow_run_id"
@@ -76,6 +76,13 @@ def next_due(tx: Tx, work_pool: str | None, deployment_ids: Sequence[UUID], afte
         (*params, codec.micros(after)),
     )
     return None if row is None else codec.moment(row[0])
+
+
+def late(tx: Tx, before: datetime, limit: int) -> list[Launch]:
+    """What waits, was due before a moment, and was not said to be late yet; the longest first."""
+    sql = """SELECT data FROM launch WHERE scheduled < ? AND late = 0 AND claimed IS NULL AND ended IS NULL
+    ORDER BY scheduled LIMIT ?"""
+    return list(map(_from, tx.rows(sql, (codec.micros(before), limit))))
 
 
 def of_worker(tx: Tx, worker: UUID) -> list[Launch]:
@@ -148,7 +155,7 @@ def _row(launch: Launch) -> tuple[Value, ...]:
         launch.flow_run_id.bytes, codec.blob(launch.deployment_id), codec.blob(launch.schedule_id), launch.work_pool,
         launch.work_queue, launch.priority, codec.exact_micros(launch.scheduled), codec.blob(launch.worker),
         codec.micros(launch.claimed), None if launch.place is None else launch.place.scope,
-        codec.micros(launch.stopping), codec.micros(launch.ended), _encode(launch).decode(),
+        codec.micros(launch.stopping), codec.micros(launch.ended), int(launch.late), _encode(launch).decode(),
     )  # fmt: skip
 
 

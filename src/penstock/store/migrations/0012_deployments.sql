@@ -64,10 +64,12 @@ CREATE TABLE launch (
     scope TEXT,
     stopping BIGINT,
     ended BIGINT,
+    late BIGINT NOT NULL,           -- 1: it was said that it is
     data TEXT NOT NULL
 );
 -- Those that wait, by who may take them, in the order in which they are taken.
 CREATE INDEX launch_waiting ON launch (work_pool, work_queue, priority, scheduled) WHERE claimed IS NULL AND ended IS NULL;
+CREATE INDEX launch_due ON launch (scheduled) WHERE late = 0 AND claimed IS NULL AND ended IS NULL;
 CREATE INDEX launch_open ON launch (worker) WHERE claimed IS NOT NULL AND ended IS NULL;
 CREATE INDEX launch_stopping ON launch (stopping) WHERE stopping IS NOT NULL AND ended IS NULL;
 CREATE INDEX launch_of_deployment ON launch (deployment_id, scheduled) WHERE deployment_id IS NOT NULL;

@@ -1,0 +1,161 @@
+"""Planning: the runs that schedules will want are in the record some time before they are due.
+
+Law: a time of a schedule is one run: its id follows from both, so planning twice is planning once, whoever plans. What
+was planned under other circumstances (the schedule was changed, paused or deleted) and has not begun is taken back.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from uuid import UUID, uuid5
+
+import msgspec
+
+from ..domain.deployments import Deployment
+from ..domain.rules import Facts
+from ..domain.schedule_times import latest, times
+from ..domain.schedules import CatchUp, DeploymentSchedule
+from ..domain.states import SCHEDULED, make
+from ..store import deployments, flow_runs, launches, schedules
+from ..store.contract import Store, Tx
+from . import orchestrate, running
+
+# So many of a schedule's next times are planned, but none that is farther away; and so many at least.
+MOST_AHEAD, FARTHEST, LEAST_AHEAD = 100, timedelta(days=1), 3
+# So many missed times of one schedule are caught up at most, and a time counts as missed when it passed so long ago.
+MOST_MISSED = 1_000
+MISSED = timedelta(seconds=60)
+# A run that nobody has claimed so long after its time is late.
+LATE = timedelta(seconds=15)
+_NAMESPACE = UUID("8d0d6d51-5a44-5c0b-8f7e-3f8c7c1b1f1c")
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def plan(store: Store, now: datetime) -> int:
+    """Plans the next runs of all schedules that want some; how many."""
+    with store.read() as tx:
+        wanting = [each for each in schedules.active(tx) if _wants(each, now)]
+    planned = 0
+    for schedule in wanting:
+        with store.write() as tx:
+            fresh = schedules.get(tx, schedule.id)  # it may have been changed meanwhile
+            deployment = deployments.get(tx, schedule.deployment_id)
+            if fresh is not None and deployment is not None and fresh.active and not deployment.paused:
+                planned += _plan(tx, deployment, fresh, now)
+    return planned
+
+
+def _wants(schedule: DeploymentSchedule, now: datetime) -> bool:
+    """Whether less is planned than should be; looked at from time to time only, for schedules may be many."""
+    until = schedule.planned_until
+    return until is None or until < now + FARTHEST / 2
+
+
+def _plan(tx: Tx, deployment: Deployment, schedule: DeploymentSchedule, now: datetime) -> int:
+    since = schedule.planned_until or schedule.updated
+    planned = 0
+    if since < now - MISSED:
+        planned += _catch_up(tx, deployment, schedule, since, now)
+        since = now
+    # A new one begins with what is still to come.
+    since = max(since, now) if schedule.planned_until is None else since
+    ahead = times(schedule.schedule, created=schedule.created, after=since, limit=MOST_AHEAD, until=_end(now))
+    if len(ahead) < LEAST_AHEAD and schedule.planned_until is None:
+        ahead = times(schedule.schedule, created=schedule.created, after=since, limit=LEAST_AHEAD, until=_LATEST)
+    for each in ahead:
+        planned += _make(tx, deployment, schedule, each, now, None)
+    schedule.planned_until = max([*ahead, now if len(ahead) < MOST_AHEAD else since])
+    if len(ahead) < MOST_AHEAD:
+        schedule.planned_until = max(schedule.planned_until, _end(now))
+    schedules.put(tx, schedule)
+    return planned
+
+
+def _end(now: datetime) -> datetime:
+    return now + FARTHEST
+
+
+def _catch_up(tx: Tx, deployment: Deployment, schedule: DeploymentSchedule, since: datetime, now: datetime) -> int:
+    """The times that passed while nobody planned; the policy says which of them are run."""
+    if schedule.catchup_window is not None:
+        since = max(since, now - timedelta(seconds=schedule.catchup_window))
+    if schedule.catchup is CatchUp.NONE or since >= now:
+        return 0
+    if schedule.catchup is CatchUp.LATEST:
+        last = latest(schedule.schedule, created=schedule.created, after=since, before=now)
+        missed = [] if last is None else [last]
+    else:
+        missed = times(schedule.schedule, created=schedule.created, after=since, limit=MOST_MISSED, until=now)
+    made = 0
+    for each in missed:
+        made += _make(
+            tx,
+            deployment,
+            schedule,
+            each,
+            now,
+            f"Caught up: it was due {(now - each).total_seconds():.0f} seconds ago.",
+        )
+    return made
+
+
+def _make(
+    tx: Tx, deployment: Deployment, schedule: DeploymentSchedule, due: datetime, now: datetime, message: str | None
+) -> int:
+    id = run_id(schedule, due)
+    if flow_runs.get(tx, id) is not None:
+        return 0
+    begin = due
+    if schedule.jitter:
+        begin += timedelta(seconds=Random(id.int).uniform(0, schedule.jitter))
+    running.create_run(
+        tx, deployment, now=now, scheduled=begin, parameters=schedule.parameters, id=id, tags=("auto-scheduled",),
+        schedule_id=schedule.id, message=message,
+    )  # fmt: skip
+    return 1
+
+
+def run_id(schedule: DeploymentSchedule, due: datetime) -> UUID:
+    """The id of the run that a schedule's time is."""
+    return uuid5(_NAMESPACE, f"{schedule.id} {due.isoformat()}")
+
+
+def take_back(tx: Tx, schedule_id: UUID) -> int:
+    """Deletes what was planned for a schedule and nobody has claimed; how many runs."""
+    count = 0
+    for launch in launches.waiting_of(tx, "schedule_id", schedule_id.bytes):
+        run = flow_runs.get(tx, launch.flow_run_id)
+        if run is None or run.state_name == "Scheduled":
+            flow_runs.delete(tx, [launch.flow_run_id])
+            count += 1
+    return count
+
+
+def replan(tx: Tx, schedule: DeploymentSchedule, now: datetime) -> DeploymentSchedule:
+    """A schedule that was changed, to be planned anew from now on."""
+    take_back(tx, schedule.id)
+    fresh = msgspec.structs.replace(schedule, planned_until=None, updated=now)
+    schedules.put(tx, fresh)
+    return fresh
+
+
+def mark_late(store: Store, now: datetime) -> int:
+    """Says of runs that should have begun that they have not; how many."""
+    with store.read() as tx:
+        late = [launch.flow_run_id for launch in launches.late(tx, now - LATE, MOST_MISSED)]
+    if not late:
+        return 0
+    marked = 0
+    with store.write() as tx:
+        for id in late:
+            launch, run = launches.get(tx, id), flow_runs.get(tx, id)
+            if launch is None or launch.claimed is not None or launch.ended is not None or launch.late:
+                continue
+            launch.late = True
+            launches.put(tx, launch)
+            if run is not None and run.state.type is SCHEDULED and run.state_name == "Scheduled":
+                message = "Nobody has claimed it yet, though it is due."
+                orchestrate.enter(tx, id, make("Late", now, message=message), Facts())
+                marked += 1
+    return marked
