@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -49,7 +50,7 @@ def test_a_time_that_exists_twice_is_due_once() -> None:
 
 def test_what_is_due_every_hour_is_due_in_both_hours_of_one_name() -> None:
     found = due(CronSchedule("0 * * * *", timezone=BERLIN), datetime(2026, 10, 24, 23, 30, tzinfo=UTC), 4)
-    assert [b - a for a, b in zip(found, found[1:], strict=False)] == [timedelta(hours=1)] * 3
+    assert [b - a for a, b in itertools.pairwise(found)] == [timedelta(hours=1)] * 3
 
 
 def test_a_day_s_interval_keeps_its_time_of_day_and_an_hour_s_its_distance() -> None:
@@ -57,7 +58,7 @@ def test_a_day_s_interval_keeps_its_time_of_day_and_an_hour_s_its_distance() -> 
     daily = IntervalSchedule(86_400, anchor_date=anchor, timezone=BERLIN)
     assert local(daily, "2026-03-28T05:00") == ["03-28 06:00 +0100", "03-29 06:00 +0200", "03-30 06:00 +0200"]
     hourly = due(IntervalSchedule(3600, anchor_date=anchor, timezone=BERLIN), datetime(2026, 3, 29, tzinfo=UTC), 5)
-    assert {b - a for a, b in zip(hourly, hourly[1:], strict=False)} == {timedelta(hours=1)}
+    assert {b - a for a, b in itertools.pairwise(hourly)} == {timedelta(hours=1)}
 
 
 def test_a_rule_is_about_the_clock_of_its_zone() -> None:

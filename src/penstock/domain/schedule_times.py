@@ -55,13 +55,11 @@ def times(schedule: Schedule, *, created: datetime, after: datetime, limit: int,
 
 def latest(schedule: Schedule, *, created: datetime, after: datetime, before: datetime) -> datetime | None:
     """The last time in between, `before` included; None when there is none."""
-    last = None
     span = timedelta(minutes=10)
     # From the end, in growing steps: a schedule of every minute has many times in a month.
     start = max(after, before - span)
     while True:
-        for last in _until(schedule, created, start, before):
-            pass
+        last = max(_until(schedule, created, start, before), default=None)
         if last is not None or start <= after:
             return last
         span *= 8

@@ -51,8 +51,8 @@ Schedule = CronSchedule | IntervalSchedule | RRuleSchedule | OneOffSchedule
 
 
 class CatchUp(StrEnum):
-    """What becomes of times that passed while nobody planned runs, or the schedule was paused: all of them are run, the
-    latest only, or none."""
+    """What becomes of times that passed while nobody planned runs (no server and no worker ran): all of them are run,
+    the latest only, or none. (Times at which a schedule was paused are never run.)"""
 
     ALL = "all"
     LATEST = "latest"
@@ -72,7 +72,8 @@ class Overlap(StrEnum):
 class DeploymentSchedule(msgspec.Struct, kw_only=True):
     """One of a deployment's schedules. `parameters` go over the deployment's own. `jitter` is up to how many seconds
     later a run may begin, at random, the same for the same run. `catchup_window` is how many seconds back a missed time
-    is looked at, None: however long. `planned_until` is up to when its runs are in the record; None: nothing is yet."""
+    is looked at, None: however long. `planned_until` is up to when its runs are in the record, and `plan_again` when
+    more of them will be; None: nothing is yet."""
 
     id: UUID
     deployment_id: UUID
@@ -87,3 +88,4 @@ class DeploymentSchedule(msgspec.Struct, kw_only=True):
     overlap: Overlap = Overlap.ALLOW
     jitter: float = 0.0
     planned_until: datetime | None = None
+    plan_again: datetime | None = None

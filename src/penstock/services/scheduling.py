@@ -47,33 +47,26 @@ def plan(store: Store, now: datetime) -> int:
 
 
 def _wants(schedule: DeploymentSchedule, now: datetime) -> bool:
-    """Whether less is planned than should be; looked at from time to time only, for schedules may be many."""
-    until = schedule.planned_until
-    return until is None or until < now + FARTHEST / 2
+    return schedule.plan_again is None or now >= schedule.plan_again
 
 
 def _plan(tx: Tx, deployment: Deployment, schedule: DeploymentSchedule, now: datetime) -> int:
-    since = schedule.planned_until or schedule.updated
+    since = schedule.planned_until or now  # a new one begins with what is still to come
     planned = 0
     if since < now - MISSED:
         planned += _catch_up(tx, deployment, schedule, since, now)
         since = now
-    # A new one begins with what is still to come.
-    since = max(since, now) if schedule.planned_until is None else since
-    ahead = times(schedule.schedule, created=schedule.created, after=since, limit=MOST_AHEAD, until=_end(now))
-    if len(ahead) < LEAST_AHEAD and schedule.planned_until is None:
+    end = now + FARTHEST
+    ahead = times(schedule.schedule, created=schedule.created, after=since, limit=MOST_AHEAD, until=end)
+    schedule.planned_until = ahead[-1] if len(ahead) == MOST_AHEAD else end
+    # Half of what is planned may pass before more is.
+    schedule.plan_again = now + (schedule.planned_until - now) / 2
+    if len(ahead) < LEAST_AHEAD:
         ahead = times(schedule.schedule, created=schedule.created, after=since, limit=LEAST_AHEAD, until=_LATEST)
     for each in ahead:
         planned += _make(tx, deployment, schedule, each, now, None)
-    schedule.planned_until = max([*ahead, now if len(ahead) < MOST_AHEAD else since])
-    if len(ahead) < MOST_AHEAD:
-        schedule.planned_until = max(schedule.planned_until, _end(now))
     schedules.put(tx, schedule)
     return planned
-
-
-def _end(now: datetime) -> datetime:
-    return now + FARTHEST
 
 
 def _catch_up(tx: Tx, deployment: Deployment, schedule: DeploymentSchedule, since: datetime, now: datetime) -> int:
@@ -135,7 +128,7 @@ def take_back(tx: Tx, schedule_id: UUID) -> int:
 def replan(tx: Tx, schedule: DeploymentSchedule, now: datetime) -> DeploymentSchedule:
     """A schedule that was changed, to be planned anew from now on."""
     take_back(tx, schedule.id)
-    fresh = msgspec.structs.replace(schedule, planned_until=None, updated=now)
+    fresh = msgspec.structs.replace(schedule, planned_until=None, plan_again=None, updated=now)
     schedules.put(tx, fresh)
     return fresh
 
