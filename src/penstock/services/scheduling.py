@@ -29,7 +29,7 @@ MISSED = timedelta(seconds=60)
 # A run that nobody has claimed so long after its time is late.
 LATE = timedelta(seconds=15)
 _NAMESPACE = UUID("8d0d6d51-5a44-5c0b-8f7e-3f8c7c1b1f1c")
-_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def plan(store: Store, now: datetime) -> int:
@@ -62,7 +62,7 @@ def _plan(tx: Tx, deployment: Deployment, schedule: DeploymentSchedule, now: dat
     # Half of what is planned may pass before more is.
     schedule.plan_again = now + (schedule.planned_until - now) / 2
     if len(ahead) < LEAST_AHEAD:
-        ahead = times(schedule.schedule, created=schedule.created, after=since, limit=LEAST_AHEAD, until=_LATEST)
+        ahead = times(schedule.schedule, created=schedule.created, after=since, limit=LEAST_AHEAD, until=LATEST)
     for each in ahead:
         planned += _make(tx, deployment, schedule, each, now, None)
     schedules.put(tx, schedule)

@@ -10,7 +10,7 @@ import msgspec
 
 from ..domain.deployments import Deployment
 from . import codec, schedules
-from .contract import Row, Tx
+from .contract import Row, Tx, Value
 
 _COLUMNS = (
     "id", "name", "flow_id", "flow_name", "work_pool", "work_queue", "paused", "created", "updated", "data",
@@ -39,6 +39,38 @@ def get(tx: Tx, id: UUID) -> Deployment | None:
 def by_name(tx: Tx, flow_name: str, name: str) -> Deployment | None:
     row = tx.row(f"{_SELECT} WHERE flow_name = ? AND name = ?", (flow_name, name))
     return None if row is None else _whole(tx, row)
+
+
+def select(
+    tx: Tx,
+    limit: int,
+    *,
+    flow_name: str | None = None,
+    work_pool: str | None = None,
+    after: tuple[str, str] | None = None,
+) -> list[Deployment]:
+    """By flow and name; those behind these."""
+    where, params = _where(flow_name, work_pool)
+    if after is not None:
+        where += " AND (flow_name > ? OR (flow_name = ? AND name > ?))"
+        params += [after[0], after[0], after[1]]
+    rows = list(tx.rows(f"{_SELECT} WHERE {where} ORDER BY flow_name, name LIMIT ?", (*params, limit)))
+    return [_whole(tx, row) for row in rows]
+
+
+def count(tx: Tx, flow_name: str | None = None, work_pool: str | None = None) -> int:
+    where, params = _where(flow_name, work_pool)
+    row = tx.row(f"SELECT count(*) FROM deployment WHERE {where}", params)
+    return 0 if row is None else int(row[0])
+
+
+def _where(flow_name: str | None, work_pool: str | None) -> tuple[str, list[Value]]:
+    where, params = "1 = 1", list[Value]()
+    for column, value in (("flow_name", flow_name), ("work_pool", work_pool)):
+        if value is not None:
+            where += f" AND {column} = ?"
+            params.append(value)
+    return where, params
 
 
 def note_polled(tx: Tx, ids: Sequence[UUID], now: datetime) -> None:

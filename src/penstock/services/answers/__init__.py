@@ -7,6 +7,7 @@ from . import (
     artifacts,
     block_documents,
     concurrency_limits,
+    deployments,
     events,
     flow_runs,
     flows,
@@ -15,6 +16,7 @@ from . import (
     logs,
     task_runs,
     variables,
+    work_pools,
 )
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "artifacts",
     "block_documents",
     "concurrency_limits",
+    "deployments",
     "events",
     "flow_runs",
     "flows",
@@ -31,4 +34,5 @@ __all__ = [
     "logs",
     "task_runs",
     "variables",
+    "work_pools",
 ]
