@@ -18,6 +18,7 @@ from penstock.domain.errors import PenstockError
 
 # Name -> where the command is, and its line in the help. A plural is accepted for every name: `penstock flow-runs ls`.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "agent": ("penstock.cli.worker:agent", "Start a worker under its older name."),
     "artifact": ("penstock.cli.artifact:artifact", "View what runs want people to see: texts, tables, links."),
     "auth": ("penstock.cli.auth:auth", "Manage users, API keys and signing in; read the audit log."),
     "block": ("penstock.cli.block:block", "Manage blocks: secrets and other stored configuration."),
@@ -26,13 +27,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Manage limits on how many do something at once, or how often.",
     ),
     "config": ("penstock.cli.config:config", "View and set settings."),
+    "deployment": ("penstock.cli.deployment:deployment", "View and run deployments."),
     "event": ("penstock.cli.event:event", "View and emit events."),
     "flow": ("penstock.cli.flow:flow", "View flows."),
     "flow-run": ("penstock.cli.flow_run:flow_run", "View and control flow runs."),
+    "infrastructure": ("penstock.cli.worker:infrastructure", "View what runs are launched on."),
     "profile": ("penstock.cli.profile:profile", "Select and manage profiles of settings."),
     "server": ("penstock.cli.server:server", "Start and manage a server."),
     "task-run": ("penstock.cli.task_run:task_run", "View task runs."),
     "variable": ("penstock.cli.variable:variable", "Manage variables."),
+    "work-pool": ("penstock.cli.work_pool:work_pool", "Manage work pools."),
+    "work-queue": ("penstock.cli.work_pool:work_queue", "Manage the queues of work pools."),
+    "worker": ("penstock.cli.worker:worker", "Start and view workers, which run what is deployed."),
     "version": ("penstock.cli.version:version", "Show the version, and what else a bug report needs."),
 }
 # Other names that the field has for some.

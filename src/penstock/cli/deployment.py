@@ -1,0 +1,234 @@
+"""`penstock deployment`: list, look into, run, pause and delete deployments."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from penstock.cli import choosing, shown
+from penstock.cli.output import JSON, is_terminal, output_option, print_fields, print_json, print_table, remark
+from penstock.cli.record import ask, listed
+from penstock.cli.schedules import find, schedule
+from penstock.domain.deployments import Deployment
+from penstock.domain.errors import ParameterError
+from penstock.domain.schedule_times import in_words
+from penstock.protocol import deployments as asked
+from penstock.protocol.launches import FILTER_WORKERS, FilterWorkers
+
+NONE = "There are no deployments yet. In Python: `my_flow.serve(name='my-deployment')`; or `penstock deploy`."
+# When nobody has asked for a deployment's runs for so long, that is said.
+UNPOLLED = timedelta(seconds=60)
+
+
+@click.group()
+def deployment() -> None:
+    """View and run deployments."""
+
+
+deployment.add_command(schedule)
+
+
+@deployment.command()
+@click.option("--flow-name", metavar="NAME", help="Those of this flow.")
+@click.option("--pool", "-p", "work_pool", metavar="NAME", help="Those in this work pool.")
+@choosing.limit_option(100)
+@output_option
+def ls(flow_name: str | None, work_pool: str | None, limit: int, output: str) -> None:
+    """List deployments, by flow and name."""
+    found = listed(
+        asked.FILTER_DEPLOYMENTS,
+        lambda size, cursor: asked.FilterDeployments(
+            flow_name=flow_name, work_pool=work_pool, limit=size, cursor=cursor
+        ),
+        limit,
+    )
+    if output == JSON:
+        print_json(found)
+    elif found:
+        rows = [
+            (
+                each.id,
+                each.full_name,
+                each.work_pool or "served",
+                _schedules(each),
+                shown.one_line(", ".join(each.tags)),
+            )
+            for each in found
+        ]
+        print_table(("ID", "Name", "Work pool", "Schedules", "Tags"), rows)
+    else:
+        remark(NONE)
+
+
+@deployment.command()
+@click.argument("name")
+@output_option
+def inspect(name: str, output: str) -> None:
+    """Show everything known of a deployment. NAME is its flow/name, its id, or its name alone."""
+    found = find(name)
+    if output == JSON:
+        print_json(found)
+        return
+    print_fields(
+        {
+            "Deployment": found.full_name,
+            "ID": found.id,
+            "Description": shown.one_line(found.description or ""),
+            "Version": found.version or "",
+            "Revision": found.revision,
+            "Paused": "yes" if found.paused else "no",
+            "Entrypoint": found.entrypoint or "",
+            "Path": found.path or "",
+            "Pull steps": ", ".join(step for each in found.pull_steps for step in each),
+            "Work pool": found.work_pool or "none: it is run by the process that serves it",
+            "Work queue": found.work_queue or "",
+            "Limit": "none" if found.concurrency_limit is None else f"{found.concurrency_limit} ({found.collision})",
+            "Tags": shown.one_line(", ".join(found.tags)),
+            "Parameters": shown.one_line(json.dumps(found.parameters, ensure_ascii=False)),
+            "Job variables": shown.one_line(json.dumps(found.job_variables, ensure_ascii=False)),
+            "Created": shown.local(found.created),
+            "Updated": shown.local(found.updated),
+        }
+    )
+    for each in found.schedules:
+        click.echo(f"Schedule {each.id}: {in_words(each.schedule)}{'' if each.active else ' (paused)'}")
+    _say_unpolled(found)
+
+
+@deployment.command()
+@click.argument("name")
+@click.option(
+    "--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; VALUE is JSON, or text."
+)
+@click.option(
+    "--params", "all_params", metavar="JSON", help="All parameters, as one JSON object; - reads it from stdin."
+)
+@click.option("--start-in", "--in", "start_in", type=click.FloatRange(0), metavar="SECONDS", help="Due in so long.")
+@click.option("--start-at", "--at", "start_at", type=click.DateTime(), metavar="TIME", help="Due at this time.")
+@click.option("--flow-run-name", metavar="NAME", help="The run's name.")
+@click.option("--tag", "-t", "tags", multiple=True, metavar="TAG", help="One more tag of the run.")
+@click.option("--job-variable", "-jv", "variables", multiple=True, metavar="NAME=VALUE", help="Over the deployment's.")
+@click.option(
+    "--priority", type=click.IntRange(0), metavar="NUMBER", help="Lower goes first in its queue; 100 by itself."
+)
+@click.option("--watch", is_flag=True, help="Wait for the run's end; exit with 0 if it completed, else with 1.")
+@output_option
+def run(
+    name: str,
+    params: tuple[str, ...],
+    all_params: str | None,
+    start_in: float | None,
+    start_at: datetime | None,
+    flow_run_name: str | None,
+    tags: tuple[str, ...],
+    variables: tuple[str, ...],
+    priority: int | None,
+    watch: bool,
+    output: str,
+) -> None:
+    """Have a deployment run."""
+    found = find(name)
+    due = None if start_at is None else start_at.astimezone(UTC)
+    if start_in is not None:
+        if due is not None:
+            raise click.UsageError("Say --start-in or --start-at, not both.")
+        due = shown.now() + timedelta(seconds=start_in)
+    wanted = asked.CreateRun(
+        id=found.id, parameters={**_object(all_params), **_pairs(params)}, scheduled_time=due, name=flow_run_name,
+        tags=tags, job_variables=_pairs(variables), priority=priority,
+    )  # fmt: skip
+    made = ask(asked.CREATE_RUN, wanted)
+    if output == JSON:
+        print_json(shown.document(made))
+    else:
+        click.echo(f"Created flow run {made.name!r} of deployment {found.full_name!r}.")
+        print_fields({"ID": made.id, "Due": shown.local(made.expected_start_time)})
+        _say_unpolled(found)
+    if watch:
+        from penstock.cli import watch as watching
+
+        draw = watching.draw if is_terminal(sys.stdout) and output != JSON else watching.tell
+        raise SystemExit(0 if draw(made.id).state.is_completed() else 1)
+
+
+@deployment.command()
+@click.argument("name")
+def pause(name: str) -> None:
+    """Run no more by the schedules of a deployment; runs that are planned and not claimed are taken back."""
+    found = find(name)
+    ask(asked.UPDATE_DEPLOYMENT, asked.UpdateDeployment(id=found.id, paused=True))
+    click.echo(f"Paused deployment {found.full_name!r}.")
+
+
+@deployment.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Run by the schedules of a deployment again, from now on."""
+    found = find(name)
+    ask(asked.UPDATE_DEPLOYMENT, asked.UpdateDeployment(id=found.id, paused=False))
+    click.echo(f"Resumed deployment {found.full_name!r}.")
+
+
+@deployment.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def delete(names: tuple[str, ...], yes: bool) -> None:
+    """Delete deployments. Their runs that wait are cancelled; those that run go on."""
+    found = [find(name) for name in names]
+    if not yes and is_terminal(sys.stdin):
+        named = ", ".join(repr(each.full_name) for each in found)
+        click.confirm(f"Are you sure you want to delete {named}?", abort=True)
+    for each in found:
+        ask(asked.DELETE_DEPLOYMENT, asked.DeploymentById(each.id))
+        click.echo(f"Deleted deployment {each.full_name!r}.")
+
+
+def _schedules(found: Deployment) -> str:
+    if found.paused:
+        return "paused"
+    return shown.one_line("; ".join(in_words(each.schedule) for each in found.schedules if each.active))
+
+
+def _say_unpolled(found: Deployment) -> None:
+    """A run that nobody will ever take looks like one that is late."""
+    if found.work_pool is None:
+        heard = found.last_polled
+        if heard is None or shown.now() - heard > UNPOLLED:
+            remark(f"Nothing is serving deployment {found.full_name!r}: start the program that calls serve().")
+        return
+    online = ask(FILTER_WORKERS, FilterWorkers(work_pool=found.work_pool)).items
+    queue = found.work_queue or "default"
+    if not any(not each.queues or queue in each.queues for each in online):
+        remark(
+            f"Nothing is polling queue {queue!r} of work pool {found.work_pool!r}: "
+            f"`penstock worker start --pool {found.work_pool}`."
+        )
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        found = json.loads(sys.stdin.read() if text == "-" else text)
+    except ValueError as error:
+        raise ParameterError(f"--params is no JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise ParameterError("--params is one JSON object, in braces.")
+    return found
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise ParameterError(f"{text!r} is not NAME=VALUE.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
