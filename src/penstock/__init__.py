@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .flows.cancelling import acancel_task_run as acancel_task_run
     from .flows.cancelling import cancel_flow_run as cancel_flow_run
     from .flows.cancelling import cancel_task_run as cancel_task_run
+    from .flows.deploying import deploy as deploy
+    from .flows.deploying import serve as serve
     from .flows.flow import Flow as Flow
     from .flows.flow import flow as flow
     from .flows.run_logger import get_run_logger as get_run_logger
@@ -34,11 +36,13 @@ _PLACES = {
     "allow_failure": "engine.annotations",
     "cancel_flow_run": "flows.cancelling",
     "cancel_task_run": "flows.cancelling",
+    "deploy": "flows.deploying",
     "flow": "flows.flow",
     "get_client": "client.opening",
     "get_run_context": "engine.context",
     "get_run_logger": "flows.run_logger",
     "quote": "engine.annotations",
+    "serve": "flows.deploying",
     "tags": "flows.tagging",
     "task": "flows.task",
     "unmapped": "engine.annotations",

@@ -21,6 +21,7 @@ DOORS = frozenset(
         "cache_policies",
         "concurrency",
         "context",
+        "deployments",
         "events",
         "exceptions",
         "flow_runs",
@@ -28,6 +29,7 @@ DOORS = frozenset(
         "logging",
         "results",
         "runtime",
+        "schedules",
         "serializers",
         "states",
         "task_runners",
@@ -91,12 +93,14 @@ MORE_FOR: dict[str, frozenset[str]] = {
     "penstock.store.spool": frozenset({"protocol"}),
     "penstock.store.overflow": frozenset({"protocol"}),
     "penstock.flows.cancelling": frozenset({"watchdog"}),
+    "penstock.flows.deploying": frozenset({"worker"}),
 }
 
 # Imports of our own modules inside functions: (who, what, why). Both are patterns. The layers hold for them too.
 LAZY_OURS: tuple[tuple[str, str, str], ...] = (
     ("penstock.cli*", "penstock*", "a command loads only what it runs: `penstock --help` stays under 0.2 s"),
     ("penstock.connect", "penstock*", "only the ledger that the settings ask for is loaded"),
+    ("penstock.flows.deploying", "penstock.worker*", "only a program that serves is a worker"),
     ("penstock.flows.*", "penstock.engine*", "decorating a function must not load the engine: import budget"),
     ("penstock.flows.*", "penstock.flows.*", "decorating a function must not load what calls it: import budget"),
     ("penstock.flows.cancelling", "penstock.watchdog*", "only where a process does not answer"),

@@ -528,3 +528,34 @@ def test_why_a_process_ended_is_in_the_log_also_when_it_was_found_gone_before(ya
 def test_a_run_of_a_lower_number_goes_first_in_its_queue(yard: Yard, worker: Worker) -> None:
     first, urgent = yard.run(after=-5), yard.run(priority=1)
     assert ids(worker.claim(slots=2)) == [urgent.id, first.id]
+
+
+def test_what_a_run_launched_is_cancelled_with_it_and_closed_when_it_has_ended(yard: Yard, worker: Worker) -> None:
+    parent = yard.run()
+    worker.claim()
+    worker.launched(parent)
+    yard.take(parent)
+    running = yard.run(parent=parent)
+    worker.claim()
+    worker.launched(running, "78:1")
+    waiting = yard.run(parent=parent)
+    yard.cancel(parent)
+    assert (yard.read(running).state_name, yard.read(waiting).state_name) == ("Cancelling", "Cancelled")
+    assert {stop.flow_run_id for stop in worker.claim().stops} == {parent.id, running.id}
+    worker.tell(running, Event.STOPPED, how="killed", seconds=1.0)
+    assert yard.read(running).state_name == "Cancelled"
+    assert (yard.read(running).state.details or {})["who"] == "ann"
+
+
+def test_what_a_run_launched_is_told_to_end_when_the_run_crashes(yard: Yard, worker: Worker) -> None:
+    parent = yard.run()
+    worker.claim()
+    worker.launched(parent)
+    yard.take(parent)
+    child = yard.run(parent=parent)
+    worker.claim()
+    worker.launched(child, "78:1")
+    yard.take(child, Holder("host", "boot", 600, "1"))
+    yard.dead.add(PROCESS)
+    rescue(yard.store, yard.lives, yard.now)
+    assert (yard.read(parent).state_name, yard.read(child).state_name) == ("Crashed", "Cancelling")

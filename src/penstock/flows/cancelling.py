@@ -103,7 +103,7 @@ async def _in_thread(cancel: Callable[[threading.Event], Run]) -> Run:
 def _cancel_flow_run(
     id: UUID | str, grace: float | None, wait: bool, timeout: float | None, given_up: threading.Event
 ) -> FlowRun:
-    run_id, seconds, deadline = parse_id(id), check_grace(grace), _deadline(timeout)
+    run_id, seconds, deadline = parse_id(id), check_grace(grace), deadline_after(timeout)
     connect.settle()
     run = ask_flow_run(run_id, seconds)
     run = urge([run], until=deadline if wait else None, given_up=given_up)[0]
@@ -113,7 +113,7 @@ def _cancel_flow_run(
 def _cancel_task_run(
     id: UUID | str, grace: float | None, wait: bool, timeout: float | None, given_up: threading.Event
 ) -> TaskRun:
-    run_id, seconds, deadline = parse_id(id), check_grace(grace), _deadline(timeout)
+    run_id, seconds, deadline = parse_id(id), check_grace(grace), deadline_after(timeout)
     connect.settle()
     run = ask_task_run(run_id, seconds)
     urge_task(run)
@@ -128,7 +128,8 @@ def check_grace(grace: Any) -> float | None:
         raise ValueError(f"grace must be {SECONDS.allowed}; it is {grace!r}.") from None
 
 
-def _deadline(timeout: Any) -> float | None:
+def deadline_after(timeout: Any) -> float | None:
+    """The moment of the monotonic clock at which somebody's patience ends. Raises ValueError for what is no time."""
     patience = check_patience(timeout)
     return None if patience is None else time.monotonic() + patience
 

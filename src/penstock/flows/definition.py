@@ -15,6 +15,8 @@ HOOKS = ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_run
 class Decorated:
     """What a decorator made of a function, `fn`: a flow or a task."""
 
+    is_flow = False
+
 
 def code_of(fn: Any) -> Any:
     """The code object behind a function, a method, a partial or a callable object; None for what is written in C."""

@@ -140,6 +140,72 @@ class Flow(definition.Decorated, Generic[P, R_co]):
         self.on_running_hooks.append(fn)
         return fn
 
+    is_flow = True
+    # Where its code comes from, when that is not here (`from_source`).
+    _source: Any = None
+
+    def to_deployment(self, name: str, **options: Any) -> Any:
+        """This flow, to be deployed by `serve()` or `deploy()`.
+
+        - `interval`, `cron`, `rrule` (each one, or several), `timezone`, `schedule`, `schedules`: when it is run by
+          itself; see `penstock.schedules`. `paused`: not yet.
+        - `parameters`: with which it is called; `enforce_parameter_schema=False`: any may be given.
+        - `tags`, `description`, `version`: of its runs, and for people.
+        - `work_pool_name`, `work_queue_name`, `job_variables`: who launches it, and with what.
+        - `concurrency_limit`: how many of its runs may run at once; a number, or a dict with `limit` and
+          `collision_strategy` (ENQUEUE, CANCEL_NEW, CANCEL_OLD).
+        - `grace`: seconds that a run has to come to an end; `start_timeout`: from its claim to its code.
+        - `entrypoint`, `path`, `pull_steps`: where the code is, when it is not where this flow was loaded from.
+
+        Raises `DeploymentError` for what cannot be deployed so.
+        """
+        from .deploying import to_deployment
+
+        return to_deployment(self, name, **options)
+
+    def serve(
+        self, name: str | None = None, *, limit: int | None = 10, pause_on_shutdown: bool = False, **options: Any
+    ) -> None:
+        """Deploys this flow, and runs what is due of it, each run in a process of its own; until Ctrl-C or SIGTERM.
+
+        `name` of the deployment (default: the program's); `options` are those of `to_deployment`, the rest is as in
+        `penstock.serve`.
+
+        Example::
+
+            if __name__ == "__main__":
+                etl.serve("nightly", cron="0 3 * * *", parameters={"dry_run": False})
+        """
+        from .deploying import default_name, serve
+
+        shown = options.pop("print_starting_message", True)
+        deployment = self.to_deployment(name or default_name(), **options)
+        serve(deployment, limit=limit, pause_on_shutdown=pause_on_shutdown, print_starting_message=shown)
+
+    def deploy(self, name: str, work_pool_name: str | None = None, *, image: str | None = None, **options: Any) -> Any:
+        """Deploys this flow to a work pool, whose workers launch its runs; the deployment's id.
+
+        `options` are those of `to_deployment`, and `build`, `push`, `print_next_steps` of `penstock.deploy`.
+        """
+        from .deploying import deploy
+
+        own = {key: options.pop(key) for key in ("build", "push", "print_next_steps") if key in options}
+        made = deploy(self.to_deployment(name, **options), work_pool_name=work_pool_name, image=image, **own)
+        return made[0] if made else None
+
+    @staticmethod
+    def from_source(source: Any, entrypoint: str) -> Flow[Any, Any]:
+        """A flow whose code is elsewhere: `source` is a folder, or the address of a git repository, `entrypoint` its
+        place in there (`path/to/file.py:function`). Its runs get the code from there.
+
+        Example::
+
+            Flow.from_source("https://example.org/flows.git", "etl.py:etl").deploy("nightly", work_pool_name="local")
+        """
+        from .sources import from_source
+
+        return from_source(source, entrypoint)
+
     @overload
     def __get__(self, instance: None, owner: Any = None) -> Flow[P, R_co]: ...
     @overload

@@ -14,18 +14,24 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..domain.errors import DeploymentError, ObjectNotFound, TransitionRefused
 from ..domain.runs import Entrypoint
 from ..domain.states import make
-from .flow import Flow
-from .task import Task
+from .definition import Decorated
+
+if TYPE_CHECKING:
+    from .flow import Flow
+
+# Where flows and tasks are called.
+_DOORS = ("penstock.flows.flow", "penstock.flows.task")
 
 # Modules that were `__main__` before: what still runs of them needs their names.
 _former: list[ModuleType] = []
+_loading = False
 
 
 def load(entry: Entrypoint, *, whole: bool = False, moved: bool = False) -> ModuleType:
@@ -59,7 +65,9 @@ def find(module: ModuleType, function: str, name: str) -> Flow[..., Any]:
     for part in function.split("."):
         owner = getattr(owner, part, None)
     everything = [owner, *vars(module).values()]
-    found = [each for each in everything if isinstance(each, Flow) and _name_of(each) == function]
+    found: list[Any] = [
+        each for each in everything if isinstance(each, Decorated) and each.is_flow and _name_of(each) == function
+    ]
     if not found:
         raise ObjectNotFound(
             f"There is no flow {function!r} in {getattr(module, '__file__', None) or module.__name__} (any more). "
@@ -68,7 +76,7 @@ def find(module: ModuleType, function: str, name: str) -> Flow[..., Any]:
     return next((each for each in found if each.name == name), found[0])
 
 
-def _name_of(flow: Flow[..., Any]) -> str | None:
+def _name_of(flow: Any) -> str | None:
     return getattr(flow.fn, "__qualname__", None)
 
 
@@ -142,17 +150,35 @@ class _Unguarded(ast.NodeTransformer):
 # --- calls -----------------------------------------------------------------------------------------------------------
 
 
+def is_loading() -> bool:
+    """Whether a program is being loaded, and not run."""
+    return _loading
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """What loading a program changes of this one is as it was again."""
+    path, argv, main = list(sys.path), list(sys.argv), sys.modules["__main__"]
+    try:
+        yield
+    finally:
+        sys.path[:], sys.argv[:], sys.modules["__main__"] = path, argv, main
+
+
 @contextlib.contextmanager
 def _calls_left_out() -> Iterator[set[str]]:
     """Calls of flows and tasks do nothing and give None; the set has the names of those that were called."""
+    global _loading
     left_out: set[str] = set()
-    doors: list[Any] = [sys.modules[each.__module__] for each in (Flow, Task)]
+    doors: list[Any] = [importlib.import_module(name) for name in _DOORS]
     before = [door._calls for door in doors]
     for door in doors:
         door._calls = _NoCalls(left_out)
+    loading, _loading = _loading, True
     try:
         yield left_out
     finally:
+        _loading = loading
         for door, calls in zip(doors, before, strict=True):
             door._calls = calls
 

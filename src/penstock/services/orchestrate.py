@@ -11,10 +11,11 @@ import msgspec
 from ..domain.errors import ObjectNotFound, TransitionRefused
 from ..domain.rules import Facts, Refuse, Replace, Transition, Wait
 from ..domain.runs import Arguments, FlowRun, ResultRef
-from ..domain.states import State
+from ..domain.states import CANCELLED, CANCELLING, FINAL, State, make
+from ..domain.stops import IDLE, PARENT, Signal
 from ..domain.transition import Entered, decide
 from ..protocol.journal import Enter
-from ..store import arguments, flow_runs, signals
+from ..store import arguments, flow_runs, launches, signals
 from ..store.contract import Tx
 from . import concurrency, proof
 
@@ -89,6 +90,8 @@ def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts, result: Result
     if result is not None and entered.is_completed():  # a run that was cancelled at its last line has no value
         run.result = result
     flow_runs.put(tx, run)
+    if entered.type in (CANCELLING, CANCELLED) or entered.name == "TimedOut":
+        end_launched(tx, run, entered.timestamp)
     if entered.is_final():
         signals.delete(tx, run.id)
         concurrency.end_with_runs(tx, [run.id], entered.timestamp)
@@ -96,3 +99,26 @@ def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts, result: Result
     if isinstance(decision, Replace):
         return Entered("replaced", entered, decision.rule)
     return Entered("accepted", entered)
+
+
+def end_launched(tx: Tx, parent: FlowRun, now: datetime) -> None:
+    """Asks for the end of what a run had launched by deployments: it has processes of its own, so it is not closed for
+    its parent's sake, but when it is known to have ended. What nobody has claimed yet is cancelled at once."""
+    for id in flow_runs.children(tx, parent.id):
+        run, launch = flow_runs.get(tx, id), launches.get(tx, id)
+        if run is None or launch is None or run.state.type in FINAL or run.state.type is CANCELLING:
+            continue
+        who = str((parent.state.details or {}).get("who") or f"flow run {parent.name!r}")
+        message = f"Its flow run {parent.name!r} is {parent.state_name}"
+        details: dict[str, Any] = {"reason": PARENT, "who": who}
+        if launch.claimed is None and run.holder is None:
+            launch.ended = now
+            details |= {"stopped": IDLE, "confirmed": True}
+            state: State[Any] = make("Cancelled", now, message=f"{message}.", details=details)
+        else:
+            if launch.claimed is not None and launch.ended is None:
+                launch.stopping = launch.stopping or now
+            signals.put(tx, Signal(id, now, who))
+            state = make("Cancelling", now, message=f"{message}; its code is told to stop.", details=details)
+        launches.put(tx, launch)
+        enter(tx, id, state, Facts(), deadline=run.deadline)

@@ -20,9 +20,9 @@ from ..domain.states import State, make
 from ..domain.stops import CANCEL, GONE
 from ..domain.transition import decide
 from ..protocol.journal import Fact
-from ..store import flow_runs, holders, logs, signals, spool, task_runs, unconfirmed
+from ..store import flow_runs, holders, launches, logs, signals, spool, task_runs, unconfirmed
 from ..store.contract import Store, Tx
-from . import concurrency, ingest, proof
+from . import concurrency, ingest, orchestrate, proof
 
 # Whether a process lives: None when it cannot be seen from here.
 Lives = Callable[[Holder], bool | None]
@@ -149,11 +149,12 @@ def close(tx: Tx, run: FlowRun | TaskRun, state: State[None], note: str = "found
         return
     close_tasks(tx, run, state, state.timestamp)
     for below in flow_runs.unfinished_held(tx):
-        if below.flow_run_id == run.id:
+        if below.flow_run_id == run.id and launches.get(tx, below.id) is None:
             close(tx, below, _ending_of_child(state, state.timestamp), note)
     run.epoch += 1
     flow_runs.put(tx, run)
     proof.note(tx, run)
+    orchestrate.end_launched(tx, run, state.timestamp)
     logs.append(tx, [_line(tx, run, state, note)])
 
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from ..domain.deployments import Deployment
+from ..domain.ids import uuid7
 from ..domain.rules import Facts
 from ..domain.schedule_times import latest, times
 from ..domain.schedules import CatchUp, DeploymentSchedule
@@ -110,8 +111,9 @@ def _make(
 
 
 def run_id(schedule: DeploymentSchedule, due: datetime) -> UUID:
-    """The id of the run that a schedule's time is."""
-    return uuid5(_NAMESPACE, f"{schedule.id} {due.isoformat()}")
+    """The id of the run that a schedule's time is: it tells when it is due, as other ids tell when they were made."""
+    mark = uuid5(_NAMESPACE, f"{schedule.id} {due.isoformat()}").int
+    return uuid7(round(due.timestamp() * 1e9), mark)
 
 
 def take_back(tx: Tx, schedule_id: UUID) -> int:
