@@ -505,6 +505,7 @@ def test_a_launch_that_nobody_will_report_on_is_over_some_time_after_its_run(yar
     worker.launched(run)
     yard.take(run)
     yard.dead.add(PROCESS)
+    worker.end()
     rescue(yard.store, yard.lives, yard.now)
     yard.second = 60
     yard.loop()
@@ -514,15 +515,31 @@ def test_a_launch_that_nobody_will_report_on_is_over_some_time_after_its_run(yar
     assert yard.launch(run).ended == yard.now()
 
 
-def test_why_a_process_ended_is_in_the_log_also_when_it_was_found_gone_before(yard: Yard, worker: Worker) -> None:
+def test_a_dead_process_is_left_to_the_worker_that_sees_why_it_ended(yard: Yard, worker: Worker) -> None:
     run = yard.run()
     worker.claim()
     worker.launched(run)
     yard.take(run)
     yard.dead.add(PROCESS)
     rescue(yard.store, yard.lives, yard.now)
+    assert yard.read(run).state_name == "Pending"
     worker.tell(run, Event.ENDED, exit_code=-9, message="killed by SIGKILL")
-    assert yard.lines(run)[-1] == "The run's infrastructure ended with exit code -9 (killed by SIGKILL)."
+    assert "(killed by SIGKILL)" in (yard.read(run).state.message or "")
+
+
+def test_a_dead_process_whose_worker_is_gone_as_well_crashes(yard: Yard, worker: Worker) -> None:
+    run = yard.run()
+    worker.claim()
+    worker.launched(run)
+    yard.take(run)
+    yard.dead.add(PROCESS)
+    worker.end()
+    rescue(yard.store, yard.lives, yard.now)
+    assert yard.read(run).state_name == "Crashed"
+    near = Worker(yard, pid=2)
+    near.claim()
+    near.tell(run, Event.ENDED, exit_code=None, message="nobody saw it")
+    assert yard.lines(run)[-1] == "The run's infrastructure ended (nobody saw it)."
 
 
 def test_a_run_of_a_lower_number_goes_first_in_its_queue(yard: Yard, worker: Worker) -> None:
@@ -557,5 +574,6 @@ def test_what_a_run_launched_is_told_to_end_when_the_run_crashes(yard: Yard, wor
     worker.launched(child, "78:1")
     yard.take(child, Holder("host", "boot", 600, "1"))
     yard.dead.add(PROCESS)
+    worker.end()
     rescue(yard.store, yard.lives, yard.now)
     assert (yard.read(parent).state_name, yard.read(child).state_name) == ("Crashed", "Cancelling")

@@ -75,5 +75,13 @@ class WorkerRecord(msgspec.Struct, kw_only=True):
     # its process: where that can be seen, it is dead when it is seen to be gone
     holder: Holder | None = None
 
+    def is_gone(self, now: datetime, alive: bool | None) -> bool:
+        """Whether another may take over what it has; `alive` is whether its process lives, where that can be seen."""
+        if self.left is not None:
+            return True
+        if alive is not None:
+            return not alive
+        return (now - self.heard).total_seconds() > 2 * WORKER_SECONDS
+
     def is_online(self, now: datetime) -> bool:
         return self.left is None and (now - self.heard).total_seconds() < WORKER_SECONDS

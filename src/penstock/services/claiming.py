@@ -13,7 +13,7 @@ from uuid import UUID
 
 from ..domain.deployments import Collision, Deployment
 from ..domain.launches import Launch
-from ..domain.pools import WORKER_SECONDS, WorkerRecord, WorkPool, WorkQueue
+from ..domain.pools import WorkerRecord, WorkPool, WorkQueue
 from ..domain.rules import Facts
 from ..domain.runs import FlowRun
 from ..domain.schedules import Overlap
@@ -172,12 +172,7 @@ def _is_of(launch: Launch, asked: ClaimLaunches) -> bool:
 
 
 def _is_gone(worker: WorkerRecord, now: datetime, lives: Lives) -> bool:
-    if worker.left is not None:
-        return True
-    alive = None if worker.holder is None else lives(worker.holder)
-    if alive is not None:
-        return not alive
-    return (now - worker.heard).total_seconds() > 2 * WORKER_SECONDS
+    return worker.is_gone(now, None if worker.holder is None else lives(worker.holder))
 
 
 # --- what waits ------------------------------------------------------------------------------------------------------

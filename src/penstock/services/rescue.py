@@ -20,7 +20,7 @@ from ..domain.states import State, make
 from ..domain.stops import CANCEL, GONE
 from ..domain.transition import decide
 from ..protocol.journal import Fact
-from ..store import flow_runs, holders, launches, logs, signals, spool, task_runs, unconfirmed
+from ..store import flow_runs, holders, launches, logs, signals, spool, task_runs, unconfirmed, workers
 from ..store.contract import Store, Tx
 from . import concurrency, ingest, orchestrate, proof
 
@@ -110,10 +110,21 @@ def _rescue(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool
     fresh = flow_runs.get(tx, run.id) if isinstance(run, FlowRun) else task_runs.get(tx, run.id)
     if fresh is None or fresh.state.is_final() or not is_lost(tx, fresh.holder, lives, now):
         return False
+    if _is_watched(tx, fresh, lives, now):
+        return False
     assert fresh.holder is not None
     close(tx, fresh, _asked_ending(tx, fresh, now) or ending(fresh, now, seen=lives(fresh.holder) is False))
     run.states = fresh.states
     return True
+
+
+def _is_watched(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool:
+    """Whether a worker that lives has launched the run: it sees what becomes of it, and why, and tells that."""
+    launch = launches.get(tx, run.id)
+    if launch is None or launch.claimed is None or launch.ended is not None or launch.worker is None:
+        return False
+    worker = workers.get(tx, launch.worker)
+    return worker is not None and not worker.is_gone(now, None if worker.holder is None else lives(worker.holder))
 
 
 def close_runs_of(tx: Tx, holder: Holder, now: datetime) -> None:

@@ -20,7 +20,7 @@ from ..domain.errors import PenstockError
 from ..domain.launches import Launch
 from ..domain.runs import FlowRun, Holder
 from ..infrastructure.contract import Driver, Job
-from ..protocol.launches import CLAIM_LAUNCHES, WORKER_LEAVES, ClaimLaunches, Claims, WorkerLeaves, WorkerReport
+from ..protocol.launches import CLAIM_LAUNCHES, WORKER_LEAVES, ClaimLaunches, Claims, Event, WorkerLeaves, WorkerReport
 from .reporting import Ask, GivenUp, Reporter
 from .watching import Watched
 
@@ -160,6 +160,9 @@ class Worker:
                 self._threads[id].join(1.0)
         for work in claims.work:
             if work.run.id in self._running:
+                continue
+            if self._draining.is_set() and not work.adopt:  # it was given before that was known
+                self._reporter.tell(work.run.id, Event.RELEASED)
                 continue
             if work.adopt:
                 self._say(f"Adopted flow run {work.run.name!r} ({work.launch.place}).")
