@@ -77,10 +77,11 @@ def to_deployment(
     """See `Flow.to_deployment`."""
     given = schedules_of(interval, cron, rrule, timezone, schedule, schedules)
     limit, collision = _limit(concurrency_limit)
-    place, folder = (entrypoint, path) if entrypoint is not None else _place(flow)
-    source = getattr(flow, "_source", None)
+    source = flow._source
     if source is not None:
         place, folder, pull_steps = source.entrypoint, source.folder, source.steps
+    else:
+        place, folder = (entrypoint, path) if entrypoint is not None else _place(flow)
     wanted = ApplyDeployment(
         flow_name=flow.name,
         name=name,
