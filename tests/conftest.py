@@ -189,9 +189,11 @@ _SLOW = (
     "tests/flows/test_concurrency.py",
     "tests/flows/test_console.py",
     "tests/flows/test_ends_of_programs.py",
+    "tests/flows/test_deploying.py",
     "tests/flows/test_interrupts.py",
     "tests/flows/test_isolation.py",
     "tests/flows/test_last_lines.py",
+    "tests/flows/test_launched.py",
     "tests/flows/test_loggers.py",
     "tests/flows/test_masking.py",
     "tests/flows/test_masking_in_programs.py",
@@ -214,6 +216,7 @@ _SLOW = (
     "tests/store/test_postgres.py",
     "tests/typing/",
     "tests/watchdog/",
+    "tests/worker/",
 )
 
 
