@@ -110,6 +110,8 @@ def example(kind: Any) -> Any:
 
 def _plain(info: Any) -> Any:
     match info:
+        case inspect.StructType(fields=fields, tag_field=str(kind), tag=tag):
+            return {kind: tag, **{each.encode_name: _plain(each.type) for each in fields if each.required}}
         case inspect.StructType(fields=fields):
             return {each.encode_name: _plain(each.type) for each in fields if each.required}
         case inspect.StrType(min_length=least):

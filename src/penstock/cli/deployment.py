@@ -19,7 +19,7 @@ from penstock.domain.schedule_times import in_words
 from penstock.protocol import deployments as asked
 from penstock.protocol.launches import FILTER_WORKERS, FilterWorkers
 
-NONE = "There are no deployments yet. In Python: `my_flow.serve(name='my-deployment')`; or `penstock deploy`."
+NONE = "There are no deployments yet. In Python: `my_flow.serve('name')`, or `my_flow.deploy('name', 'pool')`."
 # When nobody has asked for a deployment's runs for so long, that is said.
 UNPOLLED = timedelta(seconds=60)
 
