@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ..protocol.problems import Problem, Problems
 
 # Cursors of streams, which are in URLs, may have 20,000 characters.
 MOST_HEAD = 64_000
@@ -38,6 +41,15 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._head > MOST_HEAD and not self.transport.is_closing():
             self.send_400_response(f"The head of a request has {MOST_HEAD} bytes at most.")
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no request is answered as all that is refused: as JSON, with a code."""
+        body = msgspec.json.encode(Problems(Problem("bad-request", msg)))
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            + b"content-length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
