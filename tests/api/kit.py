@@ -24,7 +24,7 @@ from penstock.domain.ids import flow_id, uuid7
 from penstock.domain.logs import LogLine
 from penstock.domain.runs import FlowRun, Holder, TaskRun
 from penstock.domain.states import make
-from penstock.serve import notice
+from penstock.server import notice
 from penstock.services import ingest
 from penstock.store import flow_runs, logs
 from penstock.store.opening import open_store

@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from penstock.api import service
-from penstock.serve import connections
+from penstock.server import connections
 
 from .kit import Server
 

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from penstock.domain.runs import Holder
-from penstock.serve import notice
+from penstock.server import notice
 from penstock.services.loops import rescuing
 from penstock.store import changes, holders
 from penstock.store.sqlite import SqliteStore
@@ -57,7 +57,7 @@ def test_a_server_is_small(server: Server) -> None:
 
 def test_a_server_loads_nothing_that_it_does_not_need() -> None:
     code = (
-        "import sys, json; import penstock.cli.server, penstock.serve.server, uvicorn.protocols.http.httptools_impl; "
+        "import sys, json; import penstock.cli.server, penstock.server.server, uvicorn.protocols.http.httptools_impl; "
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout

@@ -72,7 +72,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "worker": frozenset({"connect", "infrastructure", "domain", "settings", "protocol", "engine"}),
     "api": frozenset({"services", "protocol", "domain"}),
     "client": frozenset({"connect", "transport", "protocol", "domain", "settings"}),
-    "serve": frozenset({"settings", "store", "services", "api", "protocol", "domain", "engine", "vault"}),
+    "server": frozenset({"settings", "store", "services", "api", "protocol", "domain", "engine", "vault"}),
     "cli": ANYTHING,
     "testing": ANYTHING,
     "__main__": frozenset({"cli"}),

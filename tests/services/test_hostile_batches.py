@@ -68,7 +68,7 @@ def test_a_run_that_no_engine_reports_is_not_taken(fields: dict[str, Any], said:
         batch(task_run(**{"version": 1} | fields))
 
 
-@pytest.mark.parametrize("room", ["api", "serve", "services", "store", "protocol", "domain"])
+@pytest.mark.parametrize("room", ["api", "server", "services", "store", "protocol", "domain"])
 def test_what_a_server_runs_cannot_unpickle(room: str) -> None:
     """Whoever may send a result or arguments could run code in it."""
     imported = set()

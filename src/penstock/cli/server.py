@@ -68,7 +68,7 @@ def start(host: str | None, port: int | None, background: bool, no_loops: bool, 
 
 def _serve(no_loops: bool) -> None:
     from penstock import __version__
-    from penstock.serve import server as serving
+    from penstock.server import server as serving
 
     serving.log_to_stderr()
     serving.run(current(), version=__version__, loops=not no_loops, ready=_say_ready)
@@ -92,7 +92,7 @@ def _record() -> str:
 
 
 def _start_in_background(no_loops: bool) -> None:
-    from penstock.serve import notice
+    from penstock.server import notice
 
     settings = current()
     there = notice.find(settings.home)
@@ -139,7 +139,7 @@ def _last_words(log: Path, begin: int) -> str:
 def stop() -> None:
     """End the server of this PENSTOCK_HOME, after the requests under way."""
     from penstock.infrastructure.process import Process, send
-    from penstock.serve import notice
+    from penstock.server import notice
 
     home = current().home
     there = notice.find(home)
@@ -181,7 +181,7 @@ def status(wait: bool, timeout: float, output: str) -> None:
 def _facts() -> dict[str, object]:
     from penstock.protocol.admin import READ_READY, READ_VERSION
     from penstock.protocol.operation import Nothing
-    from penstock.serve import notice
+    from penstock.server import notice
     from penstock.transport import Transport
 
     settings = current()
