@@ -205,6 +205,48 @@ main()
     until(lambda: not os.path.exists(f"/proc/{child}"))
 
 
+def test_what_a_second_ctrl_c_kills_is_not_left_stopped_when_the_main_thread_is_at_its_end_first(
+    programs: Programs, tmp_path: Path
+) -> None:
+    """Processes are stopped before they are killed; the thread that does it must not end in between."""
+    process = begun(
+        programs,
+        f"""
+from penstock.infrastructure import process as processes
+
+really = processes.send
+
+def slowly(process, number):
+    if number == signal.SIGKILL:
+        time.sleep(1.0)
+    really(process, number)
+
+processes.send = slowly
+
+@flow
+def main():
+    child = subprocess.Popen(["sleep", "100"])
+    open({str(tmp_path / "child")!r}, "w").write(str(child.pid))
+    try:
+        ready()
+        time.sleep(30)
+    except KeyboardInterrupt:
+        ready()
+        time.sleep(0.6)
+        raise
+
+main()
+""",
+    )
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert programs.finish(process, timeout=15).code == 130
+    child = int((tmp_path / "child").read_text())
+    until(lambda: not os.path.exists(f"/proc/{child}"))
+
+
 # --- code that keeps the interpreter to itself -----------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import atexit
 import contextlib
 import time
 from typing import Any
@@ -18,6 +19,8 @@ from ..ledger.contract import Flush
 # How long the record may take to be closed before the program ends all the same.
 PATIENCE = 2.0
 INTERRUPTED = 130
+# How long a main thread that is at its end waits for the thread that ends the process.
+LEAVING_SECONDS = 10.0
 
 
 def as_asked(signals: Signals, runtime: Runtime) -> None:
@@ -37,7 +40,18 @@ def at_once(call: Any) -> None:
     was interrupted (also those that `threading` takes to start one). A program that must not be killed is not; its run
     ends all the same.
     """
-    _thread.start_new_thread(_end, (call,))
+    leaving = _thread.allocate_lock()
+    leaving.acquire()
+    # The main thread may come to the program's end first: what is being killed would be left stopped, for ever.
+    atexit.register(leaving.acquire, True, LEAVING_SECONDS)
+    _thread.start_new_thread(_leave, (call, leaving))
+
+
+def _leave(call: Any, leaving: _thread.LockType) -> None:
+    try:
+        _end(call)
+    finally:
+        leaving.release()
 
 
 def _end(call: Any) -> None:
