@@ -138,6 +138,7 @@ LAZY_THIRD_PARTY: dict[str, str] = {
     "starlette": "only in a server",
     "urllib3": "only where there is a server",
     "uvicorn": "only in a server",
+    "yaml": "only when a project's file is read",
 }
 
 MAX_FILE_LINES = 500

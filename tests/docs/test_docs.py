@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 
 from penstock import domain
 from penstock.cli.main import root
@@ -58,7 +59,9 @@ def test_python_that_is_not_run_is_python_at_least(page: Path) -> None:
     for block in blocks(page):
         if block.info.startswith("python"):
             compile(block.text, block.id, "exec")
-        assert block.info in {"python", *RUNNABLE, "text", "text output", "sh", "mermaid", ""}, block.id
+        elif block.info == "yaml":
+            list(yaml.safe_load_all(block.text))
+        assert block.info in {"python", *RUNNABLE, "text", "text output", "sh", "mermaid", "yaml", ""}, block.id
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def inspect(name: str, output: str) -> None:
     )
     for each in found.schedules:
         click.echo(f"Schedule {each.id}: {in_words(each.schedule)}{'' if each.active else ' (paused)'}")
-    _say_unpolled(found)
+    say_unpolled(found)
 
 
 @deployment.command()
@@ -138,8 +138,8 @@ def run(
             raise click.UsageError("Say --start-in or --start-at, not both.")
         due = shown.now() + timedelta(seconds=start_in)
     wanted = asked.CreateRun(
-        id=found.id, parameters={**_object(all_params), **_pairs(params)}, scheduled_time=due, name=flow_run_name,
-        tags=tags, job_variables=_pairs(variables), priority=priority,
+        id=found.id, parameters={**params_object(all_params), **pairs(params)}, scheduled_time=due, name=flow_run_name,
+        tags=tags, job_variables=pairs(variables), priority=priority,
     )  # fmt: skip
     made = ask(asked.CREATE_RUN, wanted)
     if output == JSON:
@@ -147,7 +147,7 @@ def run(
     else:
         click.echo(f"Created flow run {made.name!r} of deployment {found.full_name!r}.")
         print_fields({"ID": made.id, "Due": shown.local(made.expected_start_time)})
-        _say_unpolled(found)
+        say_unpolled(found)
     if watch:
         from penstock.cli import watch as watching
 
@@ -193,7 +193,7 @@ def _schedules(found: Deployment) -> str:
     return shown.one_line("; ".join(in_words(each.schedule) for each in found.schedules if each.active))
 
 
-def _say_unpolled(found: Deployment) -> None:
+def say_unpolled(found: Deployment) -> None:
     """A run that nobody will ever take looks like one that is late."""
     if found.work_pool is None:
         heard = found.last_polled
@@ -209,7 +209,7 @@ def _say_unpolled(found: Deployment) -> None:
         )
 
 
-def _object(text: str | None) -> dict[str, Any]:
+def params_object(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
@@ -221,7 +221,7 @@ def _object(text: str | None) -> dict[str, Any]:
     return found
 
 
-def _pairs(texts: tuple[str, ...]) -> dict[str, Any]:
+def pairs(texts: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in texts:
         name, sign, value = text.partition("=")

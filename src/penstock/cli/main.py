@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Manage limits on how many do something at once, or how often.",
     ),
     "config": ("penstock.cli.config:config", "View and set settings."),
+    "deploy": ("penstock.cli.deploy:deploy", "Deploy flows, of penstock.yaml or of a file."),
     "deployment": ("penstock.cli.deployment:deployment", "View and run deployments."),
     "event": ("penstock.cli.event:event", "View and emit events."),
     "flow": ("penstock.cli.flow:flow", "View flows."),
