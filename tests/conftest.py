@@ -1,6 +1,6 @@
 """What every test gets: a home of its own, no settings from outside, and no threads of another test.
 
-Tools: `@pytest.mark.docker`, `@pytest.mark.chromium` or `@pytest.mark.needs("node", "git")` on a test, or the
+Tools: `@pytest.mark.chromium` or `@pytest.mark.needs("node", "git")` on a test, or the
 `needs` fixture inside one (`needs("node")`), skip where the tool is absent. With PENSTOCK_TEST_REQUIRE_ALL=1 they
 fail instead, so that a build machine cannot pass by skipping.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from .containers import docker_engine, engine
 from .postgres import (
     database,
     postgres_server,
@@ -33,6 +33,8 @@ from .postgres import (
 # fixtures
 __all__ = [
     "database",
+    "docker_engine",
+    "engine",
     "postgres_server",
     "postgres_store",
     "postgres_template",
@@ -51,15 +53,6 @@ THREAD_GRACE = 2.0  # seconds a thread that is on its way out may take
 # --- tools -----------------------------------------------------------------------------------------------------------
 
 
-def _docker_answers() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    try:
-        return subprocess.run(["docker", "info"], capture_output=True, timeout=20).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
-
-
 def _chromium_is_here() -> bool:
     named = os.environ.get("PENSTOCK_TEST_CHROMIUM")
     if named:
@@ -68,7 +61,7 @@ def _chromium_is_here() -> bool:
     return any(shutil.which(name) for name in names)
 
 
-PROBES: dict[str, Callable[[], bool]] = {"docker": _docker_answers, "chromium": _chromium_is_here}
+PROBES: dict[str, Callable[[], bool]] = {"chromium": _chromium_is_here}
 
 
 @functools.cache

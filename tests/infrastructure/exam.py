@@ -107,8 +107,15 @@ class Exam:
             name=job.name, key=job.key, command=("no-such-command",), env={}, labels={},
             configuration=job.configuration,
         )  # fmt: skip
-        with pytest.raises(InfrastructureRefused, match="no-such-command"):
-            driver.launch(bad)
+        try:
+            place = driver.launch(bad)
+        except InfrastructureRefused as error:
+            said = str(error)
+        else:
+            ended = self.ended(driver, place)
+            assert ended.code in (126, 127, 128)
+            said = " ".join([ended.why or "", *ended.lines])
+        assert "no-such-command" in said
 
     def test_several_are_stopped_at_once(self, driver: Driver) -> None:
         places = [driver.launch(self.job(STUBBORN)) for _ in range(4)]

@@ -240,7 +240,7 @@ def test_a_question_is_answered_though_others_go_on_reporting_while_what_is_on_d
     writing.start()
     server.come_back()
     ledger.ask_then(Flush(), lambda value, error: answered.set())
-    in_time = answered.wait(20)
+    in_time = answered.wait(90)
     enough.set()
     writing.join()
     assert in_time

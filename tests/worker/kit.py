@@ -65,13 +65,20 @@ def dying(folder: str):
 class Workshop:
     """A record (a server's, with `url`) with a work pool, and the workers of a test."""
 
-    def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: dict[str, str] | None = None,
+        type: str = "process",
+        job_variables: dict[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self._environment = environment or {}
+        self._job_variables = job_variables or {}
         self._workers: list[subprocess.Popen[str]] = []
         (folder / "code").mkdir()
         (folder / "code" / "flows.py").write_text(PROGRAM)
-        connect.call(CREATE_POOL, CreatePool(name="local", type="process"))
+        connect.call(CREATE_POOL, CreatePool(name="local", type=type))
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """A worker, that was heard of."""
@@ -93,7 +100,7 @@ class Workshop:
             APPLY_DEPLOYMENT,
             ApplyDeployment(
                 flow_name=function, name="test", entrypoint=entrypoint, path=str(self.folder / "code"),
-                work_pool="local", **options,
+                work_pool="local", job_variables=self._job_variables, **options,
             ),
         )  # fmt: skip
         parameters = {"folder": str(self.folder)}

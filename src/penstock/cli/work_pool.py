@@ -183,10 +183,9 @@ def delete(name: str, yes: bool) -> None:
 @click.option("--type", "-t", "type_", default="process", show_default=True, help="The type of infrastructure.")
 def get_default_base_job_template(type_: str) -> None:
     """Print a type's own base job template, to begin one from."""
-    from penstock.settings import current
-    from penstock.worker.starting import make_driver
+    from penstock.infrastructure import drivers
 
-    print_json(make_driver(type_, current()).base_job_template)
+    print_json(drivers.template(type_))
 
 
 def _read(name: str) -> WorkPool:

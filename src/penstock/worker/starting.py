@@ -15,10 +15,10 @@ from typing import Any
 from uuid import UUID
 
 from .. import __version__, connect
-from ..domain.errors import InfrastructureRefused
+from ..domain.errors import ConfigurationError
 from ..engine import identity
+from ..infrastructure import drivers
 from ..infrastructure.contract import Driver
-from ..infrastructure.subprocesses import ProcessDriver
 from ..settings import Settings, current
 from .worker import Worker
 
@@ -28,13 +28,12 @@ PASSED_ON = ("PENSTOCK_API_URL", "PENSTOCK_API_KEY", "PENSTOCK_API_AUTH_STRING",
 
 def make_driver(type: str, settings: Settings) -> Driver:
     """Raises `InfrastructureRefused` for a type that this version does not know."""
-    if type == ProcessDriver.type:
-        return ProcessDriver(Path(settings.home).absolute() / "launches")
-    raise InfrastructureRefused(f"There is no type of infrastructure {type!r}; there is: {ProcessDriver.type}.")
+    return drivers.make(type, Path(settings.home).absolute() / "launches")
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The settings by which a launched process reports to the same record."""
+def environment(type: str, settings: Settings) -> dict[str, str]:
+    """The settings by which what is launched reports to the same record. Raises `ConfigurationError` where it cannot:
+    a container has no part in a record that is a file of this machine."""
     known = {
         "PENSTOCK_API_URL": settings.api_url,
         "PENSTOCK_API_KEY": settings.api_key,
@@ -42,7 +41,14 @@ def environment(settings: Settings) -> dict[str, str]:
         "PENSTOCK_DATABASE_URL": settings.database_url,
     }
     passed = {name: str(known[name]) for name in PASSED_ON if known[name] is not None}
-    return {**passed, "PENSTOCK_HOME": str(Path(settings.home).absolute())}
+    if type in drivers.LOCAL:
+        return {**passed, "PENSTOCK_HOME": str(Path(settings.home).absolute())}
+    if settings.api_url is None and not str(settings.database_url or "").startswith("postgres"):
+        raise ConfigurationError(
+            f"Runs of type {type!r} cannot reach a record in a file of this machine: start a server (`penstock server "
+            "start`), and set PENSTOCK_API_URL to where they reach it."
+        )
+    return passed
 
 
 def start(
@@ -73,7 +79,7 @@ def start(
         queues=queues,
         deployments=deployments,
         limit=limit,
-        env=environment(settings),
+        env=environment(type, settings),
         say=say,
         line=line,
     )

@@ -49,6 +49,8 @@ class Watched:
         self._grace = grace
         self._closed = closed
         self._line = line
+        if (work.launch.configuration or {}).get("stream_output") is False:  # as it was launched before
+            self._line = None
         self._say = say
         self._lock = threading.Lock()
         self._request: StopRequest | None = None
@@ -87,6 +89,8 @@ class Watched:
             return False
         try:
             job = self._make_job(self._launch, self.run)
+            if job.configuration.get("stream_output") is False:
+                self._line = None
             place = self._driver.launch(job)
         except InfrastructureNotAvailable as error:
             self._say(f"Flow run {self.run.name!r} could not be launched: {error}")
