@@ -134,6 +134,7 @@ LAZY_THIRD_PARTY: dict[str, str] = {
     "pydantic_core": "heavy; only when a user's types need it",
     "ray": "extra",
     "referencing": "with jsonschema",
+    "requests": "with docker",
     "rich": "heavy; only when a terminal is written to",
     "starlette": "only in a server",
     "urllib3": "only where there is a server",

@@ -1,7 +1,7 @@
 """Writes the client that is awaited from the one that is called: `python tests/client/generate.py`.
 
-Every public method of `SyncPenstockClient`, and of `Things`, becomes one that is awaited, and does the same in another
-thread; one that gives an iterator becomes an asynchronous one.
+Every public method of `SyncPenstockClient`, also of its bases, becomes one that is awaited, and does the same in
+another thread; one that gives an iterator becomes an asynchronous one.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 
 CLIENT = Path(__file__).resolve().parents[2] / "src" / "penstock" / "client"
-SOURCES, TARGET = (CLIENT / "blocking.py", CLIENT / "things.py"), CLIENT / "asynchronous.py"
+SOURCES = (CLIENT / "blocking.py", CLIENT / "things.py", CLIENT / "deployments.py")
+TARGET = CLIENT / "asynchronous.py"
 
-HEAD = '''"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py` and
-`things.py`: change those."""
+HEAD = '''"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py`,
+`things.py` and `deployments.py`: change those."""
 
 from __future__ import annotations
 

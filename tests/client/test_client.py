@@ -28,8 +28,10 @@ from penstock.domain.errors import (
 from penstock.domain.filters import FilterError, LogFilter, RunFilter
 from penstock.domain.ids import InvalidId
 from penstock.domain.runs import FlowRun, Holder
+from penstock.domain.schedules import CronSchedule
 from penstock.domain.states import CANCELLED, COMPLETED, FAILED, Cancelled, Completed, Failed, Running
 from penstock.protocol.block_documents import ClearSecret
+from penstock.protocol.deployments import APPLY_DEPLOYMENT, ApplyDeployment
 from penstock.protocol.flow_runs import Outcome, Verdict
 from penstock.protocol.logs import FOLLOW_LOGS, FollowLogs
 from penstock.settings import refresh
@@ -458,3 +460,45 @@ def test_what_this_process_has_reported_is_seen(monkeypatch: pytest.MonkeyPatch)
             return client.count_task_runs()
 
     assert reports() == 3
+
+
+# --- deployments -----------------------------------------------------------------------------------------------------
+
+
+def test_deployments_are_read_run_paused_and_deleted(records: Records) -> None:
+    with get_client(sync_client=True) as client:
+        client.create_work_pool("local")
+        made = connect.call(
+            APPLY_DEPLOYMENT, ApplyDeployment(flow_name="etl", name="nightly", work_pool="local", entrypoint="f.py:etl")
+        ).deployment
+        assert client.read_deployment(made.id) == client.read_deployment_by_name("etl/nightly") == made
+        assert [each.id for each in client.read_deployments(flow_name="etl")] == [made.id]
+        assert client.read_deployments(work_pool_name="other") == []
+        assert client.pause_deployment(made.id).paused
+        assert not client.resume_deployment(made.id).paused
+        run = client.create_flow_run_from_deployment(made.id, parameters={"a": 1}, tags=["x"], idempotency_key="k")
+        assert client.create_flow_run_from_deployment(made.id, idempotency_key="k").id == run.id
+        assert (run.deployment_id, run.tags) == (made.id, ("x",))
+        schedule = client.create_deployment_schedule(made.id, CronSchedule("0 6 * * *"), slug="six")
+        now = datetime.now(UTC)
+        backfill = client.create_backfill(made.id, now - timedelta(days=3), now, slug="six")
+        assert (client.read_backfill(backfill.id).total, len(client.read_backfills(deployment_id=made.id))) == (3, 1)
+        assert client.cancel_backfill(backfill.id).status == "cancelled"
+        client.delete_deployment_schedule(made.id, schedule.id)
+        client.delete_deployment(made.id)
+        with pytest.raises(ObjectNotFound):
+            client.read_deployment(made.id)
+
+
+def test_work_pools_are_made_read_paused_and_deleted(records: Records) -> None:
+    with get_client(sync_client=True) as client:
+        client.create_work_pool("mine", concurrency_limit=3)
+        assert client.create_work_pool("mine", description="mine", overwrite=True).description == "mine"
+        assert "mine" in [each.name for each in client.read_work_pools()]
+        assert client.pause_work_pool("mine").is_paused
+        assert not client.resume_work_pool("mine").is_paused
+        assert [each.name for each in client.read_work_queues("mine")] == ["default"]
+        assert client.read_workers_for_work_pool("mine", offline=True) == []
+        client.delete_work_pool("mine")
+        with pytest.raises(ObjectNotFound):
+            client.read_work_pool("mine")

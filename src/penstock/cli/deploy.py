@@ -14,8 +14,9 @@ import click
 import msgspec
 
 from penstock.cli import shown
-from penstock.cli.deployment import pairs, params_object, say_unpolled
+from penstock.cli.deployment import say_unpolled
 from penstock.cli.output import JSON, is_terminal, output_option, print_json, remark
+from penstock.cli.parameters import pairs, params_object
 from penstock.cli.project_file import FILE, Limit, Pool, Project, Written, read
 from penstock.cli.record import ask
 from penstock.cli.schedules import schedule_of, schedule_options

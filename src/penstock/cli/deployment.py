@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import click
 
 from penstock.cli import choosing, shown
+from penstock.cli.backfill import backfill
 from penstock.cli.output import JSON, is_terminal, output_option, print_fields, print_json, print_table, remark
+from penstock.cli.parameters import pairs, params_object
 from penstock.cli.record import ask, listed
 from penstock.cli.schedules import find, schedule
 from penstock.domain.deployments import Deployment
-from penstock.domain.errors import ParameterError
 from penstock.domain.schedule_times import in_words
 from penstock.protocol import deployments as asked
 from penstock.protocol.launches import FILTER_WORKERS, FilterWorkers
@@ -30,6 +30,7 @@ def deployment() -> None:
 
 
 deployment.add_command(schedule)
+deployment.add_command(backfill)
 
 
 @deployment.command()
@@ -207,28 +208,3 @@ def say_unpolled(found: Deployment) -> None:
             f"Nothing is polling queue {queue!r} of work pool {found.work_pool!r}: "
             f"`penstock worker start --pool {found.work_pool}`."
         )
-
-
-def params_object(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        found = json.loads(sys.stdin.read() if text == "-" else text)
-    except ValueError as error:
-        raise ParameterError(f"--params is no JSON: {error}.") from None
-    if not isinstance(found, dict):
-        raise ParameterError("--params is one JSON object, in braces.")
-    return found
-
-
-def pairs(texts: tuple[str, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, sign, value = text.partition("=")
-        if not sign or not name:
-            raise ParameterError(f"{text!r} is not NAME=VALUE.")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found

@@ -64,16 +64,16 @@ def schedule_of(
     if cron is not None:
         return CronSchedule(cron, timezone=zone, day_or=not day_and)
     if interval is not None:
-        return IntervalSchedule(interval, anchor_date=_in(anchor_date, timezone), timezone=zone)
+        anchor = None if anchor_date is None else moment_in(anchor_date, timezone)
+        return IntervalSchedule(interval, anchor_date=anchor, timezone=zone)
     if rrule is not None:
         return RRuleSchedule(rrule, timezone=zone)
-    moment = _in(at, timezone)
-    return None if moment is None else OneOffSchedule(moment)
+    return None if at is None else OneOffSchedule(moment_in(at, timezone))
 
 
-def _in(moment: datetime | None, timezone: str | None) -> datetime | None:
-    """A time as it was typed, in the zone given, else in that of this machine."""
-    if moment is None or moment.tzinfo is not None:
+def moment_in(moment: datetime, timezone: str | None) -> datetime:
+    """A time as it was typed, in the zone given, else in that of this machine. Raises `ScheduleError`."""
+    if moment.tzinfo is not None:
         return moment
     if timezone is None:
         return moment.astimezone(UTC)
@@ -187,7 +187,7 @@ def resume(deployment: str, schedule_id: str) -> None:
 def delete(deployment: str, schedule_id: str) -> None:
     """Delete a schedule, and the runs planned by it that nobody has claimed."""
     found = find(deployment)
-    each = _schedule_in(found, schedule_id)
+    each = _schedulemoment_in(found, schedule_id)
     ask(asked.DELETE_SCHEDULE, asked.ScheduleOf(found.id, each.id))
     click.echo(f"Deleted schedule {each.id} of deployment {found.full_name!r}.")
 
@@ -227,12 +227,12 @@ def find(text: str) -> Deployment:
 
 def _set_active(deployment: str, schedule_id: str, active: bool) -> None:
     found = find(deployment)
-    each = _schedule_in(found, schedule_id)
+    each = _schedulemoment_in(found, schedule_id)
     ask(asked.UPDATE_SCHEDULE, asked.UpdateSchedule(deployment_id=found.id, schedule_id=each.id, active=active))
     click.echo(f"{'Resumed' if active else 'Paused'} schedule {each.id} of deployment {found.full_name!r}.")
 
 
-def _schedule_in(deployment: Deployment, text: str) -> DeploymentSchedule:
+def _schedulemoment_in(deployment: Deployment, text: str) -> DeploymentSchedule:
     for each in deployment.schedules:
         if text in (str(each.id), each.slug):
             return each

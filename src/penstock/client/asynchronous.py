@@ -1,5 +1,5 @@
-"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py` and
-`things.py`: change those."""
+"""The client whose methods are awaited. Made by tests/client/generate.py from `blocking.py`,
+`things.py` and `deployments.py`: change those."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from typing import Any, NoReturn, TypeVar
 from msgspec import UNSET
 
 from ..domain.artifacts import Artifact
+from ..domain.backfills import Backfill
+from ..domain.deployments import Deployment
 from ..domain.errors import PenstockError
 from ..domain.events import Event, EventFilter
 from ..domain.filters import LogFilter, RunFilter
 from ..domain.flows import FlowSummary
 from ..domain.logs import LogLine
+from ..domain.pools import WorkerRecord, WorkPool, WorkQueue
 from ..domain.runs import FlowRun, TaskRun
+from ..domain.schedules import DeploymentSchedule, Schedule
 from ..domain.states import State
 from ..domain.variables import VariableRecord
 from ..protocol import (
@@ -500,3 +504,171 @@ class PenstockClient:
     async def count_events(self, filter: EventFilter = ALL_EVENTS) -> int:
         """How many events fit."""
         return await self._call(partial(self._client.count_events, filter))
+
+    async def read_deployment(self, deployment_id: Id) -> Deployment:
+        """The deployment of this id. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.read_deployment, deployment_id))
+
+    async def read_deployment_by_name(self, name: str) -> Deployment:
+        """The deployment of this full name, "flow/deployment". Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.read_deployment_by_name, name))
+
+    async def read_deployments(
+        self, *, flow_name: str | None = None, work_pool_name: str | None = None, limit: int = 200
+    ) -> list[Deployment]:
+        """Deployments by flow and name, `limit` at most."""
+        return await self._call(
+            partial(self._client.read_deployments, flow_name=flow_name, work_pool_name=work_pool_name, limit=limit)
+        )
+
+    def iter_deployments(
+        self, *, flow_name: str | None = None, work_pool_name: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[Deployment]:
+        """All deployments by flow and name, read page by page."""
+        return self._each(
+            self._client.iter_deployments(flow_name=flow_name, work_pool_name=work_pool_name, limit=limit)
+        )
+
+    async def pause_deployment(self, deployment_id: Id) -> Deployment:
+        """Runs no more by its schedules. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.pause_deployment, deployment_id))
+
+    async def resume_deployment(self, deployment_id: Id) -> Deployment:
+        """Runs by its schedules again. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.resume_deployment, deployment_id))
+
+    async def delete_deployment(self, deployment_id: Id) -> None:
+        """Deletes a deployment; its runs that wait are cancelled, those that run go on. Raises `ObjectNotFound`."""
+        await self._call(partial(self._client.delete_deployment, deployment_id))
+
+    async def create_flow_run_from_deployment(
+        self,
+        deployment_id: Id,
+        *,
+        parameters: dict[str, Any] | None = None,
+        scheduled_time: datetime | None = None,
+        name: str | None = None,
+        tags: Iterable[str] = (),
+        job_variables: dict[str, Any] | None = None,
+        work_queue_name: str | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> FlowRun:
+        """Has a deployment run, now or at `scheduled_time`. The same `idempotency_key` gives the same run. Raises
+        `ObjectNotFound`, or `ParameterError` for parameters that do not fit."""
+        return await self._call(
+            partial(
+                self._client.create_flow_run_from_deployment,
+                deployment_id,
+                parameters=parameters,
+                scheduled_time=scheduled_time,
+                name=name,
+                tags=tags,
+                job_variables=job_variables,
+                work_queue_name=work_queue_name,
+                priority=priority,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def create_deployment_schedule(
+        self, deployment_id: Id, schedule: Schedule, *, slug: str | None = None, active: bool = True
+    ) -> DeploymentSchedule:
+        """Gives a deployment one more schedule. Raises `ObjectNotFound` or `ScheduleError`."""
+        return await self._call(
+            partial(self._client.create_deployment_schedule, deployment_id, schedule, slug=slug, active=active)
+        )
+
+    async def delete_deployment_schedule(self, deployment_id: Id, schedule_id: Id) -> None:
+        """Deletes a schedule, and the runs planned by it that nobody has claimed. Raises `ObjectNotFound`."""
+        await self._call(partial(self._client.delete_deployment_schedule, deployment_id, schedule_id))
+
+    async def create_backfill(
+        self,
+        deployment_id: Id,
+        start: datetime,
+        end: datetime,
+        *,
+        schedule: Schedule | None = None,
+        slug: str | None = None,
+        parallelism: int = 1,
+        parameters: dict[str, Any] | None = None,
+    ) -> Backfill:
+        """Runs a deployment once for each time of a schedule from `start` on and before `end`. Raises `ObjectNotFound`,
+        `ScheduleError` or `ParameterError`."""
+        return await self._call(
+            partial(
+                self._client.create_backfill,
+                deployment_id,
+                start,
+                end,
+                schedule=schedule,
+                slug=slug,
+                parallelism=parallelism,
+                parameters=parameters,
+            )
+        )
+
+    async def read_backfill(self, backfill_id: Id) -> Backfill:
+        """The backfill of this id. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.read_backfill, backfill_id))
+
+    async def read_backfills(self, *, deployment_id: Id | None = None, limit: int = 200) -> list[Backfill]:
+        """The newest backfills, `limit` at most."""
+        return await self._call(partial(self._client.read_backfills, deployment_id=deployment_id, limit=limit))
+
+    async def cancel_backfill(self, backfill_id: Id) -> Backfill:
+        """Makes no more runs, and cancels those that have not ended. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.cancel_backfill, backfill_id))
+
+    async def create_work_pool(
+        self,
+        name: str,
+        type: str = "process",
+        *,
+        base_job_template: dict[str, Any] | None = None,
+        concurrency_limit: int | None = None,
+        description: str | None = None,
+        overwrite: bool = False,
+    ) -> WorkPool:
+        """Creates a work pool; with `overwrite` in place of the one that is there. Raises `WorkPoolError` or
+        `NameTaken`."""
+        return await self._call(
+            partial(
+                self._client.create_work_pool,
+                name,
+                type,
+                base_job_template=base_job_template,
+                concurrency_limit=concurrency_limit,
+                description=description,
+                overwrite=overwrite,
+            )
+        )
+
+    async def read_work_pool(self, name: str) -> WorkPool:
+        """The work pool of this name. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.read_work_pool, name))
+
+    async def read_work_pools(self, *, limit: int = 200) -> list[WorkPool]:
+        """Work pools by name, `limit` at most."""
+        return await self._call(partial(self._client.read_work_pools, limit=limit))
+
+    async def pause_work_pool(self, name: str) -> WorkPool:
+        """Workers take no more of its runs. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.pause_work_pool, name))
+
+    async def resume_work_pool(self, name: str) -> WorkPool:
+        """Workers take its runs again. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.resume_work_pool, name))
+
+    async def delete_work_pool(self, name: str) -> None:
+        """Deletes a work pool. Raises `ObjectNotFound`, and `WorkPoolError` while runs of it have not ended."""
+        await self._call(partial(self._client.delete_work_pool, name))
+
+    async def read_work_queues(self, work_pool_name: str) -> list[WorkQueue]:
+        """The queues of a work pool, those that go first first. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.read_work_queues, work_pool_name))
+
+    async def read_workers_for_work_pool(self, work_pool_name: str, *, offline: bool = False) -> list[WorkerRecord]:
+        """Workers of a pool, those heard of last first; with `offline` also those that are."""
+        return await self._call(partial(self._client.read_workers_for_work_pool, work_pool_name, offline=offline))

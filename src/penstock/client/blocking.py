@@ -1,7 +1,7 @@
 """The client whose methods are called: one method for each thing that can be asked.
 
-Law: this is where the methods are written, and in `things.py`. `asynchronous.py` is made from these files by
-`tests/client/generate.py`; a test fails while they differ.
+Law: this is where the methods are written, and in `things.py` and `deployments.py`. `asynchronous.py` is made from
+these files by `tests/client/generate.py`; a test fails while they differ.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ..protocol import admin, block_documents, flow_runs, flows, graphs, logs, t
 from ..protocol.operation import Nothing, Operation
 from ..protocol.paging import MOST
 from .asking import Id
+from .deployments import Deployments
 from .things import Things
 
 EVERYTHING = RunFilter()
@@ -35,7 +36,7 @@ WAIT_SECONDS = 0.2
 QUIET_SECONDS = 0.3
 
 
-class SyncPenstockClient(Things):
+class SyncPenstockClient(Things, Deployments):
     """What `get_client(sync_client=True)` gives. Safe to use from several threads.
 
     Every method raises `ServerUnavailableError` when the server is away, after what can be asked twice was asked again

