@@ -17,6 +17,7 @@ from .contract import Driver
 TYPES: dict[str, str] = {
     "process": "subprocesses:ProcessDriver",
     "docker": "docker:DockerDriver",
+    "kubernetes": "kubernetes:KubernetesDriver",
 }
 # What runs on this machine, and reaches what is here: its files, its servers on loopback.
 LOCAL = frozenset({"process"})

@@ -1,0 +1,89 @@
+"""The base job template of Kubernetes jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}, "default": {}}
+
+KUBERNETES_TEMPLATE: dict[str, Any] = {
+    "job_configuration": {
+        "command": "{{ command }}",
+        "env": "{{ env }}",
+        "labels": "{{ labels }}",
+        "name": "{{ name }}",
+        "namespace": "{{ namespace }}",
+        "kubeconfig": "{{ kubeconfig }}",
+        "context": "{{ context }}",
+        "pod_watch_timeout_seconds": "{{ pod_watch_timeout_seconds }}",
+        "stream_output": "{{ stream_output }}",
+        "job_manifest": {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {},
+            "spec": {
+                "backoffLimit": 0,
+                "ttlSecondsAfterFinished": "{{ finished_job_ttl }}",
+                "template": {
+                    "spec": {
+                        "restartPolicy": "Never",
+                        "serviceAccountName": "{{ service_account_name }}",
+                        "terminationGracePeriodSeconds": "{{ grace_seconds }}",
+                        "containers": [
+                            {
+                                "name": "penstock-job",
+                                "image": "{{ image }}",
+                                "imagePullPolicy": "{{ image_pull_policy }}",
+                                "resources": {"requests": "{{ requests }}", "limits": "{{ limits }}"},
+                            }
+                        ],
+                    }
+                },
+            },
+        },
+    },
+    "variables": {
+        "type": "object",
+        "required": ["image"],
+        "properties": {
+            "name": {"type": "string", "description": "A name for what is launched; none: the run's."},
+            "env": {**_TEXTS, "description": "Environment variables of the container."},
+            "labels": {**_TEXTS, "description": "Labels of the job and its pod."},
+            "command": {"type": "string", "description": "What is run, in place of the run's own command."},
+            "namespace": {"type": "string", "default": "default", "description": "The namespace of the job."},
+            "image": {"type": "string", "description": "The image: it has penstock, and what the flow needs."},
+            "image_pull_policy": {
+                "type": "string",
+                "enum": ["IfNotPresent", "Always", "Never"],
+                "default": "IfNotPresent",
+                "description": "When the image is pulled.",
+            },
+            "service_account_name": {"type": "string", "description": "The service account of the pod."},
+            "grace_seconds": {
+                "type": "integer",
+                "default": 30,
+                "description": "The longest grace that a cancellation can ask for; the pod's own.",
+            },
+            "requests": {**_TEXTS, "description": 'What the pod is given at least: {"cpu": "500m", "memory": "1Gi"}.'},
+            "limits": {**_TEXTS, "description": "What the pod is given at most."},
+            "finished_job_ttl": {
+                "type": "integer",
+                "description": "Seconds for which the job stays after its end; none: it is deleted when that was seen.",
+            },
+            "pod_watch_timeout_seconds": {
+                "type": "integer",
+                "description": "Seconds that the pod has to begin; none: as long as it takes.",
+            },
+            "kubeconfig": {
+                "type": "string",
+                "description": "A kubeconfig on the worker's machine; none: the cluster it is in, or its user's.",
+            },
+            "context": {"type": "string", "description": "The context of the kubeconfig; none: its current one."},
+            "stream_output": {
+                "type": "boolean",
+                "default": True,
+                "description": "Whether the worker shows what the pod writes.",
+            },
+        },
+    },
+}
