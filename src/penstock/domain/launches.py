@@ -39,8 +39,8 @@ class Launch(msgspec.Struct, kw_only=True):
     more.
     Of those that wait in a queue, the one with the lowest `priority` goes first.
     `configuration` is the filled-in template that it was launched with, `place` where it runs since `launched`.
-    `stopping` is when its end was asked for, `tries` how many times ending it has failed, `problem` what went wrong
-    last (also what keeps it waiting), in a sentence.
+    `stopping` is when its end was asked for, by `stopped_by` with `stop_grace` (None: `grace`); `tries` is how many
+    times ending it has failed, `problem` what went wrong last (also what keeps it waiting), in a sentence.
     """
 
     flow_run_id: UUID
@@ -65,6 +65,8 @@ class Launch(msgspec.Struct, kw_only=True):
     place: Place | None = None
     launched: datetime | None = None
     stopping: datetime | None = None
+    stopped_by: str = ""
+    stop_grace: float | None = None
     tries: int = 0
     try_again: datetime | None = None
     problem: str | None = None

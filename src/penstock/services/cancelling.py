@@ -45,7 +45,7 @@ def request(tx: Tx, run: FlowRun, *, who: str, grace: float | None, now: datetim
     signal = Signal(run.id, now, who, grace)
     launch = launches.get(tx, run.id)
     # (What a worker launched is ended by it also where its process is seen to be gone: more may be left of it.)
-    launched = launch is not None and launching.stop(launch, now)
+    launched = launch is not None and launching.stop(launch, now, who=who, grace=grace)
     if launch is not None:
         launch.ended = launch.ended if launched else launch.ended or now
         launches.put(tx, launch)

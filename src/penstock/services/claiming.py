@@ -19,7 +19,7 @@ from ..domain.runs import FlowRun
 from ..domain.schedules import Overlap
 from ..domain.states import FINAL, SCHEDULED, make
 from ..protocol.launches import ClaimLaunches, Claims, StopRequest, Work
-from ..store import deployments, flow_runs, launches, schedules, signals, work_pools, workers
+from ..store import deployments, flow_runs, launches, schedules, work_pools, workers
 from ..store.contract import Store, Tx
 from . import cancelling, launching, orchestrate
 from .rescue import Lives
@@ -137,10 +137,11 @@ def _stops(tx: Tx, mine: Sequence[Launch], asked: ClaimLaunches, now: datetime) 
         if launch.flow_run_id in asked.seen or launch.flow_run_id not in asked.running:
             continue
         if launch.stopping is not None:
-            signal = signals.get(tx, launch.flow_run_id)
-            grace = launch.grace if signal is None or signal.grace is None else signal.grace
-            who = "" if signal is None else signal.who
-            found.append(StopRequest(flow_run_id=launch.flow_run_id, at=launch.stopping, grace=grace, who=who))
+            # (Not the signal's: that is gone when the run was closed, and its infrastructure may be there still.)
+            grace = launch.grace if launch.stop_grace is None else launch.stop_grace
+            found.append(
+                StopRequest(flow_run_id=launch.flow_run_id, at=launch.stopping, grace=grace, who=launch.stopped_by)
+            )
             continue
         run = flow_runs.get(tx, launch.flow_run_id)
         if run is None or (run.state.type in FINAL and _is_over(run, now)):

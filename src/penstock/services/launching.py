@@ -202,11 +202,12 @@ def _append(tx: Tx, run: FlowRun, lines: tuple[str, ...], now: datetime) -> None
     logs.append(tx, found)
 
 
-def stop(launch: Launch, now: datetime) -> bool:
+def stop(launch: Launch, now: datetime, *, who: str = "", grace: float | None = None) -> bool:
     """Asks the worker of a launch to end it; whether there is somebody to ask: nobody has what waits."""
     if launch.claimed is None or launch.ended is not None:
         return False
     launch.stopping = launch.stopping or now
+    launch.stopped_by, launch.stop_grace = who, grace
     launch.tries = 0
     return True
 

@@ -57,7 +57,7 @@ def _is_late(launch: Launch, run: FlowRun, now: datetime) -> bool:
 
 def _close_late(tx: Tx, launch: Launch, run: FlowRun, now: datetime) -> None:
     """Its worker ends what it launched, if it did: the run is over."""
-    launching.stop(launch, now)
+    launching.stop(launch, now, who="start timeout")
     launches.put(tx, launch)
     why = "" if launch.problem is None else f" ({launch.problem.rstrip('.')})"
     message = f"The run never started: {launch.start_timeout:g} s after it was claimed, no code of it runs{why}."
