@@ -118,6 +118,7 @@ def end_launched(tx: Tx, parent: FlowRun, now: datetime) -> None:
         else:
             if launch.claimed is not None and launch.ended is None:
                 launch.stopping = launch.stopping or now
+                launch.stopped_by = who
             signals.put(tx, Signal(id, now, who))
             state = make("Cancelling", now, message=f"{message}; its code is told to stop.", details=details)
         launches.put(tx, launch)
