@@ -116,6 +116,8 @@ LAZY_OURS: tuple[tuple[str, str, str], ...] = (
 # Packages that may be imported inside functions. The standard library is free.
 LAZY_THIRD_PARTY: dict[str, str] = {
     "apprise": "heavy; only when a notification is sent",
+    "boto3": "extra",
+    "botocore": "extra",
     "click": "only for a command line",
     "cloudpickle": "only when a result or a task is pickled",
     "coolname": "reads its word lists at import; only when a run is named",

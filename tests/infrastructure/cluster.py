@@ -46,7 +46,8 @@ _PATH = re.compile(
 _QUERIES = {
     ("list", "pods"): {"labelSelector", "fieldSelector", "limit"},
     ("watch", "pods"): {"watch", "labelSelector", "resourceVersion", "timeoutSeconds"},
-    ("get", "pods/log"): {"follow", "timestamps", "sinceTime", "tailLines"},
+    ("list", "jobs"): {"labelSelector"},
+    ("get", "pods/log"): {"container", "follow", "timestamps", "sinceTime", "tailLines"},
     ("list", "events"): {"fieldSelector"},
 }
 LOG_POLL = 0.02
@@ -295,8 +296,15 @@ class Cluster:
         namespace = pod["metadata"]["namespace"]
         self.remove("pods", namespace, pod["metadata"]["name"])
         job = self.objects.get(("jobs", namespace, pod["metadata"]["labels"]["job-name"]))
-        if job is not None and job["metadata"].get("deletionTimestamp"):
+        if job is None:
+            return
+        if job["metadata"].get("deletionTimestamp"):
             self.remove("jobs", namespace, job["metadata"]["name"])
+        elif not job["status"]:
+            message = "Job has reached the specified backoff limit"
+            failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": message}
+            job["status"] = {"failed": 1, "conditions": [failed]}
+            self.put("jobs", job)
 
     def _event(self, namespace: str, name: str, reason: str, message: str) -> None:
         event = {
@@ -315,7 +323,8 @@ class Cluster:
             return {"kind": "List", "metadata": {"resourceVersion": str(self.version)}, "items": found}
 
     def watched(self, namespace: str, query: Json) -> Iterator[bytes]:
-        since, deadline = int(query.get("resourceVersion") or self.version), time.monotonic()
+        # (Without a version a watch begins with all that is there.)
+        since, deadline = int(query.get("resourceVersion") or 0), time.monotonic()
         deadline += float(query.get("timeoutSeconds") or 30)
         if since <= self.forgotten:
             raise Refused(410, "Expired", "too old resource version")
@@ -341,6 +350,8 @@ class Cluster:
         if not path.exists():
             raise Refused(400, "BadRequest", f'container in pod "{name}" is waiting to start')
         process = self.processes[pod["metadata"]["uid"]]
+        if "container" not in query and len(pod["spec"]["containers"]) > 1:
+            raise Refused(400, "BadRequest", f"a container name must be specified for pod {name}")
         position = 0
         while True:
             ended = process.poll() is not None

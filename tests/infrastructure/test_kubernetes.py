@@ -65,6 +65,8 @@ class TestKubernetesDriver(Exam):
 
         monkeypatch.setattr(made, "launch", remembered)
         yield made
+        for each in made._followers.values():
+            each.close()
         if REAL:
             for place in self.launched:
                 made.stop(place, 0)
@@ -99,7 +101,7 @@ class TestKubernetesDriver(Exam):
         self.ended(driver, place, line=lines.append)
         assert lines == ["1 2"]
         (made,) = stand_in.all("jobs")
-        assert (made["metadata"]["namespace"], made["metadata"]["labels"]) == ("team-a", {"a": "b"})
+        assert (made["metadata"]["namespace"], made["metadata"]["labels"]) == ("team-a", {"a": "b", KEY: job.key})
         assert made["metadata"]["annotations"] == {KEY: job.key}
         pod = made["spec"]["template"]["spec"]
         assert (pod["serviceAccountName"], pod["terminationGracePeriodSeconds"]) == ("runner", 7)
@@ -287,6 +289,7 @@ class TestKubernetesDriver(Exam):
         driver.forget(place)
         place = driver.launch(self.job(SLEEPS))
         self.until_begun(driver, place)
+        assert driver.wait(place, 1.1) is None
         driver.stop(place, 5)
         driver.problem(driver.launch(self.job(ENDS, image="refused")))
         rules = [

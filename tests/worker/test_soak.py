@@ -7,6 +7,7 @@ as the machine's own moments allow.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import random
 import signal
@@ -126,12 +127,13 @@ class Soak:
         """Something every now and then, until it is enough."""
         while not self.over.wait(self.chance.uniform(0.2, 1.5)):
             what = self.chance.choices(("run", "worker", "server", "cancel"), (5, 2, 1, 3))[0]
-            self.kills[what] += 1
             if what == "worker":
+                self.kills[what] += 1
                 self.worker.kill()
                 self.worker.communicate()
                 self.worker = self.workshop.start("--limit", "8")
             elif what == "server":
+                self.kills[what] += 1
                 self.server.kill()
                 self.server.start()
             else:
@@ -148,6 +150,7 @@ class Soak:
         path = self.chance.choice(at_work)
         id = path.name.removeprefix("begun-")
         self.ended_by_us.add(id)
+        self.kills[what] += 1
         if what == "cancel":
             try:
                 cancel_flow_run(id, grace=2)
@@ -166,7 +169,7 @@ def test_after_all_kills_no_process_and_no_run_is_left_over_and_the_record_is_tr
 ) -> None:
     soak = Soak(workshop, server)
     runs = soak.plan()
-    killing = threading.Thread(target=soak.kill)
+    killing = threading.Thread(target=contextvars.copy_context().run, args=(soak.kill,))  # with this test's settings
     killing.start()
     time.sleep(RUNS * 0.3 + 2.0)  # while they are due
     soak.over.set()

@@ -14,6 +14,15 @@ from penstock.flow_runs import cancel_flow_run as cancel
 from ..flows.kit import Record, names, taking_less_than, until
 from .kit import Workshop, is_there
 
+LOUD = """
+from penstock import flow
+
+@flow
+def loud(folder: str):
+    for number in range(2000):
+        print("loud " * 20)
+"""
+
 
 def test_a_run_is_claimed_launched_and_completes(workshop: Workshop, record: Record) -> None:
     worker = workshop.start()
@@ -200,3 +209,14 @@ def test_many_are_cancelled_at_once(workshop: Workshop) -> None:
     for run in runs:
         workshop.until_state(run, "Cancelled")
     until(lambda: all(workshop.launch(run).ended for run in runs))
+
+
+def test_a_worker_whose_output_nobody_takes_works_on(workshop: Workshop) -> None:
+    """Its pipe holds 64 KiB, and is not read in this test before the end."""
+    worker = workshop.start()
+    (workshop.folder / "code" / "loud.py").write_text(LOUD)
+    for _ in range(2):
+        run = workshop.run("loud", entrypoint="loud.py:loud")
+        workshop.until_state(run, "Completed")
+        until(lambda run=run: workshop.launch(run).ended)  # type: ignore[misc]
+    assert "loud" in workshop.end(worker)

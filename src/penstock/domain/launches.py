@@ -19,8 +19,8 @@ class Place(msgspec.Struct, frozen=True):
     """Where a run's infrastructure is: `id` means something in its `scope` only, and only who can reach the scope can
     end it.
 
-    process: host and boot : pid and start time; docker: the engine's address : the container's id; kubernetes: the
-    cluster's uid and namespace : the job's name.
+    process: host and boot : pid and start time; docker: the engine's id : the container's; kubernetes: the cluster's
+    uid : namespace and job; ecs: account and region : the task's ARN.
     """
 
     type: str

@@ -18,6 +18,7 @@ TYPES: dict[str, str] = {
     "process": "subprocesses:ProcessDriver",
     "docker": "docker:DockerDriver",
     "kubernetes": "kubernetes:KubernetesDriver",
+    "ecs": "ecs:EcsDriver",
 }
 # What runs on this machine, and reaches what is here: its files, its servers on loopback.
 LOCAL = frozenset({"process"})

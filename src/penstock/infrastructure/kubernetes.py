@@ -13,7 +13,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -29,7 +29,8 @@ from ..domain.stops import GONE, KILLED, RETURNED
 from .container_logs import Follower
 from .contract import Ended, Job, Stopped
 from .kubernetes_api import Cluster, Exists, Expired
-from .kubernetes_pods import Pod, explained_pod, problem_of, problem_of_events
+from .kubernetes_logs import follow
+from .kubernetes_pods import CONTAINER, Pod, end_of_job, explained_pod, problem_of, problem_of_events
 from .kubernetes_template import KUBERNETES_TEMPLATE
 from .subprocesses import LAST_LINES
 
@@ -40,6 +41,9 @@ WATCH_TIMEOUT = "penstock.dev/pod-watch-timeout-seconds"
 # How long one question for changes is open; what more than its grace a pod may take to be gone.
 WATCH_SECONDS = 60.0
 KILL_SECONDS = 30.0
+# How often a pod whose lines are followed is looked at.
+LOOK_SECONDS = 30.0
+_GONE = Ended(None, "its job was deleted by somebody else", gone=True)
 # What may be in a label's value, of at most 63 characters.
 _LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME = re.compile(r"[^a-z0-9]+")
@@ -65,11 +69,20 @@ class KubernetesDriver:
     def launch(self, job: Job) -> Place:
         configuration = job.configuration
         which = configuration.get("kubeconfig"), configuration.get("context")
-        cluster, namespace = self._cluster(*which), str(configuration.get("namespace") or "default")
+        cluster = self._cluster(*which)
+        namespace = str(configuration.get("namespace") or cluster.namespace)
         manifest = manifest_of(job, namespace)
-        name = manifest["metadata"]["name"]
-        place = Place(self.type, self._scope(*which), f"{namespace}:{name}")
+        scope = self._scope(*which)
+        place = Place(self.type, scope, f"{namespace}:{manifest['metadata']['name']}")
         try:
+            # By its key, and not by its name: the run may have another name by now.
+            found = cluster.ask(
+                "GET", _jobs(namespace), {"labelSelector": f"{KEY}={value_of(job.key)}"},
+                right=f"list jobs in namespace {namespace}",
+            )  # fmt: skip
+            for each in found.get("items") or []:
+                if (each["metadata"].get("annotations") or {}).get(KEY) == job.key:
+                    return Place(self.type, scope, f"{namespace}:{each['metadata']['name']}")
             cluster.ask("POST", _jobs(namespace), None, manifest, right=f"create jobs in namespace {namespace}")
         except Exists:
             there = self._job(place)
@@ -85,27 +98,26 @@ class KubernetesDriver:
         deadline = time.monotonic() + timeout
         while True:
             pod, version = self._pod(place)
-            if pod is None and self._job(place) is None:
-                return Ended(None, "its job was deleted by somebody else", gone=True)
             if pod is not None and pod.has_ended:
                 return self._ended(place, pod, line)
-            left = math.inf if pod is not None and pod.has_begun else self._left_to_begin(place)
+            left = math.inf
+            if pod is None or not pod.has_begun:
+                job = self._job(place)
+                # (A job that has failed stays when its pod is gone, and gets no other.)
+                over = _GONE if job is None else end_of_job(job)
+                if pod is None and over is not None:
+                    return over
+                left = _left_to_begin(job)
             if left <= 0:
                 return self._given_up(place)
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            if now >= deadline:
                 return None
-            if pod is not None and pod.has_begun and line is not None:
-                if not self._follower(place).follow(line, deadline):
-                    return None
-                deadline = max(deadline, time.monotonic() + 1.0)  # what was said last is followed by its end
+            begun = line if pod is not None and pod.has_begun else None
+            # (With a look at the pod now and then: what streams from a node that was lost does not end.)
+            if begun is not None and not self._follower(place).follow(begun, min(deadline, now + LOOK_SECONDS)):
+                continue
             self._await_change(place, version, min(deadline - time.monotonic(), left, WATCH_SECONDS))
-
-    def _left_to_begin(self, place: Place) -> float:
-        job = self._job(place)
-        limit = None if job is None else (job["metadata"].get("annotations") or {}).get(WATCH_TIMEOUT)
-        if job is None or limit is None:
-            return math.inf
-        return float(limit) - (time.time() - _moment(job["metadata"]["creationTimestamp"]).timestamp())
 
     def _given_up(self, place: Place) -> Ended:
         why = self.problem(place)
@@ -119,7 +131,7 @@ class KubernetesDriver:
         lines: tuple[str, ...] = ()
         with contextlib.suppress(InfrastructureError):  # a pod that was evicted has no log any more
             said = self._cluster_of(place).text(
-                f"{_pods(namespace)}/{quote(pod.name)}/log", {"tailLines": LAST_LINES},
+                _log_of(place, pod), {"container": pod.container_name, "tailLines": LAST_LINES},
                 right=f"get pods/log in namespace {namespace}",
             )  # fmt: skip
             lines = tuple(said.splitlines())
@@ -169,41 +181,55 @@ class KubernetesDriver:
     def stop(self, place: Place, grace: float) -> Stopped:
         began = time.monotonic()
         pod, _ = self._pod(place)
-        if pod is None or pod.has_ended:
-            self._delete_job(place, "Background")
-            ended = Ended(gone=True) if pod is None else Ended(pod.exit_code, explained_pod(pod))
-            return Stopped(GONE, ended, time.monotonic() - began)
-        namespace, _ = _parts(place)
+        job = self._job(place) if pod is None else None
+        if pod is None and (job is None or end_of_job(job) is not None):
+            return Stopped(GONE, Ended(gone=True), time.monotonic() - began)
+        if pod is not None and pod.has_ended:
+            return Stopped(GONE, Ended(pod.exit_code, explained_pod(pod)), time.monotonic() - began)
         # The pod first, so that the grace is the one asked for; the job with it, so that no other pod comes. A grace is
         # in whole seconds, and one of none would have the cluster forget the pod before it has ended.
         whole = max(1, math.ceil(grace))
+        told: set[str] = set()
+        if pod is not None:
+            self._delete_pod(place, pod, whole, told)
+        self._delete_job(place, "Foreground")
+        last = self._until_gone(place, pod, whole, told)
+        seconds = time.monotonic() - began
+        if last is None:  # it had not begun
+            return Stopped(RETURNED, Ended(), seconds)
+        # (One that is removed at once when it has ended was seen alive last: then time alone tells.)
+        killed = last.exit_code == 137 if last.has_ended else last.has_begun and seconds >= whole
+        return Stopped(KILLED if killed else RETURNED, Ended(last.exit_code, explained_pod(last)), seconds)
+
+    def _delete_pod(self, place: Place, pod: Pod, grace: int, told: set[str]) -> None:
+        namespace, _ = _parts(place)
+        told.add(pod.name)
         with contextlib.suppress(InfrastructureNotFound):
             self._cluster_of(place).ask(
                 "DELETE", f"{_pods(namespace)}/{quote(pod.name)}", None,
-                {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": whole},
+                {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": grace},
                 right=f"delete pods in namespace {namespace}",
             )  # fmt: skip
-        self._delete_job(place, "Foreground")
-        last = self._until_gone(place, pod, began + whole + KILL_SECONDS)
-        seconds = time.monotonic() - began
-        # (One that is removed at once when it has ended was seen alive last: then time alone tells.)
-        killed = last.exit_code == 137 if last.has_ended else seconds >= whole
-        return Stopped(KILLED if killed else RETURNED, Ended(last.exit_code, explained_pod(last)), seconds)
 
-    def _until_gone(self, place: Place, pod: Pod, deadline: float) -> Pod:
-        last = pod
+    def _until_gone(self, place: Place, last: Pod | None, grace: int, told: set[str]) -> Pod | None:
+        deadline = time.monotonic() + grace + KILL_SECONDS
         while True:
             found, version = self._pod(place)
-            if found is None:
+            # A pod may have been made in the moment before its job was deleted.
+            if found is None and (last is not None or self._job(place) is None):
                 return last
-            last = found
-            if found.has_ended:
-                return last
+            if found is not None:
+                last = found
+                if found.has_ended:
+                    return last
+                if found.name not in told:
+                    self._delete_pod(place, found, grace, told)
             left = deadline - time.monotonic()
             if left <= 0:
-                where = f" (is node {found.node} reachable?)" if found.node else ""
-                raise InfrastructureError(f"Pod {found.name} is told to end, and has not ended{where}.")
-            self._await_change(place, version, min(left, WATCH_SECONDS))
+                what = "A job" if found is None else f"Pod {found.name}"
+                where = f" (is node {found.node} reachable?)" if found is not None and found.node else ""
+                raise InfrastructureError(f"{what} is told to end, and has not ended{where}.")
+            self._await_change(place, version, min(left, 1.0 if found is None else WATCH_SECONDS))
 
     def _delete_job(self, place: Place, how: str) -> None:
         namespace, name = _parts(place)
@@ -220,7 +246,7 @@ class KubernetesDriver:
 
     def forget(self, place: Place) -> None:
         with self._lock:
-            follower = self._followers.pop(place.id, None)
+            follower = self._followers.pop(str(place), None)
         if follower is not None:
             follower.close()
         job = self._job(place)
@@ -276,42 +302,26 @@ class KubernetesDriver:
 
     def _follower(self, place: Place) -> Follower:
         with self._lock:
-            follower = self._followers.get(place.id)
+            follower = self._followers.get(str(place))
             if follower is None:
-                follower = self._followers[place.id] = Follower(lambda: self._log(place))
+                follower = self._followers[str(place)] = Follower(lambda: self._log(place))
             return follower
 
     def _log(self, place: Place) -> Iterator[bytes]:
-        """What the pod writes, also when the stream breaks off in between; each line once, by the time that it has."""
-        namespace, _ = _parts(place)
-        last = ""
-        while True:
-            pod, _ = self._pod(place)
-            if pod is None:
-                return
-            query = {"follow": "true", "timestamps": "true", **({"sinceTime": _second(last)} if last else {})}
-            path, right = f"{_pods(namespace)}/{quote(pod.name)}/log", f"get pods/log in namespace {namespace}"
-            with (
-                contextlib.suppress(InfrastructureNotAvailable),
-                self._cluster_of(place).stream(path, query, WATCH_SECONDS, right=right) as answer,
-            ):
-                for line in _lines(answer):
-                    at, _, text = line.partition(b" ")
-                    if at.decode("ascii", "replace") > last:
-                        last = at.decode("ascii", "replace")
-                        yield text + b"\n"
-            if pod.has_ended:
-                return
-            self._await_change(place, "", 1.0)
+        def opened(pod: Pod, since: str | None) -> Any:
+            query = {"container": pod.container_name, "follow": "true", "timestamps": "true"}
+            query |= {} if since is None else {"sinceTime": since}
+            right = f"get pods/log in namespace {_parts(place)[0]}"
+            return self._cluster_of(place).stream(_log_of(place, pod), query, WATCH_SECONDS, right=right)
+
+        return follow(lambda: self._pod(place)[0], opened)
 
 
-def _lines(answer: Any) -> Iterator[bytes]:
-    rest = b""
-    for piece in answer.stream(1 << 16):
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
+def _left_to_begin(job: Json | None) -> float:
+    limit = None if job is None else (job["metadata"].get("annotations") or {}).get(WATCH_TIMEOUT)
+    if job is None or limit is None:
+        return math.inf
+    return float(limit) - (time.time() - _moment(job["metadata"]["creationTimestamp"]).timestamp())
 
 
 def manifest_of(job: Job, namespace: str) -> Json:
@@ -319,27 +329,47 @@ def manifest_of(job: Job, namespace: str) -> Json:
     configuration = job.configuration
     manifest = copy.deepcopy(configuration.get("job_manifest") or {})
     try:
-        containers = manifest["spec"]["template"]["spec"]["containers"]
-        container = containers[0]
+        template = manifest["spec"]["template"]
+        container = template["spec"]["containers"][0]
     except (KeyError, IndexError, TypeError):
         raise InfrastructureRefused("The template's `job_manifest` has no spec.template.spec.containers.") from None
-    labels = {_key(key): _value(value) for key, value in job.labels.items()}
-    metadata = manifest.setdefault("metadata", {})
+    labels = {**labels_of(job.labels), KEY: value_of(job.key)}
+    metadata = _sub(manifest, "metadata")
     metadata.pop("generateName", None)
     metadata["name"], metadata["namespace"] = _job_name(job), namespace
-    metadata["labels"] = {**labels, **(metadata.get("labels") or {})}
+    metadata["labels"] = {**labels_of(metadata.get("labels") or {}), **labels}
     annotations = {**(metadata.get("annotations") or {}), KEY: job.key}
     if configuration.get("pod_watch_timeout_seconds") is not None:
         annotations[WATCH_TIMEOUT] = str(configuration["pod_watch_timeout_seconds"])
     metadata["annotations"] = annotations
-    below = manifest["spec"]["template"].setdefault("metadata", {})
-    below["labels"] = {**labels, **(below.get("labels") or {})}
+    manifest.update(apiVersion="batch/v1", kind="Job")
+    # A run is a run once: whether there is another is not the cluster's business.
+    manifest["spec"].update(backoffLimit=0, completions=1, parallelism=1)
+    for name in ("podFailurePolicy", "backoffLimitPerIndex", "completionMode", "successPolicy", "maxFailedIndexes"):
+        manifest["spec"].pop(name, None)
+    template["spec"]["restartPolicy"] = "Never"
+    below = _sub(template, "metadata")
+    below["labels"] = {**labels_of(below.get("labels") or {}), **labels}
+    below["annotations"] = {**(below.get("annotations") or {}), CONTAINER: container.setdefault("name", "penstock-job")}
     container["command"] = list(job.command)
-    own = container.get("env") or []
-    named = {each["name"] for each in own}
-    env = {**(configuration.get("env") or {}), **job.env}
-    container["env"] = [*own, *({"name": name, "value": env[name]} for name in env if name not in named)]
+    container.pop("args", None)
+    container["env"] = _environment(container.get("env"), {**(configuration.get("env") or {}), **job.env})
     return manifest
+
+
+def _sub(part: Json, name: str) -> Json:
+    made: Json = part.get(name) or {}
+    part[name] = made
+    return made
+
+
+def _environment(own: Any, env: dict[str, str]) -> list[Json]:
+    """What a container is given. A template may have its own as a mapping; what it takes from elsewhere stays."""
+    if isinstance(own, dict):
+        own = [{"name": name, "value": str(value)} for name, value in own.items() if value is not None]
+    kept = [each for each in own or [] if each.get("name") not in env or "valueFrom" in each]
+    taken = {each.get("name") for each in kept}
+    return [*kept, *({"name": name, "value": value} for name, value in env.items() if name not in taken)]
 
 
 def _job_name(job: Job) -> str:
@@ -349,13 +379,22 @@ def _job_name(job: Job) -> str:
     return "-".join(each for each in (slug or "run", run[-16:], epoch) if each)
 
 
-def _value(text: str) -> str:
-    return _LABEL.sub("-", text)[:63].strip("-_.")
+def value_of(text: str) -> str:
+    """As much of a text as the value of a label can be."""
+    return _LABEL.sub("-", str(text)).strip("-_.")[:63].rstrip("-_.")
 
 
-def _key(text: str) -> str:
-    prefix, slash, name = text.rpartition("/")
-    return f"{prefix}{slash}{_value(name) or 'label'}"
+def labels_of(labels: Mapping[str, Any]) -> dict[str, str]:
+    """Labels as a cluster takes them; one without a name that can be taken is left out."""
+    made = {}
+    for key, text in labels.items():
+        prefix, _, name = str(key).rpartition("/")
+        parts = (_NAME.sub("-", part).strip("-") for part in prefix.lower()[:253].split("."))
+        prefix = ".".join(part for part in parts if part)
+        name = value_of(name)
+        if name and text is not None:
+            made[f"{prefix}/{name}" if prefix else name] = value_of(text)
+    return made
 
 
 def _parts(place: Place) -> tuple[str, str]:
@@ -373,10 +412,9 @@ def _pods(namespace: str) -> str:
     return f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
 
 
+def _log_of(place: Place, pod: Pod) -> str:
+    return f"{_pods(_parts(place)[0])}/{quote(pod.name)}/log"
+
+
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def _second(at: str) -> str:
-    """A time with nanoseconds as the cluster takes it: whole seconds."""
-    return f"{at[:19]}Z"

@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from ..domain.errors import InfrastructureNotAvailable, InfrastructureNotFound, 
 Json = dict[str, Any]
 
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 30.0
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class Expired(InfrastructureNotAvailable):
@@ -40,7 +42,7 @@ class Cluster:
             raise InfrastructureRefused(
                 "Kubernetes is reached by a package that is not installed: pip install 'penstock[kubernetes]'."
             ) from None
-        self._configuration = _configuration(client, kubeconfig, context)
+        self._configuration, self.namespace = _configuration(client, kubeconfig, context)
         self._client = client.ApiClient(self._configuration)
         self._pool: Any = self._client.rest_client.pool_manager
         self._lock = threading.Lock()
@@ -106,27 +108,32 @@ class Cluster:
         }
 
 
-def _configuration(client: Any, kubeconfig: str | None, context: str | None) -> Any:
+def _configuration(client: Any, kubeconfig: str | None, context: str | None) -> tuple[Any, str]:
+    """How the cluster is reached, and the namespace that is meant where none is named."""
     from kubernetes import config as loading
 
     config: Any = loading
     made = client.Configuration()
     try:
-        if kubeconfig is None and context is None:
-            try:
-                config.load_incluster_config(client_configuration=made)
-                return made
-            except config.ConfigException:  # this process is in no cluster
-                pass
         # (The vendor's client reads the variable when it is imported, and never again.)
         file = kubeconfig or os.environ.get("KUBECONFIG") or None
-        config.load_kube_config(config_file=file, context=context, client_configuration=made)
+        if file is None and context is None:
+            try:
+                config.load_incluster_config(client_configuration=made)
+                return made, _OWN_NAMESPACE.read_text().strip() if _OWN_NAMESPACE.exists() else "default"
+            except config.ConfigException:  # this process is in no cluster
+                pass
+        config.load_kube_config(
+            config_file=file, context=context, client_configuration=made, persist_config=False
+        )  # a user's file is read, and never written
+        contexts, active = config.list_kube_config_contexts(file)
+        chosen = active if context is None else next(each for each in contexts if each["name"] == context)
+        return made, str(chosen["context"].get("namespace") or "default")
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
         raise InfrastructureRefused(
             f"There is no way to a cluster: {' '.join(str(error).split())[:300]} (kubeconfig: {kubeconfig or 'none'}, "
             f"context: {context or 'none'})."
         ) from None
-    return made
 
 
 def _refused(status: int, data: bytes, right: str) -> Exception:

@@ -24,8 +24,11 @@ KUBERNETES_TEMPLATE: dict[str, Any] = {
             "spec": {
                 "backoffLimit": 0,
                 "ttlSecondsAfterFinished": "{{ finished_job_ttl }}",
+                "activeDeadlineSeconds": "{{ job_watch_timeout_seconds }}",
                 "template": {
                     "spec": {
+                        # A first process has no default for SIGTERM, and would not be ended by it; so it is none.
+                        "shareProcessNamespace": True,
                         "restartPolicy": "Never",
                         "serviceAccountName": "{{ service_account_name }}",
                         "terminationGracePeriodSeconds": "{{ grace_seconds }}",
@@ -50,7 +53,7 @@ KUBERNETES_TEMPLATE: dict[str, Any] = {
             "env": {**_TEXTS, "description": "Environment variables of the container."},
             "labels": {**_TEXTS, "description": "Labels of the job and its pod."},
             "command": {"type": "string", "description": "What is run, in place of the run's own command."},
-            "namespace": {"type": "string", "default": "default", "description": "The namespace of the job."},
+            "namespace": {"type": "string", "description": "The namespace of the job; none: the worker's own."},
             "image": {"type": "string", "description": "The image: it has penstock, and what the flow needs."},
             "image_pull_policy": {
                 "type": "string",
@@ -69,6 +72,10 @@ KUBERNETES_TEMPLATE: dict[str, Any] = {
             "finished_job_ttl": {
                 "type": "integer",
                 "description": "Seconds for which the job stays after its end; none: it is deleted when that was seen.",
+            },
+            "job_watch_timeout_seconds": {
+                "type": "integer",
+                "description": "Seconds that the job may take in all, the cluster ends it then; none: any number.",
             },
             "pod_watch_timeout_seconds": {
                 "type": "integer",

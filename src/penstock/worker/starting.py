@@ -20,6 +20,7 @@ from ..engine import identity
 from ..infrastructure import drivers
 from ..infrastructure.contract import Driver
 from ..settings import Settings, current
+from .aside import Aside
 from .worker import Worker
 
 # What a launched process needs to reach the record that its worker uses.
@@ -69,22 +70,25 @@ def start(
     Without a server, this process also does what a server does by itself (plans runs, closes the dead).
     """
     settings = current()
-    worker = Worker(
-        make_driver(type, settings),
-        partial(connect.call, way=way),
-        name=name or f"{socket.gethostname()}-{os.getpid()}",
-        holder=identity.me(),
-        version=__version__,
-        work_pool=work_pool,
-        queues=queues,
-        deployments=deployments,
-        limit=limit,
-        env=environment(type, settings),
-        say=say,
-        line=line,
-    )
-    with connect.tend(), _told_to_end(worker, say):
-        worker.run(once=once)
+    driver, env = make_driver(type, settings), environment(type, settings)
+    # (Whoever reads its output, or does not, is no reason for a worker to wait.)
+    with connect.tend(), Aside() as aside:
+        worker = Worker(
+            driver,
+            partial(connect.call, way=way),
+            name=name or f"{socket.gethostname()}-{os.getpid()}",
+            holder=identity.me(),
+            version=__version__,
+            work_pool=work_pool,
+            queues=queues,
+            deployments=deployments,
+            limit=limit,
+            env=env,
+            say=aside.wrap(say),
+            line=None if line is None else aside.wrap(line),
+        )
+        with _told_to_end(worker, aside.wrap(say)):
+            worker.run(once=once)
 
 
 @contextlib.contextmanager
