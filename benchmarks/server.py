@@ -19,7 +19,16 @@ from pathlib import Path
 
 import penstock
 
-from . import report, server_ingest, server_load, server_queries, server_start, server_streams, server_tasks
+from . import (
+    report,
+    server_ingest,
+    server_launching,
+    server_load,
+    server_queries,
+    server_start,
+    server_streams,
+    server_tasks,
+)
 from .server_place import POSTGRES, SQLITE, Databases, Place
 from .server_session import Session
 
@@ -30,6 +39,7 @@ PARTS = {
     "load": server_load.measure,
     "queries": server_queries.measure,
     "streams": server_streams.measure,
+    "launching": server_launching.measure,
 }
 KINDS = {SQLITE: (SQLITE,), POSTGRES: (POSTGRES,), "both": (SQLITE, POSTGRES)}
 MINUTES, QUICK_MINUTES = 10.0, 0.5

@@ -212,3 +212,8 @@ def test_where_a_run_is_and_how_it_is_ended_by_hand_is_listed(run: Run, deployed
     assert made["id"] in shown
     assert "process host:boot:77:1" in shown
     assert "by hand: kill -TERM -77  # on host" in shown
+    shown = run("flow-run", "inspect", made["id"]).stdout
+    assert "Work pool:          local (queue default)" in shown
+    assert "Infrastructure:     process host:boot:77:1" in shown
+    assert "To end it by hand:  kill -TERM -77" in shown
+    assert json.loads(run("flow-run", "inspect", made["id"], "-o", "json").stdout)["launch"]["place"]["id"] == "77:1"

@@ -9,15 +9,19 @@ from typing import Any
 import click
 import msgspec
 
-from penstock.cli import proof, shown
+from penstock.cli import places, proof, shown
 from penstock.cli.output import print_fields
+from penstock.domain.launches import Launch
 from penstock.domain.runs import Entrypoint, FlowRun, TaskRun
 from penstock.domain.states import NAMES, State
 from penstock.domain.stops import Signal
 
 
-def show_flow_run(run: FlowRun, parent: FlowRun | None, counts: Mapping[str, int]) -> None:
-    """Print a flow run; `parent` is the run that called it, `counts` its task runs by the state's name."""
+def show_flow_run(
+    run: FlowRun, parent: FlowRun | None, counts: Mapping[str, int], launch: Launch | None = None
+) -> None:
+    """Print a flow run; `parent` is the run that called it, `counts` its task runs by the state's name, `launch` what
+    is known of its infrastructure."""
     fields: dict[str, Any] = {"Flow run": run.name, "ID": run.id, "Flow": run.flow_name}
     if run.flow_version:
         fields["Flow version"] = run.flow_version
@@ -33,13 +37,29 @@ def show_flow_run(run: FlowRun, parent: FlowRun | None, counts: Mapping[str, int
         fields |= _entrypoint_fields(run.entrypoint)
     if run.holder is not None:
         fields["Process"] = f"{run.holder} (epoch {run.epoch})"
-    if run.infrastructure_pid:
-        fields["Infrastructure"] = run.infrastructure_pid
+    fields |= _launch_fields(launch, run.infrastructure_pid)
     fields["Task runs"] = _counts(counts) or "none"
     fields |= _shared_fields(run)
     if run.lines_lost:
         fields["Lines lost"] = f"{run.lines_lost:,} log lines could not be recorded"
     _print(fields, run)
+
+
+def _launch_fields(launch: Launch | None, pid: str | None) -> dict[str, Any]:
+    if launch is None:
+        return {"Infrastructure": pid} if pid else {}
+    fields: dict[str, Any] = {}
+    if launch.work_pool is not None:
+        fields["Work pool"] = f"{launch.work_pool} (queue {launch.work_queue})"
+    if launch.place is not None:
+        fields["Infrastructure"] = f"{launch.place.type} {launch.place}"
+        if launch.ended is None:
+            fields["To end it by hand"] = places.by_hand(launch.place)
+    elif pid:
+        fields["Infrastructure"] = pid
+    if launch.problem and launch.ended is None:
+        fields["Waits"] = shown.one_line(launch.problem)
+    return fields
 
 
 def show_task_run(run: TaskRun, flow_run: FlowRun | None, signal: Signal | None = None) -> None:

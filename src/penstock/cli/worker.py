@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from penstock.cli import shown
+from penstock.cli import places, shown
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
 from penstock.cli.record import ask
-from penstock.domain.errors import InfrastructureError, ObjectNotFound
-from penstock.domain.launches import Place
+from penstock.domain.errors import ObjectNotFound
 from penstock.protocol.launches import FILTER_LAUNCHES, FILTER_WORKERS, FilterLaunches, FilterWorkers
 from penstock.protocol.work_pools import CREATE_POOL, READ_POOL, CreatePool, PoolByName
 
@@ -97,21 +96,11 @@ def ls_infrastructure(pool: str | None, output: str) -> None:
             click.echo(f"{each.run.id}  {each.run.name}  {each.run.state_name}")
             click.echo(f"  {'not launched yet' if place is None else f'{place.type} {place}'}")
             if place is not None:
-                click.echo(f"  by hand: {_by_hand(place)}")
+                click.echo(f"  by hand: {places.by_hand(place)}")
             if each.launch.problem:
                 click.echo(f"  {shown.one_line(each.launch.problem)}")
     else:
         remark("Nothing is launched.")
-
-
-def _by_hand(place: Place) -> str:
-    from penstock.settings import current
-    from penstock.worker.starting import make_driver
-
-    try:
-        return make_driver(place.type, current()).by_hand(place)
-    except InfrastructureError as error:
-        return str(error)
 
 
 def _work(
