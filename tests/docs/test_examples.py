@@ -189,6 +189,16 @@ EXPECTED: dict[str, Expected] = {
         {"sales": "Completed"},
         {},
     ),
+    "serving.py": (
+        [
+            "TIME | INFO | Flow run 'by-hand' - 3 pages about monday",
+            "TIME | INFO | Flow run 'by-hand' - Finished in state Completed('All states completed.')",
+            "by-hand is Completed",
+        ],
+        [],
+        {"report": "Completed"},
+        {},
+    ),
     "results_and_states.py": (
         [
             "the task is Failed: ValueError('no luck')",
