@@ -191,9 +191,9 @@ EXPECTED: dict[str, Expected] = {
     ),
     "serving.py": (
         [
-            "TIME | INFO | Flow run 'by-hand' - 3 pages about monday",
-            "TIME | INFO | Flow run 'by-hand' - Finished in state Completed('All states completed.')",
-            "by-hand is Completed",
+            "TIME | INFO | Flow run 'RUN1' - 3 pages about monday",
+            "TIME | INFO | Flow run 'RUN1' - Finished in state Completed('All states completed.')",
+            "RUN1 is Completed",
         ],
         [],
         {"report": "Completed"},
