@@ -102,7 +102,7 @@ def _started() -> Iterator[str]:
             time.sleep(0.05)
         yield address
         with contextlib.closing(client(address)) as asked:
-            for each in asked.containers.list(all=True):
+            for each in asked.containers.list(all=True, ignore_removed=True):
                 each.remove(force=True)
     finally:
         process.terminate()

@@ -32,9 +32,9 @@ class TestDockerDriver(Exam):
     def driver(self, engine: Engine, api: Any) -> Iterator[DockerDriver]:
         self.volumes = engine.volumes
         made = DockerDriver()
-        before = {each.id for each in api.containers.list(all=True)}
+        before = {each.id for each in api.containers.list(all=True, ignore_removed=True)}
         yield made
-        for each in api.containers.list(all=True):
+        for each in api.containers.list(all=True, ignore_removed=True):
             if each.id not in before:
                 made.forget(Place("docker", made.scope(), each.id))
                 with contextlib.suppress(Exception):
@@ -69,7 +69,7 @@ class TestDockerDriver(Exam):
         for place in (removed, kept):
             self.ended(driver, place)
             driver.forget(place)
-        left = {each.id for each in api.containers.list(all=True)}
+        left = {each.id for each in api.containers.list(all=True, ignore_removed=True)}
         assert (removed.id in left, kept.id in left) == (False, True)
 
     def test_what_the_kernel_killed_for_its_memory_says_so(self, driver: DockerDriver) -> None:
@@ -124,7 +124,7 @@ class TestDockerDriver(Exam):
         job = self.job(ENDS, **wrong)
         with pytest.raises((InfrastructureRefused, InfrastructureNotAvailable), match="A container of image"):
             driver.launch(job)
-        assert not api.containers.list(all=True, filters={"label": f"{KEY}={job.key}"})
+        assert not api.containers.list(all=True, ignore_removed=True, filters={"label": f"{KEY}={job.key}"})
 
     def test_no_engine_is_told(self, driver: DockerDriver, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DOCKER_HOST", "unix:///no/such.sock")

@@ -68,7 +68,7 @@ def workshop(engine: Engine, server: ServerProcess, tmp_path: Path, penstock_hom
         yield made
         for worker in made._workers:
             worker.kill()
-        for each in api.containers.list(all=True):
+        for each in api.containers.list(all=True, ignore_removed=True):
             with contextlib.suppress(Exception):
                 each.remove(force=True)
         (tmp_path / "begun").unlink(missing_ok=True)  # its pid is a container's own
@@ -131,7 +131,10 @@ def test_a_run_survives_its_worker_and_is_cancelled_though_its_pool_was_changed(
     cancel_flow_run(run.id)
     workshop.start()
     workshop.until_state(run, "Cancelled", seconds=60)
-    until(lambda: container.id not in {each.id for each in workshop.api.containers.list(all=True)}, 60)
+    until(
+        lambda: container.id not in {each.id for each in workshop.api.containers.list(all=True, ignore_removed=True)},
+        60,
+    )
 
 
 def test_a_container_that_somebody_removed_crashes_its_run(workshop: Containers) -> None:
