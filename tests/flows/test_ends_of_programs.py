@@ -247,6 +247,39 @@ main()
     until(lambda: not os.path.exists(f"/proc/{child}"))
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_sigterm_leaves_code_alone_that_cleans_up_after_a_cancellation(
+    times: int, programs: Programs, record: Record, tmp_path: Path
+) -> None:
+    """Who launched a run that is cancelled signals it as well, a moment after it was told by the record."""
+    process = begun(
+        programs,
+        f"""
+@flow
+def main():
+    try:
+        ready()
+        time.sleep(30)
+    finally:
+        ready()
+        for _ in range(30):
+            time.sleep(0.02)
+        open({str(tmp_path / "clean")!r}, "w").close()
+
+main()
+""",
+    )
+    cancel_flow_run(record.flow_run().id)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(times):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)  # several at once are one to the system
+    programs.finish(process, timeout=15)
+    assert (tmp_path / "clean").exists()
+    assert record.flow_run().state_name == "Cancelled"
+
+
 # --- code that keeps the interpreter to itself -----------------------------------------------------------------------
 
 

@@ -112,10 +112,12 @@ def _on_interrupt(number: int, frame: Any) -> None:
 
 
 def _on_terminate(number: int, frame: Any) -> None:
+    post = my_post()
+    told = bool(post.frames) and post.frames[-1].scope.stop is not None and not post.unheard
     for each in list(_entered):
         undisturbed(each.terminate)
-    post = my_post()
-    if post.armed and post.frames and post.frames[-1].scope.stop is not None:
+    # (Code that cleans up after a stop is left alone: who cancels a run sends it a signal as well.)
+    if not told and post.armed and post.frames and post.frames[-1].scope.stop is not None:
         raise StopDelivered
 
 
