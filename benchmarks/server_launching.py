@@ -24,7 +24,7 @@ from penstock.protocol.deployments import APPLY_DEPLOYMENT, CREATE_RUN, ApplyDep
 from penstock.protocol.flow_runs import CANCEL_FLOW_RUN, FILTER_FLOW_RUNS, READ_FLOW_RUN, ById, CancelRun, FilterRuns
 from penstock.protocol.launches import CLAIM_LAUNCHES, ClaimLaunches, WorkerReport
 from penstock.protocol.operation import Operation
-from penstock.protocol.work_pools import CREATE_POOL, CreatePool
+from penstock.protocol.work_pools import CREATE_POOL, UPDATE_POOL, CreatePool, UpdatePool
 from penstock.transport import Transport
 
 from . import report
@@ -164,8 +164,10 @@ class _Shop:
         count = QUICK_MANY if self._session.quick else MANY
         assert self._process is not None
         before = self._process.memory_info().rss
-        runs = {self._run("quick", 5.0).id for _ in range(count)}
+        self._ask(UPDATE_POOL, UpdatePool(name="local", is_paused=True))
+        runs = {self._run("quick").id for _ in range(count)}
         began = time.perf_counter()
+        self._ask(UPDATE_POOL, UpdatePool(name="local", is_paused=False))
         _until(lambda: len(list(self._folder.glob("*-*-*-*-*"))) >= count and self._all_final(count), PATIENCE)
         seconds = time.perf_counter() - began
         grown = (self._process.memory_info().rss - before) / MEBIBYTE

@@ -35,8 +35,10 @@ POSTGRES_SETTINGS = "max_connections=100"
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """This process's, without settings of Penstock that would change what is measured."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+    """This process's, without settings of Penstock that would change what is measured; and modules are compiled once,
+    and not by each process, as everywhere where nobody forbids it."""
+    dropped = ("PENSTOCK_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     paths = [str(ROOT), *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), **settings}
 

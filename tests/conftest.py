@@ -43,6 +43,9 @@ __all__ = [
     "store",
 ]
 
+# Tests start some thousand processes: each would compile all modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # No example is judged by how long it took: the machine may have other things to do.
 hypothesis.settings.register_profile("penstock", deadline=None)
 hypothesis.settings.load_profile("penstock")

@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from penstock import cancel_flow_run
+from penstock import cancel_flow_run, connect
+from penstock.engine import identity
 from penstock.flow_runs import cancel_flow_run as cancel
+from penstock.infrastructure.subprocesses import ProcessDriver
+from penstock.protocol.deployments import DELETE_DEPLOYMENT, DeploymentById
+from penstock.protocol.launches import CLAIM_LAUNCHES, Claims
+from penstock.worker.worker import Worker
 
 from ..flows.kit import Record, names, taking_less_than, until
 from .kit import Workshop, is_there
@@ -220,3 +228,36 @@ def test_a_worker_whose_output_nobody_takes_works_on(workshop: Workshop) -> None
         workshop.until_state(run, "Completed")
         until(lambda run=run: workshop.launch(run).ended)  # type: ignore[misc]
     assert "loud" in workshop.end(worker)
+
+
+def test_a_run_goes_on_and_can_be_cancelled_though_its_deployment_is_deleted(workshop: Workshop) -> None:
+    workshop.start()
+    first = workshop.run("waiting")
+    workshop.until_begun()
+    assert first.deployment_id is not None
+    connect.call(DELETE_DEPLOYMENT, DeploymentById(first.deployment_id))
+    assert workshop.read(first).state_name == "Running"
+    cancel(first.id)
+    found = workshop.until_state(first, "Cancelled")
+    assert (found.state.details or {})["confirmed"] is True
+    until(lambda: workshop.launch(first).ended)
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_worker_whose_clock_is_wrong_waits_as_long_as_the_records_clock_says(hours: int, tmp_path: Path) -> None:
+    """Ahead, it would ask without end; behind, it would come too late."""
+    waits: list[float] = []
+
+    def ask(operation: Any, query: Any) -> Any:
+        if operation is not CLAIM_LAUNCHES:
+            return None
+        waits.append(query.wait)
+        if len(waits) == 4:
+            worker.close()
+        theirs = datetime.now(UTC) + timedelta(hours=hours)
+        return Claims(next=theirs + timedelta(seconds=3 if len(waits) == 1 else 60), now=theirs)
+
+    worker = Worker(ProcessDriver(tmp_path), ask, name="w", holder=identity.me(), version="0", work_pool="local")
+    worker.run()
+    assert waits[1] == pytest.approx(3, abs=0.5)
+    assert waits[2:] == [10.0, 10.0]

@@ -76,7 +76,8 @@ class StopRequest(msgspec.Struct, kw_only=True):
 class Claims(msgspec.Struct, kw_only=True):
     """`work` is to be launched, or adopted; `stops` to be ended. `base_job_template` is the pool's, {}: the type's own.
     `lost` are runs that this worker has no more (it was not heard of, and another took them). `next` is when the next
-    run is due that is known. `paused` says why nothing is given, where that is so."""
+    run is due that is known, by the clock that says `now`: the worker's may be another. `paused` says why nothing is
+    given, where that is so."""
 
     work: list[Work] = []
     stops: list[StopRequest] = []
@@ -84,6 +85,7 @@ class Claims(msgspec.Struct, kw_only=True):
     base_job_template: dict[str, Any] = {}
     grace: float | None = None
     next: datetime | None = None
+    now: datetime | None = None
     paused: str | None = None
 
 

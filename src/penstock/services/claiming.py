@@ -66,7 +66,7 @@ def _sooner(claims: Claims, asked: ClaimLaunches) -> bool:
 def _news(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, lives: Lives) -> Claims | None:
     """None when there may be something to do; else what is answered when there is nothing."""
     mine = launches.of_worker(tx, asked.worker.id)
-    claims = Claims(next=launches.next_due(tx, asked.work_pool, asked.deployments, now))
+    claims = Claims(next=launches.next_due(tx, asked.work_pool, asked.deployments, now), now=now)
     if _sooner(claims, asked) or _lost(tx, mine, asked) or _stops(tx, mine, asked, now):
         return None
     if {launch.flow_run_id for launch in mine} - set(asked.running):
@@ -85,6 +85,7 @@ def _claims(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, 
         lost=_lost(tx, mine, asked),
         base_job_template={} if pool is None else pool.base_job_template,
         grace=None if pool is None else pool.grace,
+        now=now,
     )
     # What was given before, and is not there: the answer was lost on its way.
     for launch in mine:

@@ -26,6 +26,7 @@ from .watching import Watched
 
 # How long one question waits for news: a worker is heard of as often.
 POLL_SECONDS = 10.0
+LEAST_SECONDS = 0.01
 MOST_AT_ONCE = 20
 LAST_SECONDS = 1.0
 
@@ -75,6 +76,7 @@ class Worker:
         self._idle = threading.Event()
         self._template: dict[str, Any] = {}
         self._next: datetime | None = None
+        self._next_at = 0.0  # by our own clock, that counts on
         self._reporter = Reporter(ask, self.id, self._closed, say)
         self._context = contextvars.copy_context()
 
@@ -133,7 +135,7 @@ class Worker:
     def _patience(self) -> float:
         if self._next is None:
             return POLL_SECONDS
-        return min(POLL_SECONDS, max(0.0, (self._next - datetime.now(UTC)).total_seconds()))
+        return min(POLL_SECONDS, max(LEAST_SECONDS, self._next_at - time.monotonic()))
 
     def _claim(self, wait: float) -> Claims:
         self._sweep()
@@ -152,6 +154,9 @@ class Worker:
 
     def _hear(self, claims: Claims) -> None:
         self._next = claims.next
+        if claims.next is not None:
+            now = claims.now or datetime.now(UTC)
+            self._next_at = time.monotonic() + (claims.next - now).total_seconds()
         self._template = claims.base_job_template or self._driver.base_job_template
         for id in claims.lost:
             watched = self._running.get(id)
