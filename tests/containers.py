@@ -109,6 +109,9 @@ def _started() -> Iterator[str]:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(30)
         process.kill()
+        for line in Path("/proc/mounts").read_text().splitlines():
+            if (place := line.split()[1]).startswith(f"{folder}/"):
+                subprocess.run(["umount", "--lazy", place], check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 

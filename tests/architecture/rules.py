@@ -116,6 +116,7 @@ LAZY_OURS: tuple[tuple[str, str, str], ...] = (
 # Packages that may be imported inside functions. The standard library is free.
 LAZY_THIRD_PARTY: dict[str, str] = {
     "apprise": "heavy; only when a notification is sent",
+    "azure": "extra",
     "boto3": "extra",
     "botocore": "extra",
     "click": "only for a command line",
@@ -128,6 +129,7 @@ LAZY_THIRD_PARTY: dict[str, str] = {
     "distributed": "extra",
     "docker": "extra",
     "fsspec": "only for remote storage",
+    "google": "extra",
     "httpx": "heavy; only when served",
     "jsonschema": "heavy; only when parameters of a deployment are checked",
     "kubernetes": "extra",

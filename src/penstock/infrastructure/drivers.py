@@ -19,6 +19,8 @@ TYPES: dict[str, str] = {
     "docker": "docker:DockerDriver",
     "kubernetes": "kubernetes:KubernetesDriver",
     "ecs": "ecs:EcsDriver",
+    "cloud-run": "cloud_run:CloudRunDriver",
+    "azure-container-instances": "azure_container_instances:AzureContainerInstancesDriver",
 }
 # What runs on this machine, and reaches what is here: its files, its servers on loopback.
 LOCAL = frozenset({"process"})
