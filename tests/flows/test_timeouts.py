@@ -748,3 +748,26 @@ def test_a_coroutine_that_was_told_twice_is_cancelled_once() -> None:
         return running.cancelling()
 
     assert asyncio.run(main()) == 0
+
+
+def test_no_subflow_begins_below_a_run_that_has_ended_without_its_code(record: Record) -> None:
+    """The code was about to call it when its time was over."""
+    begun = threading.Event()
+
+    def slow_name() -> str:
+        time.sleep(0.8)
+        begun.set()
+        return "named"
+
+    @flow(flow_run_name=slow_name)
+    def child() -> None: ...
+
+    @flow(timeout_seconds=0.2)
+    def parent() -> None:
+        child()
+
+    state = parent(return_state=True)
+    assert state.name == "TimedOut"
+    assert begun.wait(10)
+    time.sleep(0.2)
+    assert [run.flow_name for run in record.flow_runs()] == ["parent"]

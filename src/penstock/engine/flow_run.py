@@ -18,7 +18,7 @@ from ..domain.log_forms import ENGINE
 from ..domain.rules import Facts
 from ..domain.runs import Arguments, FlowRun
 from ..domain.states import FAILED, State, make
-from ..domain.stops import PARENT, Stop
+from ..domain.stops import ABANDONED, PARENT, Stop
 from ..domain.transition import Entered
 from ..ledger.contract import Begin, Enter
 from . import attempts, live, naming, origin, replay
@@ -39,7 +39,7 @@ from .runlog import say
 from .runtime import Runtime
 from .scopes import Scope
 from .secrets import learn
-from .stopping import StopDelivered
+from .stopping import Abandoned, StopDelivered
 
 KIND = "Flow run"
 # How often to look whether calls of other coroutines and threads have ended; how long after their grace at most.
@@ -165,6 +165,7 @@ def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
         bad = error
     if bad is None and call.earlier and (yield from replay.subflow(call)):
         return False
+    _check_parent(call)
     run, now = context.run, call.runtime.clock.now()
     run.run_count = 0 if bad else 1
     run.deadline = _deadline(call, now)
@@ -186,6 +187,13 @@ def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
     say(context, ERROR, f"Finished in state {answer.state}")
     yield from attempts.call_hooks(context, flow, _hooks(call, answer.state), call.final_state())
     return False
+
+
+def _check_parent(call: FlowCall) -> None:
+    """A run does not begin below one that went on without the code that calls it, and has ended."""
+    above = None if call.parent is None else call.parent.scope
+    if above is not None and above.ended == ABANDONED:
+        raise Abandoned
 
 
 def _ready(call: FlowCall) -> Generator[Effect[Any], Any, None]:
