@@ -8,12 +8,22 @@ from pathlib import Path
 import pytest
 
 from penstock import connect
+from penstock.domain.runs import FlowRun
 from penstock.flow_runs import cancel_flow_run
 from penstock.settings import temporary_settings
 
 from ..flows.kit import until
 from ..served.kit import ServerProcess, serving
 from .kit import Workshop, is_there
+
+SLEEPS = """
+import time
+from penstock import flow
+
+@flow
+def sleeps(folder: str):
+    time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -82,3 +92,21 @@ def test_a_worker_that_dies_with_its_server_leaves_nothing_behind(workshop: Work
     workshop.mark("open")
     workshop.until_state(run, "Completed", seconds=60)
     until(lambda: workshop.launch(run).ended, 30)
+
+
+@pytest.mark.timeout(400)
+def test_a_hundred_are_cancelled_at_once(workshop: Workshop) -> None:
+    (workshop.folder / "code" / "sleeps.py").write_text(SLEEPS)
+    workshop.start()
+    runs: list[FlowRun] = []
+    while len(runs) < 100:  # a few at a time: others use this machine, too
+        few = [workshop.run("sleeps", entrypoint="sleeps.py:sleeps") for _ in range(4)]
+        for run in few:
+            workshop.until_state(run, "Running", seconds=60)
+        runs += few
+    for run in runs:
+        cancel_flow_run(run.id, grace=20)
+    for run in runs:
+        found = workshop.until_state(run, "Cancelled", seconds=60)
+        assert (found.state.details or {})["confirmed"] is True
+    until(lambda: all(workshop.launch(run).ended for run in runs), 60)

@@ -208,20 +208,6 @@ def test_a_worker_that_runs_once_takes_what_is_due_and_ends(workshop: Workshop) 
     assert (worker.returncode, workshop.read(run).state_name) == (0, "Completed")
 
 
-@pytest.mark.timeout(400)
-def test_a_hundred_are_cancelled_at_once(workshop: Workshop) -> None:
-    workshop.start()
-    runs = [workshop.run("waiting") for _ in range(100)]
-    for run in runs:
-        workshop.until_state(run, "Running", seconds=180)
-    for run in runs:
-        cancel(run.id, grace=20)
-    for run in runs:
-        found = workshop.until_state(run, "Cancelled", seconds=60)
-        assert (found.state.details or {})["confirmed"] is True
-    until(lambda: all(workshop.launch(run).ended for run in runs), 60)
-
-
 def test_a_worker_whose_output_nobody_takes_works_on(workshop: Workshop) -> None:
     """Its pipe holds 64 KiB, and is not read in this test before the end."""
     worker = workshop.start()
