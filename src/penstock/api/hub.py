@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from uuid import UUID
 
@@ -25,6 +26,8 @@ PAUSE = 0.01
 # How long a look may last where nothing happens; the end of the server is noticed then at the latest.
 LOOK = 0.25
 AWAY_PAUSE = 0.5
+# A look is taken so often though nobody said that anything changed: a word that was lost costs no more than this.
+UNHEARD = 2.0
 
 _log = logging.getLogger("penstock.server")
 
@@ -42,6 +45,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Future[None] | None = None
         self._waiters: dict[UUID, set[asyncio.Future[None]]] = {}
+        self._looked = 0.0
         # Whether the record could be read at the last look.
         self.away = False
         self.closing = False
@@ -143,8 +147,9 @@ class Hub:
 
     def _look(self, seen: int, to: int) -> tuple[int, int]:
         now = self._store.wait_for_change(seen, LOOK)
-        if now == seen:
+        if now == seen and time.monotonic() - self._looked < UNHEARD:
             return seen, to
+        self._looked = time.monotonic()
         more = True
         while more and not self._stop.is_set():
             read = streaming.news_since(self._store, to, self._followers.__contains__, every_flow_run=bool(self._lists))
