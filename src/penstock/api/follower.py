@@ -60,8 +60,7 @@ class Follower:
 
     async def begin(self) -> list[Said]:
         """What is said first. To be called after the hub has been joined. Raises `ObjectNotFound`."""
-        self.subscription.behind = True  # until the record has been read, what the hub gives is in there, too
-        self.subscription.log_due = self.subscription.log
+        self.subscription.fall_behind()  # until the record has been read, what the hub gives is in there, too
         return await self._pool.run_patiently(self._begin)
 
     def _begin(self) -> list[Said]:

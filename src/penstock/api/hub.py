@@ -11,8 +11,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
 from ..domain.errors import PenstockError
@@ -26,8 +25,6 @@ PAUSE = 0.01
 # How long a look may last where nothing happens; the end of the server is noticed then at the latest.
 LOOK = 0.25
 AWAY_PAUSE = 0.5
-# A look is taken so often though nobody said that anything changed: a word that was lost costs no more than this.
-UNHEARD = 2.0
 
 _log = logging.getLogger("penstock.server")
 
@@ -45,7 +42,6 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Future[None] | None = None
         self._waiters: dict[UUID, set[asyncio.Future[None]]] = {}
-        self._looked = 0.0
         # Whether the record could be read at the last look.
         self.away = False
         self.closing = False
@@ -59,11 +55,8 @@ class Hub:
         """Everybody who waits or listens is told that the server ends."""
         self.closing = True
         self._wake_waiters([*self._waiters])
-        for each in (*self._lists, *self._signals):
+        for each in (*self._subscriptions(), *self._signals):
             each.wake()
-        for followers in self._followers.values():
-            for follower in followers:
-                follower.wake()
 
     def stop(self) -> None:
         self._stop.set()
@@ -129,6 +122,8 @@ class Hub:
             try:
                 if to < 0:
                     seen, to = self._store.changes(), streaming.kept(self._store).last
+                    # Who was there before does not hear of what came between: the watcher begins after it.
+                    self._in_loop(self._have_all_look)
                     self._hand_over([], set(), True)
                 seen, to = self._look(seen, to)
                 self.away = False
@@ -147,9 +142,8 @@ class Hub:
 
     def _look(self, seen: int, to: int) -> tuple[int, int]:
         now = self._store.wait_for_change(seen, LOOK)
-        if now == seen and time.monotonic() - self._looked < UNHEARD:
+        if now == seen:
             return seen, to
-        self._looked = time.monotonic()
         more = True
         while more and not self._stop.is_set():
             read = streaming.news_since(self._store, to, self._followers.__contains__, every_flow_run=bool(self._lists))
@@ -160,20 +154,28 @@ class Hub:
 
     def _hand_over(self, events: list[Event], touched: set[UUID], last: bool) -> None:
         signals = streaming.open_signals(self._store) if self._signals and last else None
-        taken = threading.Event()
 
         def deliver() -> None:
+            self._deliver(events, touched)
+            if signals is not None:
+                for each in self._signals:
+                    each.give(signals)
+
+        self._in_loop(deliver)
+
+    def _in_loop(self, work: Callable[[], None]) -> None:
+        """Returns when the event loop has done it."""
+        taken = threading.Event()
+
+        def done() -> None:
             try:
-                self._deliver(events, touched)
-                if signals is not None:
-                    for each in self._signals:
-                        each.give(signals)
+                work()
             finally:
                 taken.set()
 
         assert self._loop is not None
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(deliver)
+            self._loop.call_soon_threadsafe(done)
             while not taken.wait(1.0) and not self._stop.is_set():
                 pass
 
@@ -190,6 +192,16 @@ class Hub:
         if self._lists and (flow_run_events := [event for event in events if event.is_flow_run]):
             for each in self._lists:
                 each.give(flow_run_events)
+
+    def _have_all_look(self) -> None:
+        self._wake_waiters([*self._waiters])
+        for each in self._subscriptions():
+            each.fall_behind()
+
+    def _subscriptions(self) -> Iterator[Subscription]:
+        yield from self._lists
+        for followers in self._followers.values():
+            yield from followers
 
     def _wake_waiters(self, run_ids: Iterable[UUID]) -> None:
         changed, self._changed = self._changed, None

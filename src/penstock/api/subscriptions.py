@@ -66,8 +66,14 @@ class Subscription(Waking):
         if not self.behind:
             self.waiting.extend(events)
             if len(self.waiting) > MOST_WAITING:
-                self.waiting.clear()
-                self.behind = True
+                self.fall_behind()
+        self.wake()
+
+    def fall_behind(self) -> None:
+        """What it does not know has to be read from the record."""
+        self.waiting.clear()
+        self.behind = True
+        self.log_due = self.log
         self.wake()
 
 
