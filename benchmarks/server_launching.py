@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import psutil
@@ -31,6 +32,8 @@ from . import report
 from .server_place import MEBIBYTE, NAMES, Place, Server, environment, serving
 from .server_runs import now
 from .server_session import Session, met, percentile
+
+T = TypeVar("T")
 
 SAMPLES, QUICK_SAMPLES = 30, 5
 MANY, QUICK_MANY = 1_000, 40
@@ -143,11 +146,11 @@ class _Shop:
         heard, gone = [], []
         for _ in range(QUICK_SAMPLES if self._session.quick else SAMPLES):
             run = self._run("waits")
-            pid = int(_until(lambda run=run: _text(self._folder / f"{run.id}.pid")))  # type: ignore[misc]
+            pid = int(_until(partial(_text, self._folder / f"{run.id}.pid")))
             time.sleep(0.2)  # it sleeps by then
             began = time.time()
             self._ask(CANCEL_FLOW_RUN, CancelRun(id=run.id))
-            _until(lambda pid=pid: not psutil.pid_exists(pid))  # type: ignore[misc]
+            _until(partial(_is_gone, pid))
             gone.append(time.time() - began)
             heard.append(float((self._folder / str(run.id)).read_text()) - began)
             ended = self._wait_for(run)
@@ -193,15 +196,15 @@ class _Shop:
         ]
         for thread in threads:
             thread.start()
-        time.sleep(3.0)
+        time.sleep(3.0)  # all of them wait by then
         before, began = self._server.processor_seconds(), time.perf_counter()
-        time.sleep(5.0 if self._session.quick else 30.0)
+        time.sleep(5.0 if self._session.quick else 30.0)  # what is measured
         share = (self._server.processor_seconds() - before) / (time.perf_counter() - began)
         took = []
         for _ in range(QUICK_SAMPLES if self._session.quick else SAMPLES):
             asked = time.perf_counter()
             run = self._run("quick")
-            took.append(_until(lambda run=run: claimed.get(run.id)) - asked)  # type: ignore[misc]
+            took.append(_until(partial(claimed.get, run.id)) - asked)
         over.set()
         what = f"{count} workers that wait"
         return [
@@ -219,7 +222,7 @@ class _Shop:
             query = ClaimLaunches(worker=about, work_pool="local", running=running, slots=1, wait=10.0)
             try:
                 claims = connect.ask_server(transport, CLAIM_LAUNCHES, query)
-            except Exception as error:
+            except Exception as error:  # whatever it is, it is told with the measurement
                 if not over.is_set():
                     self._session.complain(f"a worker that waits was refused: {error}")
                 return
@@ -233,16 +236,20 @@ class _Shop:
             found: FlowRun = self._ask(READ_FLOW_RUN, ById(run.id))
             return found if found.state.type in FINAL else None
 
-        return _until(ended)  # type: ignore[no-any-return]
+        return _until(ended)
 
 
-def _until(condition: Any, seconds: float = 60.0) -> Any:
+def _until(condition: Callable[[], T | None], seconds: float = 60.0) -> T:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds:g} s")
         time.sleep(0.002)
     return found
+
+
+def _is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid)
 
 
 def _text(path: Path) -> str:

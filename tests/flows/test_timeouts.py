@@ -769,5 +769,5 @@ def test_no_subflow_begins_below_a_run_that_has_ended_without_its_code(record: R
     state = parent(return_state=True)
     assert state.name == "TimedOut"
     assert begun.wait(10)
-    time.sleep(0.2)
+    time.sleep(0.2)  # it would be recorded by then
     assert [run.flow_name for run in record.flow_runs()] == ["parent"]

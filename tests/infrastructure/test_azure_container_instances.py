@@ -75,11 +75,6 @@ def vendor(azure: Azure) -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def driver(vendor: Vendor, clock: Clock) -> AzureContainerInstancesDriver:
     return AzureContainerInstancesDriver(CloudApi("Azure", vendor.url, lambda: TOKEN), Poller(clock.pause, clock))
 

@@ -79,11 +79,6 @@ def vendor(cloud: CloudRun) -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def driver(vendor: Vendor, clock: Clock) -> CloudRunDriver:
     return CloudRunDriver(CloudApi("Google Cloud Run", vendor.url, lambda: TOKEN), Poller(clock.pause, clock))
 

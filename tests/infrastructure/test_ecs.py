@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -21,25 +21,10 @@ from penstock.infrastructure.ecs import EcsDriver, definition_of
 from penstock.infrastructure.ecs_template import ECS_TEMPLATE
 from penstock.infrastructure.polling import Poller
 
+from .vendor_api import Clock
+
 SECRET = "pst_very-secret"
 ROLE = "arn:aws:iam::123456789012:role/logs"
-
-
-class Clock:
-    """A time that goes on when somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.pauses: list[float] = []
-        self.then: Callable[[], None] = lambda: None
-
-    def __call__(self) -> float:
-        return self.now
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now += seconds
-        self.then()
 
 
 @pytest.fixture(autouse=True)
@@ -50,11 +35,6 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         made = boto3.client("ecs")
         made.create_cluster(clusterName="default")
         yield made
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -33,14 +33,6 @@ MANIFEST = Path(__file__).parents[2] / "deploy" / "kubernetes-worker.yaml"
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    made = Cluster(tmp_path)
-    monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def stand_in(cluster: Cluster) -> Cluster:
     if REAL:
         pytest.skip("what a real cluster cannot be asked to do")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +16,7 @@ from penstock.infrastructure.contract import Job
 from penstock.infrastructure.kubernetes import KubernetesDriver, labels_of, manifest_of
 from penstock.infrastructure.kubernetes_pods import Pod, end_of_job, explained_pod
 
+from ..flows.kit import until
 from . import cluster as stand_in
 from .cluster import Cluster
 from .exam import ENDS, SLEEPS, STUBBORN
@@ -26,14 +25,6 @@ from .test_kubernetes import TestKubernetesDriver as Exam
 SIDECAR = {"name": "istio-proxy", "image": "istio", "state": {"running": {"startedAt": "2026-11-26T10:00:00Z"}}}
 COUNTS = "import time\nfor n in range(8): print(n, flush=True); time.sleep(0.1)"
 exam = Exam()  # its jobs, and not its tests
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    made = Cluster(tmp_path)
-    monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -51,13 +42,6 @@ def within(seconds: float, call: Callable[[], Any]) -> Any:
     thread.join(seconds)
     assert found, "it goes on and on"
     return found[0]
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def lines_of(driver: KubernetesDriver, code: str) -> list[str]:

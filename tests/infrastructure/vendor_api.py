@@ -68,16 +68,18 @@ class Vendor:
 
 
 class Clock:
-    """A time that goes on when somebody waits; `then` is called each time."""
+    """A time that goes on when somebody waits, which is noted; `then` is called each time."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.pauses: list[float] = []
         self.then: Callable[[], None] = lambda: None
 
     def __call__(self) -> float:
         return self.now
 
     def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
         self.now += seconds
         self.then()
 

@@ -6,9 +6,16 @@ from pathlib import Path
 import pytest
 
 from ..flows.fixtures import disconnected, record, threads_allowed
+from ..served.kit import ServerProcess, serving
 from .kit import Workshop
 
 __all__ = ["disconnected", "record", "threads_allowed"]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    with serving(tmp_path / "server") as started:
+        yield started
 
 
 @pytest.fixture

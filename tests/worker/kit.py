@@ -112,6 +112,10 @@ class Workshop:
     def launch(self, run: FlowRun) -> Launch:
         return connect.call(READ_LAUNCH, LaunchOf(run.id))
 
+    def is_over(self, run: FlowRun) -> bool:
+        """Whether nothing of it is left."""
+        return self.launch(run).ended is not None
+
     def until_state(self, run: FlowRun, *names: str, seconds: float = 30.0) -> FlowRun:
         return until(lambda: found if (found := self.read(run)).state_name in names else None, seconds)
 

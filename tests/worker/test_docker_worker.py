@@ -18,7 +18,7 @@ from penstock.settings import temporary_settings
 
 from ..containers import IMAGE, Engine, client
 from ..flows.kit import SOURCE, until
-from ..served.kit import ServerProcess, serving
+from ..served.kit import ServerProcess
 from .kit import Workshop
 
 HUNGRY = """
@@ -42,12 +42,6 @@ class Containers(Workshop):
 
     def until_begun(self) -> int:
         return int(until(lambda: self.text("begun"), 60.0))
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with serving(tmp_path / "server") as started:
-        yield started
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from penstock.settings import temporary_settings
 
 from ..flows.kit import SOURCE, until
 from ..infrastructure.cluster import Cluster
-from ..served.kit import ServerProcess, serving
+from ..served.kit import ServerProcess
 from .kit import Workshop, is_there
 
 
@@ -24,12 +24,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster(tmp_path / "cluster")
     yield made
     made.close()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with serving(tmp_path / "server") as started:
-        yield started
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from penstock.flow_runs import cancel_flow_run
 from penstock.settings import temporary_settings
 
 from ..flows.kit import until
-from ..served.kit import ServerProcess, serving
+from ..served.kit import ServerProcess
 from .kit import Workshop, is_there
 
 SLEEPS = """
@@ -24,12 +24,6 @@ from penstock import flow
 def sleeps(folder: str):
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with serving(tmp_path / "server") as started:
-        yield started
 
 
 @pytest.fixture

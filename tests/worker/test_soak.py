@@ -30,7 +30,7 @@ from penstock.flow_runs import cancel_flow_run
 from penstock.protocol.deployments import APPLY_DEPLOYMENT, CREATE_RUN, ApplyDeployment, CreateRun
 from penstock.settings import temporary_settings
 
-from ..served.kit import ServerProcess, serving
+from ..served.kit import ServerProcess
 from .kit import Workshop
 
 RUNS = int(os.environ.get("PENSTOCK_TEST_SOAK", "25"))
@@ -57,12 +57,6 @@ def soaked(folder: str, seconds: float, forks: bool):
     step(seconds)
     Path(folder, f"done-{id}").touch()
 """
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with serving(tmp_path / "server") as started:
-        yield started
 
 
 @pytest.fixture

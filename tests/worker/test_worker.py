@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,7 @@ def test_a_worker_whose_output_nobody_takes_works_on(workshop: Workshop) -> None
     for _ in range(2):
         run = workshop.run("loud", entrypoint="loud.py:loud")
         workshop.until_state(run, "Completed")
-        until(lambda run=run: workshop.launch(run).ended)  # type: ignore[misc]
+        until(partial(workshop.is_over, run))
     assert "loud" in workshop.end(worker)
 
 

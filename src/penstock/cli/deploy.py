@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -213,18 +212,12 @@ def _wanted(project: Project, written: Written, schedules: tuple[ScheduleGiven, 
 def _flow(project: Project, written: Written) -> Any:
     from penstock.flows import programs
 
-    before = os.getcwd()
     try:
-        os.chdir(project.folder)
-        entry = programs.entrypoint_of(written.entrypoint)
-        with programs.undisturbed():
-            flow = programs.find(programs.load(entry), entry.function or "", written.flow_name or "")
+        flow = programs.flow_at(project.folder, written.entrypoint, written.flow_name or "")
     except (SyntaxError, ImportError, AttributeError, NameError, SystemExit) as error:
         raise DeploymentError(
             f"Deployment {written.name!r}: {written.entrypoint} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
-    finally:
-        os.chdir(before)
     if written.flow_name is not None and flow.name != written.flow_name:
         raise DeploymentError(
             f"Deployment {written.name!r} is of flow {written.flow_name!r}, and {written.entrypoint} is {flow.name!r}."

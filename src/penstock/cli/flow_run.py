@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
-from itertools import islice
 from typing import Any
 
 import click
@@ -14,7 +12,7 @@ from penstock.cli import choosing, details, log_lines, places, shown, stopping
 from penstock.cli.execute import execute
 from penstock.cli.log_lines import log_options
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
-from penstock.cli.record import ask, flow_runs_named
+from penstock.cli.record import ask, flow_runs_named, listed
 from penstock.cli.retry import retry
 from penstock.domain import graphs
 from penstock.domain.filters import RunFilter
@@ -22,7 +20,6 @@ from penstock.domain.runs import FlowRun
 from penstock.protocol import flow_runs as asked
 from penstock.protocol.flow_runs import FIND_FLOW_RUN, FindRun
 from penstock.protocol.graphs import MOST_SHOWN, READ_GRAPH, ReadGraph, tree_of
-from penstock.protocol.paging import MOST
 
 # What is due so soon is listed with what has begun.
 SOON = timedelta(minutes=1)
@@ -49,24 +46,18 @@ def ls(limit: int, upcoming: bool, output: str, **choice: Any) -> None:
     """
     filter = choosing.flow_run_filter(**choice)
     asks_for_it = upcoming or bool(filter.state_names or filter.state_types)
-    runs = list(islice((run for run in _newest(filter, limit) if asks_for_it or not _is_upcoming(run)), limit))
+    runs = listed(
+        asked.FILTER_FLOW_RUNS,
+        lambda size, cursor: asked.FilterRuns(filter=filter, limit=size, cursor=cursor),
+        limit,
+        None if asks_for_it else lambda run: not _is_upcoming(run),
+    )
     if output == JSON:
         print_json(shown.documents(runs))
     elif runs:
         _print_runs(runs)
     else:
         remark(choosing.nothing("flow runs", filter))
-
-
-def _newest(filter: RunFilter, limit: int) -> Iterator[FlowRun]:
-    """All that fit, a page at a time."""
-    cursor: str | None = None
-    while True:
-        page = ask(asked.FILTER_FLOW_RUNS, asked.FilterRuns(filter=filter, limit=min(limit, MOST), cursor=cursor))
-        yield from page.items
-        cursor = page.next
-        if cursor is None:
-            return
 
 
 def _is_upcoming(run: FlowRun) -> bool:

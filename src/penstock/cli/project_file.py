@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
+from penstock.cli.schedules import moment_in
 from penstock.domain.deployments import Collision
 from penstock.domain.errors import DeploymentError
 from penstock.domain.schedules import CronSchedule, IntervalSchedule, OneOffSchedule, RRuleSchedule
@@ -182,13 +183,10 @@ def _number(value: Any, where: str) -> float:
 
 def _moment(value: Any, zone: str) -> datetime:
     """YAML has times; a time without a zone is read in the schedule's."""
-    from zoneinfo import ZoneInfo
-
     try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC if zone == "UTC" else ZoneInfo(zone))
-    except (KeyError, ValueError, OSError):
-        raise DeploymentError(f"{value!r} is no time in zone {zone!r}; write 2026-06-30T06:00.") from None
+        return moment_in(value if isinstance(value, datetime) else datetime.fromisoformat(str(value)), zone)
+    except ValueError as error:
+        raise DeploymentError(f"{value!r} is no time; write 2026-06-30T06:00. {error}") from None
 
 
 def _filled(part: Any, where: str) -> Any:

@@ -29,14 +29,17 @@ def ask(operation: Operation[Any, T], argument: msgspec.Struct) -> T:
 
 
 def listed(
-    operation: Operation[Any, Page[T]], query: Callable[[int, str | None], msgspec.Struct], limit: int
+    operation: Operation[Any, Page[T]],
+    query: Callable[[int, str | None], msgspec.Struct],
+    limit: int,
+    wanted: Callable[[T], bool] | None = None,
 ) -> list[T]:
-    """The first `limit` things of a list: `query(limit, cursor)` asks for one page."""
+    """The first `limit` things of a list (of those that are `wanted`): `query(limit, cursor)` asks for one page."""
     found: list[T] = []
     cursor: str | None = None
     while len(found) < limit:
         page = ask(operation, query(min(MOST, limit - len(found)), cursor))
-        found += page.items
+        found += page.items if wanted is None else filter(wanted, page.items)
         cursor = page.next
         if cursor is None:
             break

@@ -76,6 +76,19 @@ def find(module: ModuleType, function: str, name: str) -> Flow[..., Any]:
     return next((each for each in found if each.name == name), found[0])
 
 
+def flow_at(folder: str | os.PathLike[str], entrypoint: str, name: str = "") -> Flow[..., Any]:
+    """The flow at an entrypoint, as seen from a folder; this program is as it was afterwards. Raises what the user's
+    code raises, `DeploymentError` for what is no entrypoint, and `ObjectNotFound`."""
+    before = os.getcwd()
+    try:
+        os.chdir(folder)
+        entry = entrypoint_of(entrypoint)
+        with undisturbed():
+            return find(load(entry), entry.function or "", name)
+    finally:
+        os.chdir(before)
+
+
 def _name_of(flow: Any) -> str | None:
     return getattr(flow.fn, "__qualname__", None)
 

@@ -46,14 +46,6 @@ def _from_repository(repository: str, entrypoint: str) -> Flow[..., Any]:
 
 
 def _found(folder: Path, entrypoint: str, source: Source) -> Flow[..., Any]:
-    before = os.getcwd()
-    try:
-        os.chdir(folder)
-        entry = programs.entrypoint_of(entrypoint)
-        with programs.undisturbed():
-            flow = programs.find(programs.load(entry), entry.function or "", "")
-    finally:
-        os.chdir(before)
-    made: Flow[..., Any] = flow.with_options()
+    made: Flow[..., Any] = programs.flow_at(folder, entrypoint).with_options()
     made._source = source
     return made

@@ -19,9 +19,10 @@ from ..domain.errors import InfrastructureError, InfrastructureNotFound, Infrast
 from ..domain.launches import Place
 from ..domain.stops import GONE, KILLED, RETURNED
 from .cloud_rest import CloudApi
-from .contract import Ended, Job, Stopped
+from .contract import Ended, Job, Stopped, one_line
 from .polling import Poller
 from .subprocesses import LAST_LINES, explained
+from .template_fields import IMAGE, LIST, common, kept, template
 
 Json = dict[str, Any]
 
@@ -32,31 +33,21 @@ PROVIDER = "Microsoft.ContainerInstance/containerGroups"
 CONTAINER = "penstock"
 # How long Azure may take to stop a group: it decides the grace by itself.
 STOP_SECONDS = 300.0
-_NAME = re.compile(r"[^a-z0-9]+")
-_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}, "default": {}}
-_LIST = {"type": "array", "items": {"type": "string"}, "default": []}
 _FIELDS: Json = {
-    "name": {"type": "string", "description": "A name for what is launched; none: the run's."},
-    "env": {**_TEXTS, "description": "Environment variables of the container."},
-    "labels": {**_TEXTS, "description": "Tags of the container group."},
-    "command": {"type": "string", "description": "What is run, in place of the run's own command."},
-    "image": {"type": "string", "description": "The image: it has penstock, and what the flow needs."},
+    **common(env="the container", labels="Tags of the container group."),
+    "image": IMAGE,
     "subscription_id": {"type": "string", "description": "The subscription; none: AZURE_SUBSCRIPTION_ID."},
     "resource_group_name": {"type": "string", "description": "The resource group; none: AZURE_RESOURCE_GROUP."},
     "location": {"type": "string", "default": "westeurope", "description": "Where the group is."},
     "cpu": {"type": "number", "default": 1.0, "description": "Processors."},
     "memory": {"type": "number", "default": 1.0, "description": "Memory in GB."},
-    "subnet_ids": {**_LIST, "description": "Subnets of the group."},
-    "identities": {**_LIST, "description": "User-assigned identities that the flow's code has."},
+    "subnet_ids": {**LIST, "description": "Subnets of the group."},
+    "identities": {**LIST, "description": "User-assigned identities that the flow's code has."},
     "image_registry": {
         "type": "object",
         "description": '{"server": …, "identity": …}, or with "username" and "password".',
     },
-    "keep_container_group": {
-        "type": "boolean",
-        "default": False,
-        "description": "Whether the group stays after its end was recorded.",
-    },
+    "keep_container_group": kept("the group"),
 }
 
 
@@ -64,10 +55,7 @@ class AzureContainerInstancesDriver:
     """Launches runs as container groups, by the credentials that azure-identity finds."""
 
     type = "azure-container-instances"
-    base_job_template: Json = {
-        "job_configuration": {name: f"{{{{ {name} }}}}" for name in _FIELDS},
-        "variables": {"type": "object", "required": ["image"], "properties": _FIELDS},
-    }
+    base_job_template = template(_FIELDS, required=["image"])
 
     def __init__(self, api: CloudApi | None = None, poller: Poller | None = None) -> None:
         self._api = api
@@ -91,7 +79,7 @@ class AzureContainerInstancesDriver:
     # --- launching ---------------------------------------------------------------------------------------------------
 
     def launch(self, job: Job) -> Place:
-        place = Place(self.type, self._scope(job.configuration), _group_name(job))
+        place = Place(self.type, self._scope(job.configuration), job.unique_name(30))
         if self._group(place) is None:
             try:
                 self._ask("PUT", place, "", group_of(job), "containerGroups/write")
@@ -140,11 +128,7 @@ class AzureContainerInstancesDriver:
     def started(self, place: Place) -> datetime | None:
         group = self._group(place)
         at = None if group is None else _state(group).get("startTime")
-        return (
-            None
-            if at is None
-            else datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", str(at)).replace("Z", "+00:00"))
-        )
+        return None if at is None else datetime.fromisoformat(str(at))
 
     def problem(self, place: Place) -> str | None:
         group = self._group(place)
@@ -224,7 +208,7 @@ def _token() -> Callable[[], str]:
                 try:
                     held[:] = [credential.get_token(TOKEN_FOR)]
                 except ClientAuthenticationError as error:
-                    said = " ".join(str(error).split())[:300]
+                    said = one_line(error)
                     raise InfrastructureRefused(f"Azure does not know who asks: {said}") from None
             return str(held[0].token)
 
@@ -259,12 +243,6 @@ def group_of(job: Job) -> Json:
             "userAssignedIdentities": {e: {} for e in configuration["identities"]},
         }
     return made
-
-
-def _group_name(job: Job) -> str:
-    slug = _NAME.sub("-", job.name.lower()).strip("-")[:30].strip("-")
-    run, _, epoch = job.key.lower().partition("-")
-    return "-".join(each for each in (slug or "run", run[-16:], epoch) if each)
 
 
 def _state(group: Json) -> Json:

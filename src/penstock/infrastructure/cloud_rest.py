@@ -8,14 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..domain.errors import InfrastructureNotAvailable, InfrastructureNotFound, InfrastructureRefused
+from .contract import Exists, one_line
 
 Json = dict[str, Any]
 
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
-
-
-class Exists(InfrastructureRefused):
-    """There is one of that name."""
 
 
 class CloudApi:
@@ -44,8 +41,7 @@ class CloudApi:
                 headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token()}"},
             )
         except urllib3.exceptions.HTTPError as error:
-            said = " ".join(str(error).split())[:300]
-            raise InfrastructureNotAvailable(f"{self._vendor} cannot be reached: {said}") from None
+            raise InfrastructureNotAvailable(f"{self._vendor} cannot be reached: {one_line(error)}") from None
         if answer.status >= 400:
             raise self._refused(answer.status, answer.data, right)
         try:
@@ -60,7 +56,7 @@ class CloudApi:
             said = f"{error.get('status') or error.get('code') or status}: {error.get('message') or ''}"
         except (ValueError, AttributeError):
             said = data.decode("utf-8", "replace")
-        said = " ".join(said.split())[:1000]
+        said = one_line(said, 1000)
         if status in (401, 403):
             return InfrastructureRefused(f"{self._vendor} does not let the worker do this: it needs {right}. {said}")
         if status == 404:

@@ -17,10 +17,11 @@ from typing import Any
 from ..domain.errors import InfrastructureError, InfrastructureNotFound, InfrastructureRefused
 from ..domain.launches import Place
 from ..domain.stops import GONE, KILLED, RETURNED
-from .cloud_rest import CloudApi, Exists
-from .contract import Ended, Job, Stopped
+from .cloud_rest import CloudApi
+from .contract import Ended, Exists, Job, Stopped, one_line
 from .polling import Poller
 from .subprocesses import explained
+from .template_fields import IMAGE, common, kept, template
 
 Json = dict[str, Any]
 
@@ -29,14 +30,11 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 # How long Cloud Run may take to make a job, and to end an execution (it kills after ten seconds).
 MAKE_SECONDS, STOP_SECONDS = 120.0, 120.0
 KEPT = "penstock-keep"
-_NAME = re.compile(r"[^a-z0-9]+")
-_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}, "default": {}}
+# Names begin with a letter, and have less than 50 characters.
+LETTER = "p"
 _FIELDS: Json = {
-    "name": {"type": "string", "description": "A name for what is launched; none: the run's."},
-    "env": {**_TEXTS, "description": "Environment variables of the container."},
-    "labels": {**_TEXTS, "description": "Labels of the job."},
-    "command": {"type": "string", "description": "What is run, in place of the run's own command."},
-    "image": {"type": "string", "description": "The image: it has penstock, and what the flow needs."},
+    **common(env="the container", labels="Labels of the job."),
+    "image": IMAGE,
     "project": {"type": "string", "description": "The project; none: that of the worker's credentials."},
     "region": {"type": "string", "description": "The region; none: GOOGLE_CLOUD_REGION."},
     "cpu": {"type": "string", "default": "1", "description": 'Processors, such as "1" or "2".'},
@@ -44,11 +42,7 @@ _FIELDS: Json = {
     "timeout": {"type": "integer", "default": 3600, "description": "Seconds after which Cloud Run ends the job."},
     "service_account_name": {"type": "string", "description": "The service account that the flow's code is."},
     "vpc_connector_name": {"type": "string", "description": "The connector to a VPC."},
-    "keep_job": {
-        "type": "boolean",
-        "default": False,
-        "description": "Whether the job stays after its end was recorded.",
-    },
+    "keep_job": kept("the job"),
 }
 
 
@@ -56,10 +50,7 @@ class CloudRunDriver:
     """Launches runs as Cloud Run jobs, by the credentials that google-auth finds."""
 
     type = "cloud-run"
-    base_job_template: Json = {
-        "job_configuration": {name: f"{{{{ {name} }}}}" for name in _FIELDS},
-        "variables": {"type": "object", "required": ["image"], "properties": _FIELDS},
-    }
+    base_job_template = template(_FIELDS, required=["image"])
 
     def __init__(self, api: CloudApi | None = None, poller: Poller | None = None) -> None:
         self._api = api
@@ -71,8 +62,7 @@ class CloudRunDriver:
         return self._scope({})
 
     def _scope(self, configuration: Json) -> str:
-        api = self._cloud()
-        del api  # made first: it knows the project
+        self._cloud()  # which knows the project of its credentials
         project = configuration.get("project") or os.environ.get("GOOGLE_CLOUD_PROJECT") or self._project
         region = configuration.get("region") or os.environ.get("GOOGLE_CLOUD_REGION")
         if not project or not region:
@@ -85,7 +75,7 @@ class CloudRunDriver:
     def launch(self, job: Job) -> Place:
         scope = self._scope(job.configuration)
         _, project, region = scope.split(":")
-        parent, name = f"projects/{project}/locations/{region}", _job_name(job)
+        parent, name = f"projects/{project}/locations/{region}", job.unique_name(20, LETTER)
         path = f"/{parent}/jobs/{name}"
         try:
             made = self._cloud().ask(
@@ -160,11 +150,7 @@ class CloudRunDriver:
     def started(self, place: Place) -> datetime | None:
         execution = self._execution(place)
         at = None if execution is None or not _has_begun(execution) else execution.get("startTime")
-        return (
-            None
-            if at is None
-            else datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", str(at)).replace("Z", "+00:00"))
-        )
+        return None if at is None else datetime.fromisoformat(str(at))
 
     def problem(self, place: Place) -> str | None:
         execution = self._execution(place)
@@ -228,7 +214,7 @@ def _google() -> tuple[CloudApi, str | None]:
         found: Any = google.auth.default(scopes=SCOPES)
         credentials, project = found
     except google.auth.exceptions.DefaultCredentialsError as error:
-        raise InfrastructureRefused(f"Google does not know who asks: {' '.join(str(error).split())[:300]}") from None
+        raise InfrastructureRefused(f"Google does not know who asks: {one_line(error)}") from None
     lock = threading.Lock()
 
     def token() -> str:
@@ -256,13 +242,6 @@ def job_of(job: Job) -> Json:
     labels = {_label(key): _label(value) for key, value in job.labels.items()}
     labels[KEPT] = str(bool(configuration.get("keep_job"))).lower()
     return {"labels": labels, "template": {"taskCount": 1, "template": task}}
-
-
-def _job_name(job: Job) -> str:
-    """Begins with a letter, and has less than 50 characters."""
-    slug = _NAME.sub("-", job.name.lower()).strip("-")[:20].strip("-")
-    run, _, epoch = job.key.lower().partition("-")
-    return "-".join(each for each in ("p", slug, run[-16:], epoch) if each)
 
 
 def _label(text: str) -> str:

@@ -8,15 +8,27 @@ began.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 
+from ..domain.errors import InfrastructureRefused
 from ..domain.launches import Place
 
 Json = dict[str, Any]
+_OTHER = re.compile(r"[^a-z0-9]+")
+
+
+class Exists(InfrastructureRefused):
+    """There is one of that name."""
+
+
+def one_line(said: object, most: int = 300) -> str:
+    """What a vendor said, as a part of a sentence of ours."""
+    return " ".join(str(said).split())[:most]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +44,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     labels: dict[str, str]
     configuration: Json
+
+    def unique_name(self, most: int, prefix: str = "") -> str:
+        """Small letters, digits and dashes: so many characters of `name` at most, between `prefix` and what of `key`
+        makes it unique. The same for the same job: who launches it second finds the name taken."""
+        slug = _OTHER.sub("-", self.name.lower()).strip("-")[:most].strip("-")
+        run, _, epoch = self.key.lower().partition("-")
+        return "-".join(each for each in (prefix, slug or ("" if prefix else "run"), run[-16:], epoch) if each)
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from ..domain.errors import InfrastructureError, InfrastructureNotAvailable, Inf
 from ..domain.launches import Place
 from ..domain.stops import GONE, KILLED, RETURNED
 from .container_logs import Follower
-from .contract import Ended, Job, Stopped
+from .contract import Ended, Job, Stopped, one_line
 from .docker_template import DOCKER_TEMPLATE
 from .subprocesses import LAST_LINES, explained
 
@@ -32,6 +32,8 @@ HOST = "host.docker.internal"
 ANSWER_SECONDS = 60.0
 KILL_SECONDS = 30.0
 _NEVER = "0001-01-01T00:00:00Z"
+# What the engine says of what can never be, with a number that says that it is the engine's own fault.
+_NEVER_SO = ("executable file not found", "no such file or directory", "invalid mode")
 
 
 class DockerDriver:
@@ -74,6 +76,8 @@ class DockerDriver:
         return Place(self.type, self.scope(), id)
 
     def _create(self, job: Job, image: str) -> Json:
+        import docker
+
         client, configuration = self._client(), job.configuration
         told = f"A container of image {image!r} could not be created"
         env = {**(configuration.get("env") or {}), **job.env}
@@ -83,12 +87,9 @@ class DockerDriver:
         networks = list(configuration.get("networks") or [])
         labels = {**job.labels, KEY: job.key, REMOVED: str(configuration.get("auto_remove", True)).lower()}
         try:
-            with _told(told):
-                host = client.create_host_config(**_host_config(configuration, networks))
-        except InfrastructureError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise InfrastructureRefused(f"{told}: {error}") from None
+            host = client.create_host_config(**_host_config(configuration, networks))
+        except (docker.errors.DockerException, TypeError, ValueError) as error:  # the engine was not asked yet
+            raise InfrastructureRefused(f"{told}: {one_line(error)}") from None
         try:
             with _told(told):
                 made = client.create_container(
@@ -133,9 +134,8 @@ class DockerDriver:
 
     def wait(self, place: Place, timeout: float, line: Callable[[str], None] | None = None) -> Ended | None:
         deadline = time.monotonic() + timeout
-        follower = None if line is None else self._follower(place.id)
         try:
-            if follower is not None and line is not None and not follower.follow(line, deadline):
+            if line is not None and not self._follower(place.id).follow(line, deadline):
                 return None
             if not self._has_ended(place.id, deadline):
                 return None
@@ -174,8 +174,7 @@ class DockerDriver:
             at = self._inspect(place.id)["State"].get("StartedAt") or _NEVER
         except _NotThere:
             return None
-        # (Nanoseconds are more than Python reads.)
-        return None if at == _NEVER else datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", at))
+        return None if at == _NEVER else datetime.fromisoformat(at)
 
     def problem(self, place: Place) -> str | None:
         return None
@@ -283,12 +282,13 @@ def _told(what: str, *, refuses: bool = False) -> Iterator[None]:
     try:
         yield
     except docker.errors.NotFound as error:
-        raise (InfrastructureRefused if refuses else _NotThere)(f"{what}: {_said(error)}") from None
+        raise (InfrastructureRefused if refuses else _NotThere)(
+            f"{what}: {one_line(error.explanation or error, 1000)}"
+        ) from None
     except docker.errors.APIError as error:
         status = error.status_code or 500
-        said = _said(error)
-        # Some of what can never be is a fault of the engine's by its own numbers.
-        never = status < 500 or "executable file not found" in said or "no such file or directory" in said
+        said = one_line(error.explanation or error, 1000)
+        never = status < 500 or any(each in said for each in _NEVER_SO)
         raise (InfrastructureRefused if never else InfrastructureNotAvailable)(f"{what}: {said}") from None
     except requests.exceptions.ReadTimeout:
         raise _Slow(f"{what}: the engine did not answer in time.") from None
@@ -299,13 +299,7 @@ def _told(what: str, *, refuses: bool = False) -> Iterator[None]:
             ) from None
         if "Read timed out" in str(error):
             raise _Slow(f"{what}: the engine did not answer in time.") from None
-        raise InfrastructureNotAvailable(
-            f"{what}: is the engine running? {' '.join(str(error).split())[:300]}"
-        ) from None
-
-
-def _said(error: Any) -> str:
-    return " ".join(str(error.explanation or error).split())[:1000]
+        raise InfrastructureNotAvailable(f"{what}: is the engine running? {one_line(error)}") from None
 
 
 def _name(job: Job) -> str:

@@ -22,7 +22,7 @@ from ..domain.errors import (
 )
 from ..domain.launches import Place
 from ..domain.stops import GONE, KILLED, RETURNED
-from .contract import Ended, Job, Stopped
+from .contract import Ended, Job, Stopped, one_line
 from .ecs_template import ECS_TEMPLATE
 from .polling import Poller
 from .subprocesses import LAST_LINES, explained
@@ -304,7 +304,7 @@ def _told(what: str, right: str) -> Iterator[None]:
         yield
     except raised.ClientError as error:
         about = error.response.get("Error") or {}
-        code, said = str(about.get("Code") or ""), " ".join(str(about.get("Message") or "").split())[:500]
+        code, said = str(about.get("Code") or ""), one_line(about.get("Message") or "", 500)
         if "AccessDenied" in code or "UnauthorizedOperation" in code:
             raise InfrastructureRefused(f"The worker may not {what}: allow {right} in its policy. {said}") from None
         if code in _AWAY:
@@ -318,8 +318,8 @@ def _told(what: str, right: str) -> Iterator[None]:
         ) from None
     except raised.BotoCoreError as error:
         if isinstance(error, raised.ParamValidationError):
-            raise InfrastructureRefused(f"AWS cannot {what}: {' '.join(str(error).split())[:500]}") from None
-        raise InfrastructureNotAvailable(f"AWS could not {what}: {' '.join(str(error).split())[:300]}") from None
+            raise InfrastructureRefused(f"AWS cannot {what}: {one_line(error, 500)}") from None
+        raise InfrastructureNotAvailable(f"AWS could not {what}: {one_line(error)}") from None
 
 
 def definition_of(configuration: Json) -> Json:

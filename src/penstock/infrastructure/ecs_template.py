@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}, "default": {}}
-_LIST = {"type": "array", "items": {"type": "string"}, "default": []}
+from .template_fields import IMAGE, LIST, common, shown, template
+
 _FIELDS: dict[str, Any] = {
-    "name": {"type": "string", "description": "A name for what is launched; none: the run's."},
-    "env": {**_TEXTS, "description": "Environment variables of the container."},
-    "labels": {**_TEXTS, "description": "Tags of the task."},
-    "command": {"type": "string", "description": "What is run, in place of the run's own command."},
-    "image": {"type": "string", "description": "The image: it has penstock, and what the flow needs."},
+    **common(env="the container", labels="Tags of the task."),
+    "image": IMAGE,
     "region": {"type": "string", "description": "The region; none: that of the worker's own configuration."},
     "cluster": {"type": "string", "default": "default", "description": "The cluster, by name or ARN."},
     "launch_type": {
@@ -28,8 +25,8 @@ _FIELDS: dict[str, Any] = {
     "execution_role_arn": {"type": "string", "description": "The role by which ECS pulls images and writes logs."},
     "task_role_arn": {"type": "string", "description": "The role that the flow's own code has."},
     "vpc_id": {"type": "string", "description": "The VPC whose subnets are taken, where none are named."},
-    "subnets": {**_LIST, "description": "Subnets of the task; none: those of the VPC (or of the default one)."},
-    "security_groups": {**_LIST, "description": "Security groups of the task."},
+    "subnets": {**LIST, "description": "Subnets of the task; none: those of the VPC (or of the default one)."},
+    "security_groups": {**LIST, "description": "Security groups of the task."},
     "assign_public_ip": {
         "type": "boolean",
         "default": True,
@@ -46,13 +43,6 @@ _FIELDS: dict[str, Any] = {
         "description": "Whether what is written goes to CloudWatch, and from there to the worker.",
     },
     "cloudwatch_logs_group": {"type": "string", "default": "penstock", "description": "The log group."},
-    "stream_output": {
-        "type": "boolean",
-        "default": True,
-        "description": "Whether the worker shows what the task writes (with CloudWatch).",
-    },
+    "stream_output": shown("the task writes (with CloudWatch)"),
 }
-ECS_TEMPLATE: dict[str, Any] = {
-    "job_configuration": {name: f"{{{{ {name} }}}}" for name in _FIELDS},
-    "variables": {"type": "object", "properties": _FIELDS},
-}
+ECS_TEMPLATE = template(_FIELDS)

@@ -27,8 +27,8 @@ from ..domain.errors import (
 from ..domain.launches import Place
 from ..domain.stops import GONE, KILLED, RETURNED
 from .container_logs import Follower
-from .contract import Ended, Job, Stopped
-from .kubernetes_api import Cluster, Exists, Expired
+from .contract import Ended, Exists, Job, Stopped
+from .kubernetes_api import Cluster, Expired
 from .kubernetes_logs import follow
 from .kubernetes_pods import CONTAINER, Pod, end_of_job, explained_pod, problem_of, problem_of_events
 from .kubernetes_template import KUBERNETES_TEMPLATE
@@ -144,7 +144,7 @@ class KubernetesDriver:
         query = {
             "watch": "true", "labelSelector": f"job-name={name}", "resourceVersion": version, "timeoutSeconds": whole,
         }  # fmt: skip
-        if seconds < 1.0:
+        if seconds < 1.0:  # the cluster's own timeouts are in whole seconds
             time.sleep(max(0.0, min(seconds, 0.1)))
             return
         try:
@@ -336,7 +336,7 @@ def manifest_of(job: Job, namespace: str) -> Json:
     labels = {**labels_of(job.labels), KEY: value_of(job.key)}
     metadata = _sub(manifest, "metadata")
     metadata.pop("generateName", None)
-    metadata["name"], metadata["namespace"] = _job_name(job), namespace
+    metadata["name"], metadata["namespace"] = job.unique_name(36), namespace
     metadata["labels"] = {**labels_of(metadata.get("labels") or {}), **labels}
     annotations = {**(metadata.get("annotations") or {}), KEY: job.key}
     if configuration.get("pod_watch_timeout_seconds") is not None:
@@ -370,13 +370,6 @@ def _environment(own: Any, env: dict[str, str]) -> list[Json]:
     kept = [each for each in own or [] if each.get("name") not in env or "valueFrom" in each]
     taken = {each.get("name") for each in kept}
     return [*kept, *({"name": name, "value": value} for name, value in env.items() if name not in taken)]
-
-
-def _job_name(job: Job) -> str:
-    """Readable, and unique by the key; at most 63 characters, as a label's value is."""
-    slug = _NAME.sub("-", job.name.lower()).strip("-")[:36].strip("-")
-    run, _, epoch = job.key.lower().partition("-")
-    return "-".join(each for each in (slug or "run", run[-16:], epoch) if each)
 
 
 def value_of(text: str) -> str:
@@ -417,4 +410,4 @@ def _log_of(place: Place, pod: Pod) -> str:
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.fromisoformat(text)

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..domain.errors import InfrastructureNotAvailable, InfrastructureNotFound, InfrastructureRefused
+from .contract import Exists, one_line
 
 Json = dict[str, Any]
 
@@ -25,10 +26,6 @@ _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 class Expired(InfrastructureNotAvailable):
     """What is asked for is older than what the cluster remembers."""
-
-
-class Exists(InfrastructureRefused):
-    """There is one of that name."""
 
 
 class Cluster:
@@ -87,7 +84,7 @@ class Cluster:
                 preload_content=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            said = " ".join(str(error).split())[:300]
+            said = one_line(error)
             raise InfrastructureNotAvailable(f"The cluster {self._configuration.host} is away: {said}") from None
         try:
             if answer.status >= 400:
@@ -131,7 +128,7 @@ def _configuration(client: Any, kubeconfig: str | None, context: str | None) -> 
         return made, str(chosen["context"].get("namespace") or "default")
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
         raise InfrastructureRefused(
-            f"There is no way to a cluster: {' '.join(str(error).split())[:300]} (kubeconfig: {kubeconfig or 'none'}, "
+            f"There is no way to a cluster: {one_line(error)} (kubeconfig: {kubeconfig or 'none'}, "
             f"context: {context or 'none'})."
         ) from None
 
@@ -141,7 +138,7 @@ def _refused(status: int, data: bytes, right: str) -> Exception:
         said = str(json.loads(data).get("message") or "")
     except (ValueError, AttributeError):
         said = data.decode("utf-8", "replace")
-    said = " ".join(said.split())[:1000]
+    said = one_line(said, 1000)
     if status == 401:
         return InfrastructureNotAvailable(f"The cluster does not know who asks (asked to {right}): {said}")
     if status == 403 and "exceeded quota" not in said:

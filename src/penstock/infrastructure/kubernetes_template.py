@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}, "default": {}}
+from .template_fields import IMAGE, IMAGE_PULL_POLICY, TEXTS, common, shown
 
 KUBERNETES_TEMPLATE: dict[str, Any] = {
     "job_configuration": {
@@ -49,26 +49,18 @@ KUBERNETES_TEMPLATE: dict[str, Any] = {
         "type": "object",
         "required": ["image"],
         "properties": {
-            "name": {"type": "string", "description": "A name for what is launched; none: the run's."},
-            "env": {**_TEXTS, "description": "Environment variables of the container."},
-            "labels": {**_TEXTS, "description": "Labels of the job and its pod."},
-            "command": {"type": "string", "description": "What is run, in place of the run's own command."},
+            **common(env="the container", labels="Labels of the job and its pod."),
             "namespace": {"type": "string", "description": "The namespace of the job; none: the worker's own."},
-            "image": {"type": "string", "description": "The image: it has penstock, and what the flow needs."},
-            "image_pull_policy": {
-                "type": "string",
-                "enum": ["IfNotPresent", "Always", "Never"],
-                "default": "IfNotPresent",
-                "description": "When the image is pulled.",
-            },
+            "image": IMAGE,
+            "image_pull_policy": IMAGE_PULL_POLICY,
             "service_account_name": {"type": "string", "description": "The service account of the pod."},
             "grace_seconds": {
                 "type": "integer",
                 "default": 30,
-                "description": "The longest grace that a cancellation can ask for; the pod's own.",
+                "description": "The pod's own grace, for deletions by others; a cancellation brings its own.",
             },
-            "requests": {**_TEXTS, "description": 'What the pod is given at least: {"cpu": "500m", "memory": "1Gi"}.'},
-            "limits": {**_TEXTS, "description": "What the pod is given at most."},
+            "requests": {**TEXTS, "description": 'What the pod is given at least: {"cpu": "500m", "memory": "1Gi"}.'},
+            "limits": {**TEXTS, "description": "What the pod is given at most."},
             "finished_job_ttl": {
                 "type": "integer",
                 "description": "Seconds for which the job stays after its end; none: it is deleted when that was seen.",
@@ -86,11 +78,7 @@ KUBERNETES_TEMPLATE: dict[str, Any] = {
                 "description": "A kubeconfig on the worker's machine; none: the cluster it is in, or its user's.",
             },
             "context": {"type": "string", "description": "The context of the kubeconfig; none: its current one."},
-            "stream_output": {
-                "type": "boolean",
-                "default": True,
-                "description": "Whether the worker shows what the pod writes.",
-            },
+            "stream_output": shown("the pod writes"),
         },
     },
 }

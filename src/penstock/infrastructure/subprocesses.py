@@ -26,6 +26,7 @@ from ..domain.stops import GONE, KILLED, RETURNED
 from . import process as processes
 from .contract import Ended, Job, Stopped
 from .process import Process
+from .template_fields import common, shown, template
 
 Json = dict[str, Any]
 
@@ -53,43 +54,14 @@ class ProcessDriver:
     """Launches runs as processes of this machine. `folder` is where their output and notes are kept."""
 
     type = "process"
-    base_job_template: Json = {
-        "job_configuration": {
-            "command": "{{ command }}",
-            "env": "{{ env }}",
-            "labels": "{{ labels }}",
-            "name": "{{ name }}",
-            "working_dir": "{{ working_dir }}",
-            "user": "{{ user }}",
-            "stream_output": "{{ stream_output }}",
-        },
-        "variables": {
-            "type": "object",
-            "properties": {
-                "name": {"type": "string", "description": "A name for what is launched; none: the run's."},
-                "env": {
-                    "type": "object",
-                    "additionalProperties": {"type": "string"},
-                    "default": {},
-                    "description": "Environment variables of the process.",
-                },
-                "labels": {
-                    "type": "object",
-                    "additionalProperties": {"type": "string"},
-                    "default": {},
-                    "description": "Labels of what is launched.",
-                },
-                "command": {"type": "string", "description": "What is run, in place of the run's own command."},
-                "working_dir": {"type": "string", "description": "The folder that the process begins in."},
-                "user": {"type": "string", "description": "The system's user that the process is; needs root."},
-                "stream_output": {
-                    "type": "boolean",
-                    "default": True,
-                    "description": "Whether the worker shows what the process writes.",
-                },
-            },
-        },
-    }
+    base_job_template = template(
+        {
+            **common(env="the process", labels="Labels of what is launched."),
+            "working_dir": {"type": "string", "description": "The folder that the process begins in."},
+            "user": {"type": "string", "description": "The system's user that the process is; needs root."},
+            "stream_output": shown("the process writes"),
+        }
+    )
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -156,7 +128,7 @@ class ProcessDriver:
                 return None
         if key is not None:
             self._end_left(process, key, LEFT_SECONDS)
-        child = self._children.pop(place.id, None)
+        child = self._children.get(place.id)
         lines = () if key is None else self._last_lines(key)
         if child is None:
             return Ended(None, "its exit code is not known: the worker that launched it had ended before", lines)
@@ -184,8 +156,10 @@ class ProcessDriver:
         if left:
             named = ", ".join(str(each.pid) for each in left)
             raise InfrastructureError(f"Processes of the run could not be killed: {named}.")
-        child = self._children.pop(place.id, None)
+        child = self._children.get(place.id)
         code = None if child is None else child.wait()
+        if how == GONE and code == -signal.SIGKILL:  # by others: its watchdog has the same grace
+            how = KILLED
         return Stopped(how, Ended(code, None if code is None else explained(code)), time.monotonic() - began)
 
     def by_hand(self, place: Place) -> str:
@@ -197,6 +171,7 @@ class ProcessDriver:
     def forget(self, place: Place) -> None:
         key = self._key_of(place)
         self._read.pop(place.id, None)
+        self._children.pop(place.id, None)
         if key is not None:
             for ending in (".json", ".log"):
                 with contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ import msgspec
 
 from ..domain.backfills import Backfill
 from . import codec
+from .codec import FINAL_TYPES
 from .contract import Tx, Value
 
 _decode = msgspec.json.Decoder(Backfill).decode
@@ -58,8 +59,8 @@ def counts(tx: Tx, id: UUID) -> dict[str, int]:
 
 
 def unfinished(tx: Tx, id: UUID) -> list[UUID]:
-    """Those of its runs that have not ended, or whose infrastructure has not."""
-    sql = """SELECT l.flow_run_id FROM launch l JOIN flow_run f ON f.id = l.flow_run_id
-    WHERE l.backfill_id = ? AND f.state_type NOT IN ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')
+    """Those of its runs that have not ended."""
+    sql = f"""SELECT l.flow_run_id FROM launch l JOIN flow_run f ON f.id = l.flow_run_id
+    WHERE l.backfill_id = ? AND f.state_type NOT IN {FINAL_TYPES}
     ORDER BY l.flow_run_id"""
     return [UUID(bytes=bytes(row[0])) for row in tx.rows(sql, (id.bytes,))]

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from ..domain.runs import ResultRef
-from ..domain.states import State, StateType
+from ..domain.states import FINAL, State, StateType
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -18,6 +18,8 @@ _MICROSECOND = timedelta(microseconds=1)
 FIRST, LAST = -62_135_510_400_000_000, 253_402_214_400_000_000
 # How deep details of a state are kept, and what is in the place of the rest.
 DEEPEST, CUT = 60, "…"
+# The types of state of a run that has ended, as a list in SQL.
+FINAL_TYPES = "(" + ", ".join(f"'{type_}'" for type_ in sorted(FINAL)) + ")"
 _encode = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 _types = {type_.value: type_ for type_ in StateType}

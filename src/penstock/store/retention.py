@@ -8,6 +8,7 @@ from uuid import UUID
 
 from ..domain.ids import uuid7
 from . import changes, codec, flow_runs
+from .codec import FINAL_TYPES
 from .contract import Tx
 
 PRUNED = "pruned"
@@ -17,7 +18,6 @@ HOUR = 3_600_000_000  # microseconds
 Place = tuple[int, bytes]
 FIRST: Place = (-(2**62), b"")
 
-_FINAL = "('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"
 # Of something of the run {run}: whether that is pinned, or one above it is, or it has not ended.
 _SPARED = """EXISTS (SELECT 1 FROM flow_run AS own LEFT JOIN flow_run AS root ON root.id = own.root_flow_run_id
     WHERE own.id = {run} AND (own.keep <> 0 OR own.ended IS NULL OR root.keep <> 0 OR
@@ -55,7 +55,7 @@ def old_roots(tx: Tx, before: int, after: Place, limit: int) -> list[tuple[Place
     behind a place."""
     rows = tx.rows(
         f"""SELECT ended, id FROM flow_run WHERE ended IS NOT NULL AND ended < ? AND (ended, id) > (?, ?)
-        AND keep = 0 AND state_type IN {_FINAL} AND (flow_run_id IS NULL OR NOT EXISTS
+        AND keep = 0 AND state_type IN {FINAL_TYPES} AND (flow_run_id IS NULL OR NOT EXISTS
             (SELECT 1 FROM flow_run AS above WHERE above.id = flow_run.flow_run_id))
         ORDER BY ended, id LIMIT ?""",
         (before, *after, limit),
@@ -65,7 +65,7 @@ def old_roots(tx: Tx, before: int, after: Place, limit: int) -> list[tuple[Place
 
 def may_go(tx: Tx, id: UUID, before: int) -> bool:
     """Whether a flow run ended before a moment and is not pinned; so is one that is gone."""
-    row = tx.row(f"SELECT keep, ended, state_type IN {_FINAL} FROM flow_run WHERE id = ?", (id.bytes,))
+    row = tx.row(f"SELECT keep, ended, state_type IN {FINAL_TYPES} FROM flow_run WHERE id = ?", (id.bytes,))
     return row is None or (not row[0] and row[1] is not None and row[1] < before and bool(row[2]))
 
 

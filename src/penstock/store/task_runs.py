@@ -28,7 +28,7 @@ _UPSERT = (
     "ON CONFLICT (id) DO UPDATE SET "
     + _UPDATES
     + " WHERE excluded.version > task_run.version"
-    + " AND task_run.state_type NOT IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')"
+    + f" AND task_run.state_type NOT IN {codec.FINAL_TYPES}"
 )
 _FLOW_RUN_ID, _VERSION, _STATE_AT = (COLUMNS.index(name) for name in ("flow_run_id", "version", "state_at"))
 _decode_holder = msgspec.json.Decoder(Holder).decode

@@ -73,6 +73,7 @@ def start(
     driver, env = make_driver(type, settings), environment(type, settings)
     # (Whoever reads its output, or does not, is no reason for a worker to wait.)
     with connect.tend(), Aside() as aside:
+        say = aside.wrap(say)
         worker = Worker(
             driver,
             partial(connect.call, way=way),
@@ -84,10 +85,10 @@ def start(
             deployments=deployments,
             limit=limit,
             env=env,
-            say=aside.wrap(say),
+            say=say,
             line=None if line is None else aside.wrap(line),
         )
-        with _told_to_end(worker, aside.wrap(say)):
+        with _told_to_end(worker, say):
             worker.run(once=once)
 
 

@@ -49,8 +49,7 @@ class Watched:
         self._grace = grace
         self._closed = closed
         self._line = line
-        if (work.launch.configuration or {}).get("stream_output") is False:  # as it was launched before
-            self._line = None
+        self._heed(work.launch.configuration or {})  # as it was launched before
         self._say = say
         self._lock = threading.Lock()
         self._request: StopRequest | None = None
@@ -80,6 +79,10 @@ class Watched:
         self._over.set()
         self._stopping.set()
 
+    def _heed(self, configuration: dict[str, Any]) -> None:
+        if configuration.get("stream_output") is False:
+            self._line = None
+
     # --- launching ---------------------------------------------------------------------------------------------------
 
     def _launched(self) -> bool:
@@ -89,8 +92,7 @@ class Watched:
             return False
         try:
             job = self._make_job(self._launch, self.run)
-            if job.configuration.get("stream_output") is False:
-                self._line = None
+            self._heed(job.configuration)
             place = self._driver.launch(job)
         except InfrastructureNotAvailable as error:
             self._say(f"Flow run {self.run.name!r} could not be launched: {error}")
