@@ -15,6 +15,7 @@ from penstock.domain.launches import Place
 from penstock.domain.pools import WorkPool, WorkQueue
 from penstock.domain.runs import FlowRun, Holder
 from penstock.domain.schedules import CronSchedule, DeploymentSchedule, Overlap
+from penstock.domain.states import make
 from penstock.engine.clock import SYSTEM
 from penstock.exceptions import ObjectNotFound, TransitionRefused
 from penstock.protocol import launches as asked
@@ -22,7 +23,7 @@ from penstock.protocol.launches import Claims, Event
 from penstock.services import cancelling, claiming, launching, running
 from penstock.services.desk import Desk
 from penstock.services.loops import launching as loop
-from penstock.services.rescue import rescue
+from penstock.services.rescue import close, rescue
 from penstock.store import deployments, flow_runs, launches, schedules, work_pools
 from penstock.store.contract import Store
 from penstock.vault import Vault
@@ -263,6 +264,20 @@ def test_who_has_the_run_is_told_to_end_it_and_it_is_cancelled_when_that_is_know
     assert (details["stopped"], details["confirmed"], details["who"], details["seconds_to_stop"]) == (
         "killed", True, "ann", 7.2,
     )  # fmt: skip
+
+
+def test_a_worker_that_killed_a_run_says_so_also_where_others_saw_its_end_first(yard: Yard, worker: Worker) -> None:
+    run = yard.run()
+    worker.claim()
+    worker.launched(run)
+    yard.take(run)
+    cancelling = yard.cancel(run)
+    with yard.store.write() as tx:
+        seen = {**(cancelling.state.details or {}), "stopped": "gone", "confirmed": True}
+        close(tx, yard.read(run), make("Cancelled", at(9), details=seen))
+    worker.tell(run, Event.STOPPED, how="killed", seconds=7.2)
+    details = yard.read(run).state.details or {}
+    assert (details["stopped"], details["seconds_to_stop"], details["who"]) == ("killed", 7.2, "ann")
 
 
 def test_a_claimed_run_that_was_not_launched_yet_is_cancelled_through_its_worker(yard: Yard, worker: Worker) -> None:
