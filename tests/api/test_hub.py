@@ -38,12 +38,12 @@ def late(record: Record) -> Iterator[Late]:
     made.open.set()
 
 
-def test_what_changed_before_the_watcher_began_is_not_lost_to_who_was_there_already(record: Record, late: Late) -> None:
+def test_what_changed_before_the_watcher_began_is_not_lost_to_who_was_there_already(record: Record, late: Any) -> None:
     """They have read the record up to then, and wait to hear of more."""
     run = record.flow_run()
 
     async def listen() -> None:
-        hub: Any = Hub(late)  # type: ignore[arg-type]
+        hub = Hub(late)
         hub.start()
         every, one = Subscription(None, False), Subscription(run.id, True)
         for each in (every, one):

@@ -51,7 +51,7 @@ def _close_killed(tx: Tx, deed: CloseKilled) -> None:
             continue
         if run.state.is_final():
             if not proof.confirm(tx, Stilled(run.id, run.run_count, KILLED, ended.seconds)):
-                amend_gone(tx, run, ended.seconds)
+                proof.amend_gone(tx, run, ended.seconds)
         elif ended.open:  # else it was recorded and goes on since, in another attempt: that one lost its process
             close_stopped(tx, run, ended.stop, Proof(KILLED, ended.seconds), deed.now)
     first = _find(tx, deed.runs[0])
@@ -84,7 +84,7 @@ def _close_enforced(tx: Tx, deed: CloseEnforced) -> str:
         remark = "" if deed.killed else NOT_ENFORCED.format(holder=deed.holder)
         close_stopped(tx, run, signal.stop, Proof(KILLED if deed.killed else ABANDONED, seconds), deed.now, remark)
     elif deed.killed:
-        amend_gone(tx, run, seconds, signal.stop.message)
+        proof.amend_gone(tx, run, seconds, signal.stop.message)
     if deed.killed:
         close_rest(tx, deed.holder, run, deed.now)
         return "killed"
@@ -143,21 +143,6 @@ def close_rest(tx: Tx, holder: Holder, stopped: FlowRun | TaskRun, now: datetime
     proof.confirm_gone(tx, holder, KILLED, now)
     holders.delete(tx, holder)
     return closed
-
-
-def amend_gone(tx: Tx, run: FlowRun | TaskRun, seconds: float, message: str | None = None) -> None:
-    """Who saw the end of the run's process first did not know that it was us who ended it."""
-    details = run.state.details or {}
-    if details.get("stopped") != GONE:
-        return
-    details = {**details, "stopped": KILLED, "seconds_to_stop": round(seconds, 4)}
-    state = msgspec.structs.replace(run.state, message=message or run.state.message, details=details)
-    run.states = (*run.states[:-1], state)
-    run.version += 1
-    if isinstance(run, FlowRun):
-        flow_runs.put(tx, run)
-    else:
-        task_runs.put_states(tx, run)
 
 
 def held_by(tx: Tx, holder: Holder) -> list[FlowRun | TaskRun]:

@@ -20,7 +20,7 @@ from ..domain.stops import CANCEL, GONE, IDLE, KILLED, Stilled
 from ..protocol.launches import Event, Reported, ReportLaunch
 from ..store import flow_runs, launches, logs
 from ..store.contract import Store, Tx
-from . import enforcing, orchestrate, proof, rescue
+from . import orchestrate, proof, rescue
 
 # How often one run is tried to be launched, and how long it waits before the next time, at first and at most.
 MOST_TRIES = 5
@@ -122,7 +122,7 @@ def _stopped(tx: Tx, launch: Launch, run: FlowRun, told: ReportLaunch, now: date
     if run.state.type in FINAL:
         _confirm(tx, run, how, told.seconds)
         if how == KILLED:  # whoever saw that the process is gone could not know that it was the worker who ended it
-            enforcing.amend_gone(tx, run, told.seconds)
+            proof.amend_gone(tx, run, told.seconds)
         return
     details = {**_asked(run), "stopped": how, "confirmed": True, "seconds_to_stop": round(told.seconds, 4)}
     ending = {"killed": "It was killed", "returned": "It ended", "gone": "It was gone"}.get(how, how.title())

@@ -7,12 +7,14 @@ says so, or when the process is gone.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from ..domain import stops
 from ..domain.runs import FlowRun, Holder, TaskRun
+from ..domain.states import State
 from ..domain.stops import Stilled
 from ..store import flow_runs, task_runs, unconfirmed
 from ..store.contract import Tx
@@ -50,14 +52,18 @@ def confirm(tx: Tx, stilled: Stilled) -> bool:
         new["where"] = stilled.where
         if len(stilled.stack) > 1:
             new["stack"] = list(stilled.stack)
-    run.states = (*run.states[:-1], msgspec.structs.replace(run.state, details=new))
-    run.version += 1
-    if isinstance(run, FlowRun):
-        flow_runs.put(tx, run)
-    else:
-        task_runs.put_states(tx, run)
+    _amend(tx, run, msgspec.structs.replace(run.state, details=new))
     unconfirmed.delete(tx, run.id)
     return True
+
+
+def amend_gone(tx: Tx, run: FlowRun | TaskRun, seconds: float, message: str | None = None) -> None:
+    """Who saw the end of the run's process first did not know that it was us who ended it."""
+    details = run.state.details or {}
+    if details.get("stopped") != stops.GONE:
+        return
+    details = {**details, "stopped": stops.KILLED, "seconds_to_stop": round(seconds, 4)}
+    _amend(tx, run, msgspec.structs.replace(run.state, message=message or run.state.message, details=details))
 
 
 def confirm_gone(tx: Tx, holder: Holder, how: str, now: datetime) -> None:
@@ -69,6 +75,15 @@ def confirm_gone(tx: Tx, holder: Holder, how: str, now: datetime) -> None:
             since = max((now - run.state.timestamp).total_seconds(), 0.0)
             confirm(tx, Stilled(run_id, run.run_count, how, before + since))
         unconfirmed.delete(tx, run_id)
+
+
+def _amend(tx: Tx, run: FlowRun | TaskRun, state: State[Any]) -> None:
+    run.states = (*run.states[:-1], state)
+    run.version += 1
+    if isinstance(run, FlowRun):
+        flow_runs.put(tx, run)
+    else:
+        task_runs.put_states(tx, run)
 
 
 def _get(tx: Tx, run_id: UUID) -> FlowRun | TaskRun | None:
