@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -57,6 +58,55 @@ def test_what_changed_before_the_watcher_began_is_not_lost_to_who_was_there_alre
                 assert each.behind or each.waiting
             assert one.log_due
         finally:
+            await asyncio.to_thread(hub.stop)
+
+    asyncio.run(listen())
+
+
+class Held:
+    """A store whose readers wait at the door while `open` is not set; `knocked`: one does."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.open = threading.Event()
+        self.open.set()
+        self.knocked = threading.Event()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Any]:
+        if not self.open.is_set():
+            self.knocked.set()
+            self.open.wait(20)
+        with self._store.read() as tx:
+            yield tx
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_who_comes_while_the_watcher_waits_for_the_database_hears_of_what_it_then_reads(record: Record) -> None:
+    """As where a connection to PostgreSQL is slow to be made: the change is in what the watcher reads, and it was on
+    its way there before anybody listened."""
+    held: Any = Held(record.store)
+    run = record.flow_run()
+
+    async def listen() -> None:
+        hub = Hub(held)
+        every = Subscription(None, False)
+        try:
+            with hub.change(run.id) as begun:
+                hub.start()
+                await asyncio.wait_for(begun, 10)
+            held.open.clear()
+            record.enter(run, "Completed")
+            assert await asyncio.to_thread(held.knocked.wait, 10)
+            hub.join(every)
+            told = record.flow_run()
+            held.open.set()
+            await every.wait(10)
+            assert told.id in {each.flow_run_id for each in every.waiting}
+        finally:
+            held.open.set()
             await asyncio.to_thread(hub.stop)
 
     asyncio.run(listen())

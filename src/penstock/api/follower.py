@@ -124,7 +124,7 @@ class Follower:
         run_id = self.subscription.run_id
         return streaming.news_since(
             self._store, self._cursor.after, lambda each: run_id is not None and each == run_id,
-            every_flow_run=run_id is None, place=self._cursor.place,
+            every_flow_run=lambda: run_id is None, place=self._cursor.place,
         )  # fmt: skip
 
     def _say(self, events: list[Event]) -> list[Said]:

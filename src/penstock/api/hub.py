@@ -146,7 +146,9 @@ class Hub:
             return seen, to
         more = True
         while more and not self._stop.is_set():
-            read = streaming.news_since(self._store, to, self._followers.__contains__, every_flow_run=bool(self._lists))
+            read = streaming.news_since(
+                self._store, to, self._followers.__contains__, every_flow_run=lambda: bool(self._lists)
+            )
             to, more = read.to, read.more
             self._hand_over([event_of(each) for each in read.news], read.touched, not more)
         self._stop.wait(PAUSE)

@@ -77,21 +77,23 @@ def start(store: Store, run_id: UUID | None) -> tuple[Kept, FlowRun | None]:
 
 
 def news_since(
-    store: Store, n: int, wanted: Callable[[UUID | None], bool], *, every_flow_run: bool, place: int = 0,
-    limit: int = BATCH,
+    store: Store, n: int, wanted: Callable[[UUID | None], bool], *, every_flow_run: Callable[[], bool],
+    place: int = 0, limit: int = BATCH,
 ) -> Read:  # fmt: skip
     """What came after the change `n`, and of the one after it from its `place`-th run on.
 
-    Of flow runs that are `wanted` with their task runs; with `every_flow_run`, of all the others without.
+    Of flow runs that are `wanted` with their task runs; with `every_flow_run`, of all the others without. Both are
+    asked only when the changes have been read: who comes to listen later reads the record later, too.
     """
     with store.read() as tx:
         found = list(changes.since(tx, n, limit))
+        every = every_flow_run()
         known: dict[UUID, FlowRun | TaskRun | None] = {}
         news: list[News] = []
         for change in found:
             skipped, place = place, 0
             whole = wanted(change.flow_run_id)
-            if whole or every_flow_run:
+            if whole or every:
                 news.extend(_news_of(tx, change, known, skipped, whole))
     touched = {change.flow_run_id for change in found if change.flow_run_id is not None}
     return Read(news, found[-1].n if found else n, touched, len(found) == limit)
