@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from .flows.deploying import serve as serve
     from .flows.flow import Flow as Flow
     from .flows.flow import flow as flow
+    from .flows.pausing import apause_flow_run as apause_flow_run
+    from .flows.pausing import aresume_flow_run as aresume_flow_run
+    from .flows.pausing import asuspend_flow_run as asuspend_flow_run
+    from .flows.pausing import pause_flow_run as pause_flow_run
+    from .flows.pausing import resume_flow_run as resume_flow_run
+    from .flows.pausing import suspend_flow_run as suspend_flow_run
     from .flows.run_logger import get_run_logger as get_run_logger
     from .flows.tagging import tags as tags
     from .flows.task import Task as Task
@@ -34,6 +40,9 @@ _PLACES = {
     "acancel_flow_run": "flows.cancelling",
     "acancel_task_run": "flows.cancelling",
     "allow_failure": "engine.annotations",
+    "apause_flow_run": "flows.pausing",
+    "aresume_flow_run": "flows.pausing",
+    "asuspend_flow_run": "flows.pausing",
     "cancel_flow_run": "flows.cancelling",
     "cancel_task_run": "flows.cancelling",
     "deploy": "flows.deploying",
@@ -41,8 +50,11 @@ _PLACES = {
     "get_client": "client.opening",
     "get_run_context": "engine.context",
     "get_run_logger": "flows.run_logger",
+    "pause_flow_run": "flows.pausing",
     "quote": "engine.annotations",
+    "resume_flow_run": "flows.pausing",
     "serve": "flows.deploying",
+    "suspend_flow_run": "flows.pausing",
     "tags": "flows.tagging",
     "task": "flows.task",
     "unmapped": "engine.annotations",

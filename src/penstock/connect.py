@@ -258,10 +258,12 @@ def open_store() -> SqliteStore:
 
 def close_dead(store: Store) -> None:
     """Closes runs whose process is gone: who looks at the record, or waits for a run in it, is not told that they
-    run."""
+    run; nor that they wait, where the time for an answer is over."""
+    from .services.pausing import expire
     from .services.rescue import rescue
 
     rescue(store, identity.lives, _clock.now)
+    expire(store, _clock.now(), identity.lives)
 
 
 def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "Python", key: str | None = None) -> T:

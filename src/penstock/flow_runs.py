@@ -7,12 +7,24 @@ if TYPE_CHECKING:
     from .flows.cancelling import acancel_task_run as acancel_task_run
     from .flows.cancelling import cancel_flow_run as cancel_flow_run
     from .flows.cancelling import cancel_task_run as cancel_task_run
+    from .flows.pausing import apause_flow_run as apause_flow_run
+    from .flows.pausing import aresume_flow_run as aresume_flow_run
+    from .flows.pausing import asuspend_flow_run as asuspend_flow_run
+    from .flows.pausing import pause_flow_run as pause_flow_run
+    from .flows.pausing import resume_flow_run as resume_flow_run
+    from .flows.pausing import suspend_flow_run as suspend_flow_run
 
 _PLACES = {
     "acancel_flow_run": "flows.cancelling",
     "acancel_task_run": "flows.cancelling",
     "cancel_flow_run": "flows.cancelling",
     "cancel_task_run": "flows.cancelling",
+    "apause_flow_run": "flows.pausing",
+    "aresume_flow_run": "flows.pausing",
+    "asuspend_flow_run": "flows.pausing",
+    "pause_flow_run": "flows.pausing",
+    "resume_flow_run": "flows.pausing",
+    "suspend_flow_run": "flows.pausing",
 }
 __all__ = [*_PLACES]
 

@@ -26,6 +26,7 @@ DOORS = frozenset(
         "exceptions",
         "flow_runs",
         "futures",
+        "input",
         "logging",
         "results",
         "runtime",

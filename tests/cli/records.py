@@ -24,6 +24,8 @@ from penstock.store.sqlite import SqliteStore
 
 ROOT = Path(__file__).resolve().parents[2]
 
+MINUTE = timedelta(minutes=1)
+
 
 class Records:
     """Runs are created `ago` before now, a second for each state they went through."""
@@ -58,9 +60,16 @@ class Records:
             task_runs.report(tx, runs)
         return runs
 
-    def lines(self, of: FlowRun | TaskRun, *messages: str, start: int = 0, **fields: Any) -> None:
-        """One line a message, a second apart, a minute ago."""
-        begun = datetime.now(UTC) - timedelta(minutes=1)
+    def lines(
+        self,
+        of: FlowRun | TaskRun,
+        *messages: str,
+        start: int = 0,
+        ago: timedelta = timedelta(minutes=1),
+        **fields: Any,
+    ) -> None:
+        """One line a message, a second apart, the line 0 `ago`."""
+        begun = datetime.now(UTC) - ago
         id = of.id
         if isinstance(of, TaskRun):
             fields["task_run_id"] = of.id

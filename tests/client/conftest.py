@@ -18,6 +18,12 @@ from ..served.kit import ServerProcess, serving
 __all__ = ["client", "disconnected", "home", "module_server", "records", "threads_allowed"]
 
 
+# What runs and people leave in a record.
+TABLES = (
+    "flow_run", "task_run", "log", "flow", "variable", "block_document", "request", "pause", "holder",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One server for all tests of a file: it is on no record of theirs until they make one."""
@@ -44,7 +50,17 @@ def records(home: Path) -> Iterator[Records]:
     made = Records(SqliteStore(home / "penstock.db"))
     yield made
     with made.store.write() as tx:
-        for table in ("flow_run", "task_run", "log", "flow", "variable", "block_document", "signal", "holder"):
+        for table in (
+            "flow_run",
+            "task_run",
+            "log",
+            "flow",
+            "variable",
+            "block_document",
+            "request",
+            "pause",
+            "holder",
+        ):
             tx.run(f"DELETE FROM {table}")
     made.store.close()
 

@@ -190,7 +190,7 @@ def test_a_flow_run_is_cancelled_through_the_record(record: Record) -> None:
     assert details(run)["confirmed"] is True
     assert hooked == ["Cancelled"]
     assert isinstance(ending[0], CancelledRun)
-    assert record.count("signal") == 0
+    assert record.count("request") == 0
 
 
 def test_all_below_a_cancelled_flow_run_ends_cancelled_and_no_later(record: Record) -> None:
@@ -276,7 +276,7 @@ def test_one_task_run_is_cancelled_and_the_others_go_on(record: Record, gate: Ga
     thread.join(PROMPT)
     assert ending == [("Cancelled", 7)]
     assert details(record.task_run("slow"))["who"] == "ann@desk"
-    assert record.count("signal") == 0
+    assert record.count("request") == 0
 
 
 def test_a_task_run_that_waits_for_its_retry_is_cancelled(record: Record) -> None:
@@ -340,7 +340,7 @@ def test_a_task_outside_flows_is_cancelled(record: Record) -> None:
     thread.join(PROMPT)
     assert isinstance(ending[0], CancelledRun)
     assert record.task_run().state_name == "Cancelled"
-    assert record.count("signal") == 0
+    assert record.count("request") == 0
 
 
 def test_an_asynchronous_flow_is_cancelled(record: Record) -> None:

@@ -28,6 +28,10 @@ from .kit import ServerProcess, free_port, serving
 
 Run = Callable[..., Result]
 HOUR = timedelta(hours=1)
+# What runs and people leave in a record.
+TABLES = (
+    "flow_run", "task_run", "log", "flow", "variable", "block_document", "request", "pause", "holder",
+)  # fmt: skip
 ELSEWHERE = Holder("elsewhere", "boot", 7, "1")
 
 
@@ -43,7 +47,17 @@ def records(both: ServerProcess) -> Iterator[Records]:
     made = Records(SqliteStore(both.home / "penstock.db"))
     yield made
     with made.store.write() as tx:
-        for table in ("flow_run", "task_run", "log", "flow", "variable", "block_document", "signal", "holder"):
+        for table in (
+            "flow_run",
+            "task_run",
+            "log",
+            "flow",
+            "variable",
+            "block_document",
+            "request",
+            "pause",
+            "holder",
+        ):
             tx.run(f"DELETE FROM {table}")
     made.store.close()
 

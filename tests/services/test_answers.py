@@ -200,11 +200,11 @@ def test_a_log_is_followed_from_answer_to_answer(ask: Callable[..., Any], record
     assert (second.items, second.ended) == ([], False)
     with pytest.raises(Unchanged):
         follow(second.position)
-    records.lines(made, "after a gap", start=40)
+    records.lines(made, "after a gap", start=40, ago=timedelta(hours=1))
     waited = follow(second.position)
     # The line is old: a line before it will not come.
     assert [line.message for line in waited.items] == ["after a gap"]
-    records.lines(made, "late", start=35)
+    records.lines(made, "late", start=35, ago=timedelta(hours=1))
     assert [line.message for line in follow(waited.position).items] == ["late"]
     only = follow(second.position, filter=LogFilter(containing="nothing"))
     assert (only.items, only.silent) == ([], False)

@@ -80,7 +80,7 @@ def test_a_frozen_program_is_ended_by_its_watchdog_when_the_grace_has_passed(
     other = until(lambda: run if (run := record.flow_run("other")).state.is_final() else None)
     assert other.state_name == "Crashed"
     assert "because flow run 'asked' did not stop" in (other.state.message or "")
-    assert record.count("signal") == 0
+    assert record.count("request") == 0
 
 
 def test_where_nothing_may_be_ended_the_watchdog_closes_the_run_and_says_so(programs: Programs, record: Record) -> None:
@@ -211,7 +211,7 @@ def test_a_task_run_of_a_flow_is_no_reason_to_end_its_process(programs: Programs
     store.close()
     assert done is Outcome.DONE
     assert record.task_run().state_name == "Running"
-    assert record.count("signal") == 1
+    assert record.count("request") == 1
     assert not is_gone(process.pid)
 
 

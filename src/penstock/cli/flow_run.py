@@ -12,6 +12,7 @@ from penstock.cli import choosing, details, log_lines, places, shown, stopping
 from penstock.cli.execute import execute
 from penstock.cli.log_lines import log_options
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
+from penstock.cli.pausing import pause, resume, suspend
 from penstock.cli.record import ask, flow_runs_named, listed
 from penstock.cli.retry import retry
 from penstock.domain import graphs
@@ -32,6 +33,9 @@ def flow_run() -> None:
 
 flow_run.add_command(retry)
 flow_run.add_command(execute)
+flow_run.add_command(pause)
+flow_run.add_command(suspend)
+flow_run.add_command(resume)
 
 
 @flow_run.command()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import click
 
@@ -37,7 +38,13 @@ def retry(id: str, entrypoint: str | None) -> None:
         run = ask(RETRY_FLOW_RUN, ById(found.id))
         click.echo(f"Flow run {run.name!r} ({run.id}) is launched once more by the next worker that asks for work.")
         return
-    run = ask(CHECK_RETRY, CheckRetry(id=found.id, elsewhere=entrypoint is not None))
+    enter_again(found.id, entrypoint)
+
+
+def enter_again(id: UUID, entrypoint: str | None) -> None:
+    """Does not return: this process goes on as the program of the run, which is entered again. `entrypoint` is where
+    its flow is now. Raises `TransitionRefused` where that cannot be."""
+    run = ask(CHECK_RETRY, CheckRetry(id=id, elsewhere=entrypoint is not None))
     entry = run.entrypoint or Entrypoint()
     if entry.directory is not None and not os.path.isdir(entry.directory):
         raise TransitionRefused(f"The folder in which the run's program was started is gone: {entry.directory}.")

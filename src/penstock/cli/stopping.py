@@ -13,7 +13,8 @@ from penstock.settings.kinds import SECONDS
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
+def seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
+    """Reads the value of an option. Raises `BadParameter` for what is no time."""
     try:
         return None if text is None else SECONDS.read(text)
     except ValueError:
@@ -24,11 +25,11 @@ def options(command: F) -> F:
     """Adds `--grace`, `--wait` and `--timeout`."""
     added = (
         click.option(
-            "--grace", callback=_seconds, metavar="SECONDS",
+            "--grace", callback=seconds, metavar="SECONDS",
             help="How long the code may take to end by itself (else as PENSTOCK_STOP_GRACE_SECONDS of its process).",
         ),
         click.option("--wait", is_flag=True, help="Wait for the end, and say how the code stopped."),
-        click.option("--timeout", callback=_seconds, metavar="SECONDS", help="With --wait: wait so long at most."),
+        click.option("--timeout", callback=seconds, metavar="SECONDS", help="With --wait: wait so long at most."),
     )  # fmt: skip
     for option in reversed(added):
         command = option(command)

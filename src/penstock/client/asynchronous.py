@@ -137,6 +137,20 @@ class PenstockClient:
         Its code has `grace` seconds. Raises `TransitionRefused` for a run that has ended."""
         return await self._call(partial(self._client.cancel_flow_run, flow_run_id, grace))
 
+    async def pause_flow_run(self, flow_run_id: Id, timeout: float | None = 3600.0, suspend: bool = False) -> FlowRun:
+        """Has a run that is Running wait before its next task, for at most `timeout` seconds (None: for ever); with
+        `suspend` without a process. Raises `TransitionRefused` for a run that is not Running."""
+        return await self._call(partial(self._client.pause_flow_run, flow_run_id, timeout, suspend))
+
+    async def resume_flow_run(self, flow_run_id: Id, run_input: Any = None, comment: str | None = None) -> FlowRun:
+        """Has a run go on that waits, with the input that it asked for, as JSON has it; the run as it is then. Raises
+        `NotPausedError` for a run that does not wait, and `InputRefused`."""
+        return await self._call(partial(self._client.resume_flow_run, flow_run_id, run_input, comment))
+
+    def read_pauses(self, flow_run_id: Id | None = None, limit: int = 200) -> AsyncIterator[flow_runs.Waiting]:
+        """What waits for somebody, the oldest first; with a `flow_run_id` all pauses of that run."""
+        return self._each(self._client.read_pauses(flow_run_id, limit))
+
     async def cancel_flow_runs(
         self,
         filter: RunFilter | None = None,

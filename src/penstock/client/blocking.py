@@ -118,6 +118,27 @@ class SyncPenstockClient(Things, Deployments):
         Its code has `grace` seconds. Raises `TransitionRefused` for a run that has ended."""
         return self._ask(flow_runs.CANCEL_FLOW_RUN, flow_runs.CancelRun(id=parse_id(flow_run_id), grace=grace))
 
+    def pause_flow_run(self, flow_run_id: Id, timeout: float | None = 3600.0, suspend: bool = False) -> FlowRun:
+        """Has a run that is Running wait before its next task, for at most `timeout` seconds (None: for ever); with
+        `suspend` without a process. Raises `TransitionRefused` for a run that is not Running."""
+        query = flow_runs.PauseRun(id=parse_id(flow_run_id), timeout=timeout, suspend=suspend)
+        return self._ask(flow_runs.PAUSE_FLOW_RUN, query)
+
+    def resume_flow_run(self, flow_run_id: Id, run_input: Any = None, comment: str | None = None) -> FlowRun:
+        """Has a run go on that waits, with the input that it asked for, as JSON has it; the run as it is then. Raises
+        `NotPausedError` for a run that does not wait, and `InputRefused`."""
+        query = flow_runs.ResumeRun(id=parse_id(flow_run_id), run_input=run_input, comment=comment)
+        return self._ask(flow_runs.RESUME_FLOW_RUN, query)
+
+    def read_pauses(self, flow_run_id: Id | None = None, limit: int = 200) -> Iterator[flow_runs.Waiting]:
+        """What waits for somebody, the oldest first; with a `flow_run_id` all pauses of that run."""
+        id = None if flow_run_id is None else parse_id(flow_run_id)
+        return self._pages(
+            flow_runs.FILTER_PAUSES,
+            lambda size, cursor: flow_runs.FilterPauses(flow_run_id=id, limit=size, cursor=cursor),
+            limit,
+        )
+
     def cancel_flow_runs(
         self,
         filter: RunFilter | None = None,

@@ -154,6 +154,18 @@ class PausedRun(RunError):
     code = "run-paused"
 
 
+class RunSuspended(PausedRun):
+    """The run is suspended: its code has been left, and is entered again when the run is resumed."""
+
+    code = "run-suspended"
+
+
+class FlowPauseTimeout(RunError, TimeoutError):
+    """Nobody resumed the run before its pause was over."""
+
+    code = "pause-timeout"
+
+
 class UnfinishedRun(RunError):
     """The run has not ended yet."""
 
@@ -315,6 +327,24 @@ class TransitionRefused(PenstockError):
     """A run may not go into the state that was proposed."""
 
     code = "transition-refused"
+
+
+class NotPausedError(TransitionRefused):
+    """A run was to be resumed that is not paused (any more)."""
+
+    code = "not-paused"
+
+
+class InputRefused(PenstockError, ValueError):
+    """What a person gave to a run is not what it asked for. The run waits still."""
+
+    code = "input-refused"
+
+
+class SchemaError(PenstockError, ValueError):
+    """A JSON schema is none, or refers to what is not there."""
+
+    code = "schema"
 
 
 class BlockNotFound(ObjectNotFound, ValueError):

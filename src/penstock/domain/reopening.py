@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
+from .pauses import RESUMING
 from .rules import ACCEPT, Decision, Refuse, Transition
 from .runs import Arguments, FlowRun, TaskRun
-from .states import CANCELLED, CRASHED, FAILED, FINAL, SCHEDULED, State, StateType, make
+from .states import CANCELLED, CRASHED, FAILED, FINAL, PAUSED, SCHEDULED, State, StateType, make
 
 NAME = "reopening"
 # From which ends to what. A run that completed has nothing to be tried again.
@@ -57,6 +58,13 @@ def decide(transition: Transition) -> Decision:
     if after.type not in REOPENED.get(before.type, frozenset()):
         return Refuse(f"is {before.name}: there is nothing to retry. Call its flow for a new run.", NAME)
     return ACCEPT
+
+
+def waits_for_process(run: FlowRun) -> bool:
+    """Whether a run is not over, and goes on in the process that enters it next: it was resumed, or it waits and the
+    run that it is a part of was entered again."""
+    waits = run.state.name == RESUMING or (run.state.type is PAUSED and run.flow_run_id is not None)
+    return waits and run.holder is None
 
 
 def not_callable(run: FlowRun, arguments: Arguments | None, *, elsewhere: bool = False) -> str | None:

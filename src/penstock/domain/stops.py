@@ -1,7 +1,8 @@
 """Why runs are stopped, what people ask for, and the proof of how a stop ended: values.
 
 A *stop* is delivered to code that runs. A *signal* is somebody's request, in the record, on its way to the process
-that runs the code. A *proof* says, in the details of the run's last state, what became of the code.
+that runs the code: to stop, to pause, or to go on. A *proof* says, in the details of the run's last state, what became
+of the code.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ TIMEOUT, CANCEL, INTERRUPT, SHUTDOWN, PARENT = "timeout", "cancel", "interrupt",
 # killed; it goes on while its run went on without it; its process was found to be gone; there was no code at work
 # (the run waited).
 RAISED, RETURNED, KILLED, ABANDONED, GONE, IDLE = "raised", "returned", "killed", "abandoned", "gone", "idle"
+
+
+# What a signal asks for: the end of a run; that it waits before its next task (in its process, or without one); that it
+# looks what its pause was answered.
+STOP, PAUSE, SUSPEND, RESUME = "stop", "pause", "suspend", "resume"
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -73,14 +79,16 @@ def details_of(stop: Stop, proof: Proof) -> dict[str, Any]:
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """A request to stop a run, in the record until the run has ended. `flow_run_id` is the flow run that a task run
-    is of; None for a flow run and for a task outside flows."""
+    """A request about a run, in the record until it is heeded or the run has ended. `flow_run_id` is the flow run that
+    a task run is of; None for a flow run and for a task outside flows. `grace` is how many seconds code that is to stop
+    has for it, or how long a pause that is asked for lasts at most."""
 
     run_id: UUID
     at: datetime
     who: str
     grace: float | None = None
     flow_run_id: UUID | None = None
+    kind: str = STOP
 
     @property
     def stop(self) -> Stop:

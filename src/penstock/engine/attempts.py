@@ -8,13 +8,15 @@ import traceback
 from collections.abc import Generator, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..domain.errors import (
     CancelledRun,
+    FlowPauseTimeout,
     FlowRunTimeoutError,
+    RunSuspended,
     ServerRefusedError,
     ServerUnavailableError,
     TaskRunTimeoutError,
@@ -25,6 +27,7 @@ from . import live
 from .context import KILL_SECONDS, RunContext
 from .definitions import Definition, Hook
 from .effects import Call, Effect
+from .gates import Suspending
 from .masking import MASKER
 from .runlog import say
 from .scopes import Scope
@@ -51,7 +54,9 @@ class RunCall:
         return self.value if self.state.is_completed() else self.state.result()
 
     def final_state(self) -> State[Any]:
-        """The state with its value or exception in it."""
+        """The state with its value or exception in it. (Who called a flow that is suspended is left as well.)"""
+        if isinstance(self.error, Suspending):
+            raise self.error
         data = self.error if isinstance(self.error, Exception) else self.value
         return self.state if data is None else msgspec.structs.replace(self.state, data=data)
 
@@ -93,6 +98,40 @@ def resume(context: RunContext[Any], scope: Scope) -> None:
     scope.suspended = False
     if scope.deadline is not None and scope.stop is None:
         _guard(context, scope, scope.deadline - context.runtime.clock.monotonic(), True)
+
+
+class Lifted(NamedTuple):
+    """A limit that does not count for a while, with what was left of it in seconds."""
+
+    context: RunContext[Any]
+    scope: Scope
+    left: float
+
+
+def lift_limits(context: RunContext[Any]) -> list[Lifted]:
+    """Nobody's time counts while a run waits for a person: not its own, and not that of the runs above it."""
+    lifted = []
+    each: RunContext[Any] | None = context
+    while each is not None:
+        scope = each.scope
+        if scope is not None and scope.deadline is not None and scope.stop is None:
+            lifted.append(Lifted(each, scope, scope.deadline - each.runtime.clock.monotonic()))
+            scope.lift_limit()
+        each = each.parent
+    return lifted
+
+
+def limit_again(lifted: Iterable[Lifted]) -> None:
+    """What was left of the limits counts from now on."""
+    for context, scope, left in lifted:
+        if not scope.closed and scope.stop is None:
+            scope.limit(max(left, 0.0), scope.limiting)
+            _guard(context, scope, max(left, 0.0), True)
+
+
+def left_of(lifted: Iterable[Lifted], context: RunContext[Any]) -> float | None:
+    """What is left of a run's own limit."""
+    return next((each.left for each in lifted if each.context is context), None)
 
 
 def last_scope(context: RunContext[Any]) -> Scope:
@@ -169,6 +208,8 @@ def ended(returned: State[Any], kind: str, now: datetime) -> State[Any]:
 
 def failed_state(kind: str, error: BaseException, now: datetime) -> State[Any]:
     """The final state of an attempt whose code raised."""
+    if isinstance(error, FlowPauseTimeout):
+        return make("Failed", now, message=str(error))
     return make("Failed", now, message=f"{kind} encountered an exception: {describe(error)}")
 
 
@@ -179,6 +220,8 @@ def aborted_state(error: BaseException, now: datetime) -> State[Any]:
         return make("Crashed", now, message=f"Execution was aborted by sys.exit({error.code!r}).", details=details)
     if isinstance(error, KeyboardInterrupt):
         return make("Cancelled", now, message="Interrupted by Ctrl-C.", details={"reason": "interrupt"})
+    if isinstance(error, Suspending):
+        return make("Cancelled", now, message="Its flow was suspended: it is run again when that is resumed.")
     if type(error).__name__ == "CancelledError":
         message = "The asyncio task that the run was in was cancelled."
         return make("Cancelled", now, message=message, details={"reason": "asyncio"})
@@ -253,6 +296,8 @@ _TIDINGS = (
     FlowRunTimeoutError,
     TaskRunTimeoutError,
     CancelledRun,
+    FlowPauseTimeout,
+    RunSuspended,
     ServerRefusedError,
     ServerUnavailableError,
 )

@@ -13,7 +13,8 @@ from uuid import UUID
 from ..domain.errors import MissingContextError
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
-from ..domain.stops import Stop
+from ..domain.stops import Signal, Stop
+from .gates import Gate
 from .links import Links
 from .scopes import Guard, Scope
 
@@ -80,6 +81,12 @@ class RunContext(Generic[Run]):
             scope.guarded_by(guard)
         scope.wind_up(stop, grace)
 
+    def hold(self, signal: Signal) -> None:
+        """Somebody outside asks that the run waits. (A task run does so with its flow.)"""
+
+    def answered(self) -> None:
+        """The run's pause was answered, or there is other news of it."""
+
     def _kill_in(self, grace: float) -> float | None:
         """In how many seconds the program is ended, should the run's code go on until then; None for never."""
         raise NotImplementedError
@@ -97,7 +104,8 @@ class FlowRunContext(RunContext[FlowRun]):
     """Inside a flow run: `.flow`, `.flow_run`, `.parameters`, `.task_runner`."""
 
     __slots__ = (
-        "_seq", "dropping", "flow", "links", "names", "_tallying", "outstanding", "replay", "tally", "task_runner",
+        "_seq", "dropping", "flow", "gate", "links", "names", "_pauses", "_tallying", "outstanding", "replay", "tally",
+        "task_runner",
     )  # fmt: skip
     kind = "Flow run"
 
@@ -127,6 +135,9 @@ class FlowRunContext(RunContext[FlowRun]):
         self.dropping = False
         # what earlier attempts left, where the run was entered again
         self.replay: Replay | None = None
+        # the run waits, or is to: before it, what has not begun waits as well (see `pausing`)
+        self.gate: Gate | None = None
+        self._pauses = count(1)
 
     def begin_at(self, seq: int, names: dict[str, count[int]]) -> None:
         """For a run that was entered again: the numbers of its lines, and of its tasks' runs, go on."""
@@ -157,6 +168,26 @@ class FlowRunContext(RunContext[FlowRun]):
         if counter is None:
             counter = self.names.setdefault(name, count())
         return next(counter)
+
+    def hold(self, signal: Signal) -> None:
+        if self.gate is None:
+            self.gate = Gate(signal)
+
+    def answered(self) -> None:
+        if self.gate is not None:
+            self.gate.told.happen()
+
+    def begin_attempt(self) -> None:
+        """The code is called from its beginning."""
+        self.dropping = False
+        self.tally.clear()
+        self._pauses = count(1)
+        if self.replay is not None:
+            self.replay.begin_attempt()
+
+    def next_pause(self) -> str:
+        """The key of a pause that was given none: the how-manieth it is in this attempt."""
+        return str(next(self._pauses))
 
     @classmethod
     def get(cls) -> FlowRunContext | None:

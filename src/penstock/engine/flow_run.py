@@ -15,18 +15,20 @@ import msgspec
 from ..domain.errors import CancelledRun, FlowRunTimeoutError, RecordError, TransitionRefused
 from ..domain.ids import flow_id
 from ..domain.log_forms import ENGINE
+from ..domain.pauses import SUSPENDED
 from ..domain.rules import Facts
 from ..domain.runs import Arguments, FlowRun
 from ..domain.states import FAILED, State, make
 from ..domain.stops import ABANDONED, PARENT, Stop
 from ..domain.transition import Entered
 from ..ledger.contract import Begin, Enter
-from . import attempts, live, naming, origin, replay
+from . import attempts, live, naming, origin, pausing, replay
 from .attempts import ERROR, INFO
 from .context import FlowRunContext, RunContext, current_tags
 from .definitions import FlowDefinition
 from .effects import Ask, Call, Effect, Join, Script, Sleep
 from .futures import PenstockFuture
+from .gates import Suspending
 from .generators import EMITTED, generate
 from .inputs import futures_in, needs_resolving, resolve
 from .live import RUNS
@@ -65,6 +67,7 @@ class FlowCall(attempts.RunCall):
         task_runner: Any,
         wait_for: Any = None,
     ) -> None:
+        pausing.check_call(parent)
         self.flow = flow
         self.runtime = runtime
         self.parent = parent
@@ -158,6 +161,7 @@ def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
     bad: Exception | None = None
     try:
         yield from _ready(call)
+        yield from _admitted(call)
         if flow.flow_run_name is not None and (context.replay is None or context.replay.is_first):
             run.name = naming.run_name(flow.flow_run_name, context, f"flow_run_name of flow {flow.name!r}")
             context.source = f"Flow run {run.name!r}"
@@ -196,6 +200,17 @@ def _check_parent(call: FlowCall) -> None:
         raise Abandoned
 
 
+def _admitted(call: FlowCall) -> Generator[Effect[Any], Any, None]:
+    """While the run above waits, no subflow of it begins."""
+    above = None if call.parent is None else call.parent.flow_context
+    if above is not None and pausing.is_held(above):
+        scope = attempts.open_scope(call.context)
+        try:
+            yield from pausing.admitted(call.context, above, scope)
+        finally:
+            scope.close()
+
+
 def _ready(call: FlowCall) -> Generator[Effect[Any], Any, None]:
     """Puts the values of upstream runs in place, and the arguments into the types that the flow's author wrote."""
     flow, context = call.flow, call.context
@@ -231,10 +246,7 @@ def _attempt(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
     """One try, from Running to a final state (True) or to the next try (False)."""
     flow, context = call.flow, call.context
     call.error = None
-    context.dropping = False
-    context.tally.clear()
-    if context.replay is not None:
-        context.replay.begin_attempt()
+    context.begin_attempt()
     yield from attempts.call_hooks(context, flow, flow.on_running_hooks, call.state)
     scope = attempts.open_scope(context)
     try:
@@ -263,6 +275,9 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
         call.error = error
         attempts.report_failure(call.context, error, "")
         state = attempts.failed_state(KIND, error, clock.now())
+    except Suspending as leaving:
+        call.error = leaving
+        state = make(SUSPENDED, clock.now(), message="It was suspended before it began.")
     except BaseException as error:
         call.error = error
         if scope.stop is not None:
@@ -321,6 +336,8 @@ def _stragglers(call: FlowCall, scope: Scope, ended: State[Any] | None) -> Gener
 def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], Any, bool]:
     """Has the record take the end of an attempt; it may make a retry of it."""
     flow, run, settings = call.flow, call.context.run, call.runtime.settings
+    if isinstance(call.error, Suspending):
+        return (yield from _suspend(call, call.error))
     retries = _retries(call)
     delay = 0.0
     if proposed.type is FAILED and run.run_count <= retries:
@@ -350,6 +367,21 @@ def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], An
     run.run_count += 1
     yield from _enter(call, make("Retrying", call.runtime.clock.now()), Facts(epoch_of_writer=run.epoch))
     return call.state.is_final()
+
+
+def _suspend(call: FlowCall, leaving: Suspending) -> Generator[Effect[Any], Any, bool]:
+    """The code was left. No hook is called: the run is not over."""
+    context = call.context
+    try:
+        call.state = yield from pausing.suspended(context, leaving)
+    except TransitionRefused as error:  # somebody cancelled it meanwhile
+        call.error = error
+        now = call.runtime.clock.now()
+        return (yield from _conclude(call, make("Cancelled", now, message="It was to be suspended.")))
+    say(context, INFO, "Suspending flow run, execution will be rescheduled when this flow run is resumed.")
+    if context.parent is None:
+        call.error = pausing.error_of(context)
+    return True
 
 
 def _overruled(call: FlowCall, answer: Entered) -> BaseException:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from ..domain.stops import Signal
+from ..domain.stops import RESUME, STOP, Signal
 
 if TYPE_CHECKING:
     from .context import RunContext
@@ -23,10 +23,16 @@ catches_up: Callable[[], None] | None = None
 
 
 def hear(signal: Signal) -> None:
-    """Somebody asked for the end of a run; perhaps one of another process."""
+    """Somebody asked something of a run; perhaps one of another process."""
     context = RUNS.get(signal.run_id)
-    if context is not None:
+    if context is None:
+        return
+    if signal.kind == STOP:
         context.halt(signal.stop)
+    elif signal.kind == RESUME:
+        context.answered()
+    else:
+        context.hold(signal)
 
 
 def _forget() -> None:

@@ -21,7 +21,8 @@ from uuid import UUID
 
 from ..domain.errors import TransitionRefused
 from ..domain.log_forms import ENGINE
-from ..domain.reopening import Reopened
+from ..domain.pauses import RESUMING, is_same_attempt
+from ..domain.reopening import Reopened, waits_for_process
 from ..domain.rules import Facts
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import FINAL, RUNNING, SCHEDULED, State, make
@@ -64,6 +65,8 @@ class Replay:
         # how many attempts there were: those that are to come have retries of their own
         self.attempts = reopened.run.run_count
         self.who = _asker(reopened.run)
+        # it waited, and was told to go on
+        self.resumed = _was_resumed(reopened.run)
         # each attempt's beginning, and whether the run was entered again by then
         self._begun, self._reentered = _attempts(reopened.run)
         self._lock = threading.Lock()
@@ -227,7 +230,7 @@ class Replay:
             )
             return True
         self._say_above(call, _again("Subflow run", earlier, attempt, why))
-        if earlier.state.type in FINAL and not earlier.state.is_completed():
+        if not earlier.state.is_completed() and (earlier.state.type in FINAL or waits_for_process(earlier)):
             clock = call.runtime.clock
             question = Reopen(earlier.id, self.who, clock.now(), call.runtime.holder)
             try:
@@ -246,13 +249,15 @@ class Replay:
         """The question by which the run begins anew: it is in the record already."""
         run = context.run
         run.run_count = self.attempts + (not first.is_final())
-        state = first if first.is_final() else make("Retrying", first.timestamp)
+        name = "Running" if self.resumed else "Retrying"
+        state = first if first.is_final() else make(name, first.timestamp)
         return Enter(run.id, state, Facts(epoch_of_writer=run.epoch), run.run_count, None, run.deadline)
 
     def say_begun(self, context: FlowRunContext, kind: str) -> None:
         """What the log says when the run was entered again."""
         run = context.run
-        message = f"Retrying {kind} {run.name!r} of flow {run.flow_name!r}, attempt {run.run_count}"
+        verb = "Resuming" if self.resumed else "Retrying"
+        message = f"{verb} {kind} {run.name!r} of flow {run.flow_name!r}, attempt {run.run_count}"
         say(context, INFO, f"{message}: asked for by {self.who}", ENGINE)
         for note in self.notes:
             say(context, WARNING, note)
@@ -327,15 +332,25 @@ def _asker(run: FlowRun) -> str:
     return str(next(asked, "somebody"))
 
 
+def _was_resumed(run: FlowRun) -> bool:
+    """Whether the run is entered again because it was resumed, and not to be tried again."""
+    states = (state for state in reversed(run.states) if state.type is SCHEDULED)
+    return next((state.name == RESUMING for state in states), False)
+
+
 def _attempts(run: FlowRun) -> tuple[list[Any], list[bool]]:
     """The beginnings of a run's attempts, and for each whether the run had been entered again by then."""
     begun, reentered = [], []
-    again = False
+    again = resumed = False
     for before, state in zip((None, *run.states), run.states, strict=False):
         again = again or (before is not None and before.type in FINAL and state.type is SCHEDULED)
+        resumed = resumed or state.name == RESUMING
         if state.type is RUNNING:
-            begun.append(state.timestamp)
-            reentered.append(again)
+            if not is_same_attempt(state):
+                again = again or resumed
+                begun.append(state.timestamp)
+                reentered.append(again)
+            resumed = False
     return begun or [run.created], reentered or [False]
 
 

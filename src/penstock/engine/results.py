@@ -21,7 +21,7 @@ from ..domain.errors import MissingResult, SerializationError
 from ..domain.runs import ResultRef
 from ..domain.states import StoredValue
 from ..vault import Vault
-from . import sealing
+from . import naming, sealing
 from .masking import MASKER
 from .runlog import say
 from .secrets import learn_if_secret, learn_of
@@ -29,6 +29,7 @@ from .serializers import CompressedSerializer, JSONSerializer, PickleSerializer,
 
 if TYPE_CHECKING:
     from .context import RunContext
+    from .task_run import TaskCall
 
 WARNING = 30
 
@@ -140,6 +141,33 @@ def keep(
         return ResultRef(name, data, size=size)
     write_file(storage, key, data)
     return ResultRef(name, None, key, str(storage), size)
+
+
+def keep_of(call: TaskCall) -> ResultRef | None:
+    """Keeps the value of a task's run as its author, or else the settings, want it."""
+    task, settings = call.task, call.runtime.settings
+    wanted = task.persist_result
+    if call.generator:
+        return None  # the items went to the consumer, one by one; there is no value to keep
+    if wanted is None:
+        wanted = settings.tasks_default_persist_result
+    if wanted is None:
+        named = bool(task.result_storage or task.result_serializer or task.result_storage_key)
+        wanted = settings.results_persist_by_default or call.cache_key is not None or named
+        if not wanted:
+            return keep_if_small(call.value, call.context)
+    if not wanted:
+        return None
+    key = naming.storage_key(task.result_storage_key, call.context) or f"task_runs/{call.context.run.id}"
+    return keep(
+        call.value,
+        key,
+        task.result_serializer or settings.results_default_serializer,
+        naming.storage_path(task.result_storage, settings.local_storage_path),
+        0 if task.result_storage_key else settings.results_inline_limit,
+        f"task {task.name!r}",
+        call.runtime.vault,
+    )
 
 
 def _showing_secrets(value: Any, serializer: Serializer, data: bytes) -> bytes | None:

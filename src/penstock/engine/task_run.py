@@ -20,7 +20,7 @@ from ..domain.stops import IDLE, Proof, details_of
 from ..domain.transition import decide
 from ..ledger.contract import FindCached
 from ..ledger.masked import masked_key
-from . import attempts, live, naming, replay, results, slots
+from . import attempts, live, naming, pausing, replay, results, slots
 from .attempts import ERROR, INFO
 from .caching import NoCache
 from .context import RunContext, TaskRunContext, current_tags
@@ -60,6 +60,8 @@ class TaskCall(attempts.RunCall):
         parent: RunContext[Any] | None,
         wait_for: Any = None,
     ) -> None:
+        if parent is not None:
+            pausing.check_call(parent)
         self.task = task
         self.runtime = runtime
         self.args = args
@@ -155,7 +157,9 @@ def run_task(call: TaskCall) -> Script[TaskCall]:
         if call.earlier is not None and replay.decide(call):
             return call
         if call.task.cache_policy is None or not (yield from _cached(call)):
-            while (not call.context.run.tags or (yield from slots.take(call, _enter, _end_stopped))) and not (
+            flow, run = call.context.flow_context, call.context.run
+            # (Asked here what `_admitted` asks: a call of it would cost every task.)
+            while (((flow is None or flow.gate is None) and not run.tags) or (yield from _admitted(call))) and not (
                 yield from _attempt(call)
             ):
                 pass
@@ -188,6 +192,17 @@ def _dropped(call: TaskCall) -> bool:
     elif flow is not None and flow.dropping and not call.context.detached:
         _enter(call, make("Cancelled", now, message="Its flow failed before it began."))
     return call.state.is_final()
+
+
+def _admitted(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
+    """Whether an attempt may begin, now: not while the flow waits, nor before slots are free; False when it ended."""
+    context = call.context
+    flow = context.flow_context
+    if flow is not None and flow.gate is not None and not (yield from pausing.let_in(call, flow, _end_stopped)):
+        return False
+    if _dropped(call):  # meanwhile
+        return False
+    return not context.run.tags or (yield from slots.take(call, _enter, _end_stopped))
 
 
 def _ready(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
@@ -318,7 +333,7 @@ def _complete(call: TaskCall) -> None:
     """The code gave a value: it is kept as asked, and the run is Completed."""
     task, run, now = call.task, call.context.run, call.runtime.clock.now()
     try:
-        run.result = _keep(call)
+        run.result = results.keep_of(call)
     except SerializationError as error:
         _fail(call, error)
         return
@@ -342,32 +357,6 @@ def _as_returned(call: TaskCall) -> Generator[Effect[Any], Any, None]:
         yield from _retry_or_fail(call, state)
     else:
         _enter(call, state)
-
-
-def _keep(call: TaskCall) -> Any:
-    task, settings = call.task, call.runtime.settings
-    wanted = task.persist_result
-    if call.generator:
-        return None  # the items went to the consumer, one by one; there is no value to keep
-    if wanted is None:
-        wanted = settings.tasks_default_persist_result
-    if wanted is None:
-        named = bool(task.result_storage or task.result_serializer or task.result_storage_key)
-        wanted = settings.results_persist_by_default or call.cache_key is not None or named
-        if not wanted:
-            return results.keep_if_small(call.value, call.context)
-    if not wanted:
-        return None
-    key = naming.storage_key(task.result_storage_key, call.context) or f"task_runs/{call.context.run.id}"
-    return results.keep(
-        call.value,
-        key,
-        task.result_serializer or settings.results_default_serializer,
-        naming.storage_path(task.result_storage, settings.local_storage_path),
-        0 if task.result_storage_key else settings.results_inline_limit,
-        f"task {task.name!r}",
-        call.runtime.vault,
-    )
 
 
 def _stop(call: TaskCall, scope: Scope, stopped: BaseException) -> Generator[Effect[Any], Any, None]:

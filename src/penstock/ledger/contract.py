@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from ..domain.stops import Signal
 from ..protocol.journal import (
     Begin,
+    BeginPause,
     Cached,
     Enter,
     Fact,
@@ -23,10 +24,12 @@ from ..protocol.journal import (
     Recall,
     Reopen,
     Take,
+    TakeAnswer,
 )
 
 __all__ = [
     "Begin",
+    "BeginPause",
     "Cached",
     "Enter",
     "Fact",
@@ -39,6 +42,7 @@ __all__ = [
     "Reopen",
     "Reply",
     "Take",
+    "TakeAnswer",
     "answer_to",
 ]
 

@@ -26,6 +26,7 @@ from ..domain.errors import RecordError
 from ..domain.runs import Holder
 from ..protocol import concurrency_limits as asked
 from ..protocol.operation import Nothing
+from .awaited import Awaited
 
 # How long it is believed which tags have limits.
 TAGS_SECONDS = 2.0
@@ -38,33 +39,6 @@ REST_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
 
 Ask = Callable[..., Any]
-
-
-class Awaited:
-    """Something that happens once; it is waited for as a future is."""
-
-    __slots__ = ("_callbacks", "_lock")
-
-    def __init__(self) -> None:
-        self._callbacks: list[Callable[[Any], None]] | None = []
-        self._lock = threading.Lock()
-
-    def done(self) -> bool:
-        return self._callbacks is None
-
-    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
-        """Has `fn(self)` called when it happens; at once if it has."""
-        with self._lock:
-            if self._callbacks is not None:
-                self._callbacks.append(fn)
-                return
-        fn(self)
-
-    def happen(self) -> None:
-        with self._lock:
-            callbacks, self._callbacks = self._callbacks or [], None
-        for callback in callbacks:
-            callback(self)
 
 
 class Place:

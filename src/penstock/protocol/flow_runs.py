@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ..domain.filters import MOST_IDS, Moment, RunFilter
+from ..domain.pauses import Pause
 from ..domain.runs import FlowRun
 from ..domain.states import State, StateType
 from .operation import Count, Operation, Page
@@ -205,6 +206,41 @@ class CheckRetry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     elsewhere: bool = False
 
 
+Comment = Annotated[str, msgspec.Meta(max_length=10_000)]
+
+
+class PauseRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Has a run that is Running wait before its next task, at most `timeout` seconds (null: for ever); with `suspend`
+    without a process."""
+
+    id: UUID
+    timeout: Seconds | None = 3600.0
+    suspend: bool = False
+
+
+class ResumeRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Has a run go on that waits, with the input that it asked for."""
+
+    id: UUID
+    run_input: Any = None
+    comment: Comment | None = None
+
+
+class FilterPauses(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What waits for somebody, the oldest first; or, with a `flow_run_id`, all pauses of that run."""
+
+    flow_run_id: UUID | None = None
+    limit: Limit = 200
+    cursor: Cursor | None = None
+
+
+class Waiting(msgspec.Struct):
+    """A pause, and the run that waits."""
+
+    pause: Pause
+    run: FlowRun
+
+
 class ChangesSeen(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seen: int | None = None
     wait: Patience = 0.0
@@ -275,6 +311,18 @@ CHECK_RETRY = Operation(
 RETRY_FLOW_RUN = Operation(
     "retry_flow_run", "POST", "/flow_runs/{id}/retry", ById, FlowRun,
     "Have a deployment's run that ended badly launched once more; what it completed is not run again.",
+)  # fmt: skip
+PAUSE_FLOW_RUN = Operation(
+    "pause_flow_run", "POST", "/flow_runs/{id}/pause", PauseRun, FlowRun,
+    "Have a flow run wait before its next task.", safe=True,
+)  # fmt: skip
+RESUME_FLOW_RUN = Operation(
+    "resume_flow_run", "POST", "/flow_runs/{id}/resume", ResumeRun, FlowRun,
+    "Have a flow run go on that waits, with the input that it asked for.",
+)  # fmt: skip
+FILTER_PAUSES = Operation(
+    "filter_pauses", "POST", "/pauses/filter", FilterPauses, Page[Waiting],
+    "List what waits for somebody, or all pauses of a run.", reads=True,
 )  # fmt: skip
 READ_CHANGES = Operation(
     "read_changes", "GET", "/changes", ChangesSeen, Changes, "Wait for any change of the record.", waits=True

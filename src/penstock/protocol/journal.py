@@ -18,6 +18,7 @@ from ..domain.caching import CacheEntry
 from ..domain.errors import PenstockError
 from ..domain.events import Event
 from ..domain.logs import LogLine
+from ..domain.pauses import Pause
 from ..domain.reopening import Recalled, Reopened
 from ..domain.rules import Facts
 from ..domain.runs import STATES_KEPT, Arguments, Entrypoint, FlowRun, Holder, ResultRef, TaskRun
@@ -84,6 +85,32 @@ class Reopen(msgspec.Struct, frozen=True, tag=True):
     entrypoint: Entrypoint | None = None
 
 
+class BeginPause(msgspec.Struct, frozen=True, tag=True):
+    """This flow run waits from now on. Answer: `Pause`; one of its key that was resumed before, where there is one.
+    With `look` that is all that is asked."""
+
+    pause: Pause
+    epoch: int
+    now: datetime
+    look: bool = False
+
+
+class TakeAnswer(msgspec.Struct, frozen=True, tag=True):
+    """How does this pause stand? Answer: `Pause`.
+
+    With `goes_on` the run goes on when it is answered or over: it is Running again, until `deadline`; or, where its
+    process cannot use the answer for this `problem`, waits on. `withdrawn`: it goes on in any case.
+    """
+
+    id: UUID
+    epoch: int
+    now: datetime
+    goes_on: bool = False
+    deadline: datetime | None = None
+    problem: str | None = None
+    withdrawn: bool = False
+
+
 class FindCached(msgspec.Struct, frozen=True, tag=True):
     """Is there a value for this key? Answer: `Cached` or None."""
 
@@ -103,7 +130,7 @@ class Cached(msgspec.Struct, frozen=True):
 
 
 Fact = TaskRun | LogLine | CacheEntry | Stilled | Enter | Artifact | ArtifactChange | Event
-Question = Begin | Enter | Take | Recall | Reopen | FindCached | Flush | Deed
+Question = Begin | Enter | Take | Recall | Reopen | BeginPause | TakeAnswer | FindCached | Flush | Deed
 
 ANSWERS: dict[type[Any], Any] = {
     Begin: Entered,
@@ -111,6 +138,8 @@ ANSWERS: dict[type[Any], Any] = {
     Take: Reopened,
     Recall: Recalled,
     Reopen: Reopened,
+    BeginPause: Pause,
+    TakeAnswer: Pause,
     FindCached: Cached | None,
     Flush: None,
     CloseStopped: bool,

@@ -28,6 +28,8 @@ STATUS: dict[type[PenstockError], int] = {
     errors.ConcurrencyError: 422,
     errors.KeyReused: 422,
     errors.ParameterError: 422,
+    errors.InputRefused: 422,
+    errors.SchemaError: 422,
     errors.ScheduleError: 422,
     errors.DeploymentError: 422,
     errors.WorkPoolError: 422,

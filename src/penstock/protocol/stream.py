@@ -27,7 +27,7 @@ EVENTS = {
     "log": "A line of the followed flow run's log.",
     "deleted": "A run was deleted: its `id`.",
     "reset": "What came after the cursor that was given is not kept any more: read anew, and follow from here.",
-    "signal": "Somebody asks for a run's end: for the process that executes it.",
+    "signal": "Somebody asks for a run's end or pause, or has answered one: for the process that executes it.",
 }
 
 

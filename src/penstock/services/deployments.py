@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from ..domain import names, schedule_times
 from ..domain.deployments import Deployment
-from ..domain.errors import DeploymentError, ObjectNotFound, ParameterError
+from ..domain.errors import DeploymentError, ObjectNotFound, ParameterError, SchemaError
 from ..domain.ids import flow_id, uuid7
 from ..domain.runs import FlowRun
 from ..domain.schedules import DeploymentSchedule
@@ -25,7 +25,7 @@ from ..protocol import deployments as asked
 from ..protocol.deployments import Applied, ApplyDeployment, CreateRun, ScheduleGiven, UpdateDeployment
 from ..store import deployments, flow_runs, launches, schedules, work_pools
 from ..store.contract import Store, Tx
-from . import launching, running, scheduling
+from . import launching, running, scheduling, schemas
 from .work_pools import given, need_queue
 
 _RUNS = UUID("0c2a4c4b-1f6e-5a55-9d8d-5f1c7f0a4e11")
@@ -193,25 +193,13 @@ def check_parameters(deployment: Deployment, parameters: dict[str, Any], *, whol
     schema = deployment.parameter_schema
     if not schema or not deployment.enforce_parameter_schema:
         return
-    import jsonschema
-    import referencing
-
     checked = dict(schema) if whole else {key: each for key, each in schema.items() if key != "required"}
-    # (With a registry of its own: what a schema refers to elsewhere is never fetched.)
-    validator = jsonschema.Draft202012Validator(checked, registry=referencing.Registry())
     try:
-        problems = sorted(validator.iter_errors(deployment.parameters | parameters), key=lambda each: list(each.path))
-    except Exception as error:  # it is no schema, or refers to what is not there
-        raise DeploymentError(
-            f"The parameters of deployment {deployment.full_name!r} cannot be checked by its schema: {error}"
-        ) from error
-    if problems:
-        said = "; ".join(_problem(each) for each in problems[:5])
-        raise ParameterError(f"Parameters of deployment {deployment.full_name!r} do not fit: {said}.")
-
-
-def _problem(error: Any) -> str:
-    return f"{'.'.join(map(str, error.path)) or 'parameters'}: {error.message}"[:300]
+        found = schemas.problems(checked, deployment.parameters | parameters, "parameters")
+    except SchemaError as error:
+        raise DeploymentError(f"The parameters of deployment {deployment.full_name!r}: {error}") from error
+    if found:
+        raise ParameterError(f"Parameters of deployment {deployment.full_name!r} do not fit: {'; '.join(found)}.")
 
 
 # --- schedules -------------------------------------------------------------------------------------------------------

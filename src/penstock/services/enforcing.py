@@ -13,7 +13,7 @@ import msgspec
 
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.states import State, make
-from ..domain.stops import ABANDONED, GONE, KILLED, PARENT, TIMEOUT, Proof, Stilled, Stop, details_of
+from ..domain.stops import ABANDONED, GONE, KILLED, PARENT, STOP, TIMEOUT, Proof, Stilled, Stop, details_of
 from ..protocol.deeds import CloseEnforced, CloseGone, CloseKilled, CloseStopped, Deed, Ended, FindRequests, Request
 from ..store import flow_runs, holders, signals, task_runs
 from ..store.contract import Tx
@@ -63,7 +63,7 @@ def _requests(tx: Tx, deed: FindRequests) -> list[Request]:
     asked = signals.all(tx) if deed.run_id is None else [signals.get(tx, deed.run_id)]
     found = []
     for signal in asked:
-        run = None if signal is None else _stoppable(tx, signal.run_id)
+        run = None if signal is None or signal.kind != STOP else _stoppable(tx, signal.run_id)
         if signal is None or run is None or run.state.is_final():
             continue
         holder = run.holder

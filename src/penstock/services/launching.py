@@ -12,6 +12,7 @@ from uuid import UUID
 from ..domain.errors import ObjectNotFound, TransitionRefused
 from ..domain.launches import Launch
 from ..domain.logs import LogLine
+from ..domain.pauses import RESUMING
 from ..domain.reopening import Reopened, called
 from ..domain.rules import Facts
 from ..domain.runs import FlowRun, Holder
@@ -20,7 +21,7 @@ from ..domain.stops import CANCEL, GONE, IDLE, KILLED, Stilled
 from ..protocol.launches import Event, Reported, ReportLaunch
 from ..store import flow_runs, launches, logs
 from ..store.contract import Store, Tx
-from . import orchestrate, proof, rescue
+from . import leaving, orchestrate, proof, rescue
 
 # How often one run is tried to be launched, and how long it waits before the next time, at first and at most.
 MOST_TRIES = 5
@@ -106,6 +107,8 @@ def _ended(tx: Tx, launch: Launch, run: FlowRun, told: ReportLaunch, now: dateti
             _append(tx, run, (*told.lines, f"{_what(told)}."), now)
         _confirm(tx, run, GONE, (now - run.state.timestamp).total_seconds())
         return
+    if _goes_on(tx, launch, run, now):
+        return
     _append(tx, run, told.lines, now)
     state: State[None] = rescue.ending(run, now, seen=True)
     message = f"{_what(told)} before the run did."
@@ -124,11 +127,22 @@ def _stopped(tx: Tx, launch: Launch, run: FlowRun, told: ReportLaunch, now: date
         if how == KILLED:  # whoever saw that the process is gone could not know that it was the worker who ended it
             proof.amend_gone(tx, run, told.seconds)
         return
+    if _goes_on(tx, launch, run, now):
+        return
     details = {**_asked(run), "stopped": how, "confirmed": True, "seconds_to_stop": round(told.seconds, 4)}
     ending = {"killed": "It was killed", "returned": "It ended", "gone": "It was gone"}.get(how, how.title())
     name = "Cancelled" if run.state.type is CANCELLING else "Crashed"
     message = f"{(run.state.message or name).rstrip('.')}. {ending} after {told.seconds:.1f} s."
     rescue.close(tx, run, make(name, now, message=message, details=details), "told by its worker")
+
+
+def _goes_on(tx: Tx, launch: Launch, run: FlowRun, now: datetime) -> bool:
+    """Whether the run waits for somebody, or has been told to go on: then it is launched once more."""
+    if not rescue.keep_waiting(tx, run, now):
+        return False
+    if run.state.name == RESUMING:
+        leaving.make_anew(launch, now)
+    return True
 
 
 def _not_stopped(tx: Tx, launch: Launch, run: FlowRun, told: ReportLaunch, now: datetime) -> None:

@@ -9,13 +9,14 @@ from uuid import UUID
 import msgspec
 
 from ..domain.errors import ObjectNotFound, TransitionRefused
+from ..domain.pauses import SUSPENDED, Answer, Outcome
 from ..domain.rules import Facts, Refuse, Replace, Transition, Wait
-from ..domain.runs import Arguments, FlowRun, ResultRef
+from ..domain.runs import Arguments, FlowRun, ResultRef, TaskRun
 from ..domain.states import CANCELLED, CANCELLING, FINAL, State, make
 from ..domain.stops import IDLE, PARENT, Signal
 from ..domain.transition import Entered, decide
 from ..protocol.journal import Enter
-from ..store import arguments, flow_runs, launches, signals
+from ..store import arguments, flow_runs, launches, pauses, signals
 from ..store.contract import Tx
 from . import concurrency, proof
 
@@ -87,18 +88,29 @@ def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts, result: Result
         return Entered("wait", before or state, decision.why, decision.seconds)
     entered = decision.state if isinstance(decision, Replace) else state
     run.enter(entered)
+    if entered.name == SUSPENDED:
+        run.holder = None
     if result is not None and entered.is_completed():  # a run that was cancelled at its last line has no value
         run.result = result
     flow_runs.put(tx, run)
     if entered.type in (CANCELLING, CANCELLED) or entered.name == "TimedOut":
         end_launched(tx, run, entered.timestamp)
     if entered.is_final():
-        signals.delete(tx, run.id)
-        concurrency.end_with_runs(tx, [run.id], entered.timestamp)
-        proof.note(tx, run)
+        clear_up(tx, run, entered.timestamp)
     if isinstance(decision, Replace):
         return Entered("replaced", entered, decision.rule)
     return Entered("accepted", entered)
+
+
+def clear_up(tx: Tx, run: FlowRun | TaskRun, now: datetime) -> None:
+    """A run has ended: nothing is asked of it any more, it holds nothing, and what is not known of its end is noted."""
+    signals.delete(tx, run.id)
+    concurrency.end_with_runs(tx, [run.id], now)
+    pause = pauses.open_of(tx, run.id) if isinstance(run, FlowRun) else None
+    if pause is not None:
+        pause.answer = Answer(Outcome.WITHDRAWN, now)
+        pauses.put(tx, pause)
+    proof.note(tx, run)
 
 
 def end_launched(tx: Tx, parent: FlowRun, now: datetime) -> None:

@@ -6,10 +6,22 @@ from typing import Any
 
 from ..domain.errors import PenstockError
 from ..domain.reopening import Reopened
-from ..protocol.journal import Begin, Cached, Enter, FindCached, Flush, Question, Recall, Reopen, Take
+from ..protocol.journal import (
+    Begin,
+    BeginPause,
+    Cached,
+    Enter,
+    FindCached,
+    Flush,
+    Question,
+    Recall,
+    Reopen,
+    Take,
+    TakeAnswer,
+)
 from ..store import caches
 from ..store.contract import Store, Tx
-from . import enforcing, launching, orchestrate, reopening
+from . import enforcing, launching, orchestrate, pausing, reopening
 
 
 def answer(tx: Tx, question: Question) -> Any:
@@ -33,6 +45,10 @@ def answer(tx: Tx, question: Question) -> Any:
                 holder=question.holder,
                 entrypoint=question.entrypoint,
             )
+        if isinstance(question, BeginPause):
+            return pausing.begin(tx, question)
+        if isinstance(question, TakeAnswer):
+            return pausing.take(tx, question)
         if isinstance(question, FindCached):
             found = caches.get(tx, question.key, question.now)
             return None if found is None else Cached(*found)

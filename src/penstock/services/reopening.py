@@ -10,9 +10,11 @@ import msgspec
 
 from ..domain import reopening
 from ..domain.errors import ObjectNotFound, TransitionRefused
+from ..domain.pauses import RESUMING
 from ..domain.reopening import Recalled, Reopened
 from ..domain.rules import Refuse, Transition
 from ..domain.runs import Entrypoint, FlowRun, Holder
+from ..domain.states import make
 from ..store import arguments, flow_runs, launches, logs, signals, task_runs
 from ..store.contract import Store, Tx
 
@@ -33,7 +35,8 @@ def check(store: Store, run_id: UUID, who: str, now: datetime, *, elsewhere: boo
     """As `recall`; raises `TransitionRefused` when the run could not be entered again at the moment."""
     with store.read() as tx:
         recalled = recall(tx, run_id)
-    _decide(recalled.run, who, now)
+    if not reopening.waits_for_process(recalled.run):
+        _decide(recalled.run, who, now)
     why = reopening.not_callable(recalled.run, recalled.arguments, elsewhere=elsewhere)
     if why is not None:
         raise TransitionRefused(f"{reopening.called(recalled.run)} {why}")
@@ -43,13 +46,19 @@ def check(store: Store, run_id: UUID, who: str, now: datetime, *, elsewhere: boo
 def reopen(
     tx: Tx, run_id: UUID, *, who: str, now: datetime, holder: Holder, entrypoint: Entrypoint | None = None
 ) -> Reopened:
-    """Reopens a run for the process `holder`, which enters it next; `with_history` tells what there was.
+    """Reopens a run for the process `holder`, which enters it next; `with_history` tells what there was. Or gives it
+    one that was resumed, or waits, and has no process.
 
     Raises `ObjectNotFound`, and `TransitionRefused` for a run that has not ended, or completed.
     """
     run = _get(tx, run_id)
-    _decide(run, who, now)
-    run.enter(reopening.awaiting_retry(who, now))
+    if not reopening.waits_for_process(run):
+        _decide(run, who, now)
+        run.enter(reopening.awaiting_retry(who, now))
+    elif run.state.name != RESUMING:
+        run.enter(make(RESUMING, now, message="The run that it is a part of was entered again.", details={"who": who}))
+    else:
+        run.version += 1
     run.epoch += 1
     run.holder = holder
     run.deadline = None

@@ -22,7 +22,7 @@ from ..domain.transition import decide
 from ..protocol.journal import Fact
 from ..store import flow_runs, holders, launches, logs, signals, spool, task_runs, unconfirmed, workers
 from ..store.contract import Store, Tx
-from . import concurrency, ingest, orchestrate, proof
+from . import concurrency, ingest, leaving, orchestrate, proof
 
 # Whether a process lives: None when it cannot be seen from here.
 Lives = Callable[[Holder], bool | None]
@@ -113,6 +113,8 @@ def _rescue(tx: Tx, run: FlowRun | TaskRun, lives: Lives, now: datetime) -> bool
     if _is_watched(tx, fresh, lives, now):
         return False
     assert fresh.holder is not None
+    if isinstance(fresh, FlowRun) and keep_waiting(tx, fresh, now):
+        return False
     close(tx, fresh, _asked_ending(tx, fresh, now) or ending(fresh, now, seen=lives(fresh.holder) is False))
     run.states = fresh.states
     return True
@@ -152,11 +154,9 @@ def close(tx: Tx, run: FlowRun | TaskRun, state: State[None], note: str = "found
     elif not isinstance(decision, Accept):
         return
     run.enter(state)
-    signals.delete(tx, run.id)
-    concurrency.end_with_runs(tx, [run.id], state.timestamp)
+    orchestrate.clear_up(tx, run, state.timestamp)
     if isinstance(run, TaskRun):
         task_runs.report(tx, [run])
-        proof.note(tx, run)
         return
     close_tasks(tx, run, state, state.timestamp)
     for below in flow_runs.unfinished_held(tx):
@@ -164,9 +164,17 @@ def close(tx: Tx, run: FlowRun | TaskRun, state: State[None], note: str = "found
             close(tx, below, _ending_of_child(state, state.timestamp), note)
     run.epoch += 1
     flow_runs.put(tx, run)
-    proof.note(tx, run)
     orchestrate.end_launched(tx, run, state.timestamp)
     logs.append(tx, [_line(tx, run, state, note)])
+
+
+def keep_waiting(tx: Tx, run: FlowRun, now: datetime) -> bool:
+    """For a run whose process is gone: whether it waits, or has just been told to go on, and is kept so."""
+    state = ending(run, now)
+    if not leaving.keep(tx, run, now):
+        return False
+    close_tasks(tx, run, state, now)
+    return True
 
 
 def close_tasks(tx: Tx, run: FlowRun, state: State[None], now: datetime) -> None:

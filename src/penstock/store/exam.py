@@ -191,22 +191,23 @@ def keeps_any_value(open_store: Open) -> None:
     ]  # fmt: skip
     with store.write() as tx:
         for number, (at, grace, id, who) in enumerate(values):
-            sql = "INSERT INTO signal (run_id, at, grace, flow_run_id, who) VALUES (?, ?, ?, ?, ?)"
+            sql = "INSERT INTO request (run_id, at, grace, flow_run_id, who, kind) VALUES (?, ?, ?, ?, ?, 'k')"
             assert tx.run(sql, (b"%d" % number, at, grace, id, who)) == 1
-        columns = ("run_id", "at", "who")
-        tx.insert("signal", columns, [(b"odd", 1, "a\ud800b"), (b"nul", 1, "a\0b")], "ON CONFLICT DO NOTHING")
-        tx.run("INSERT INTO signal (run_id, at, who) VALUES (?, ?, ?)", (b"o", 1, "half \udfff"))
-        many = [(b"many-%d" % number, 1, "half \udfff") for number in range(1000)]
-        tx.insert("signal", columns, many, "ON CONFLICT DO NOTHING")
+        columns = ("run_id", "at", "who", "kind")
+        odd = [(b"odd", 1, "a\ud800b", "k"), (b"nul", 1, "a\0b", "k")]
+        tx.insert("request", columns, odd, "ON CONFLICT DO NOTHING")
+        tx.run("INSERT INTO request (run_id, at, who, kind) VALUES (?, ?, ?, 'k')", (b"o", 1, "half \udfff"))
+        many = [(b"many-%d" % number, 1, "half \udfff", "k") for number in range(1000)]
+        tx.insert("request", columns, many, "ON CONFLICT DO NOTHING")
     with store.read() as tx:
         for number, expected in enumerate(values):
-            row = tx.row("SELECT at, grace, flow_run_id, who FROM signal WHERE run_id = ?", (b"%d" % number,))
+            row = tx.row("SELECT at, grace, flow_run_id, who FROM request WHERE run_id = ?", (b"%d" % number,))
             assert row == expected, f"{row} for {expected}"
-        assert tx.row("SELECT who FROM signal WHERE run_id = ?", (b"odd",)) == ("a?b",)
-        (said,) = tx.row("SELECT who FROM signal WHERE run_id = ?", (b"nul",)) or ("",)
+        assert tx.row("SELECT who FROM request WHERE run_id = ?", (b"odd",)) == ("a?b",)
+        (said,) = tx.row("SELECT who FROM request WHERE run_id = ?", (b"nul",)) or ("",)
         assert said in ("a\0b", "a\ufffdb"), said
-        assert tx.row("SELECT who FROM signal WHERE who LIKE '%''?''%'") == (values[2][3],)
-        totals = "SELECT sum(at), max(grace) IS NULL, 1 = 1 FROM signal WHERE run_id IN (?, ?)"
+        assert tx.row("SELECT who FROM request WHERE who LIKE '%''?''%'") == (values[2][3],)
+        totals = "SELECT sum(at), max(grace) IS NULL, 1 = 1 FROM request WHERE run_id IN (?, ?)"
         assert repr(tx.row(totals, (b"o", b"2"))) in ("(1, 1, 1)", "(1, True, True)")
 
 

@@ -15,7 +15,7 @@ from ...protocol import flow_runs as asked
 from ...protocol import paging
 from ...protocol.flow_runs import Cancelled, Outcome, Reason, StateSet, Verdict
 from ...protocol.operation import Count, Page, Unchanged
-from .. import cancelling, history, proposals, reading, reopening, selection
+from .. import cancelling, history, pausing, proposals, reading, reopening, selection
 from ..desk import Desk, answers
 
 
@@ -133,6 +133,28 @@ def _cancelled(desk: Desk, query: asked.CancelRun, dry_run: bool) -> Cancelled:
         return Cancelled(id=id, outcome=Outcome.AGAIN, message=message, run=run)
     message = f"Flow run '{id}' was successfully scheduled for cancellation."
     return Cancelled(id=id, outcome=Outcome.SCHEDULED, message=message, run=run)
+
+
+@answers(asked.PAUSE_FLOW_RUN)
+def pause_flow_run(desk: Desk, query: asked.PauseRun) -> FlowRun:
+    return pausing.request(
+        desk.store, query.id, who=desk.who, now=desk.now(), timeout=query.timeout, suspend=query.suspend
+    )
+
+
+@answers(asked.RESUME_FLOW_RUN)
+def resume_flow_run(desk: Desk, query: asked.ResumeRun) -> FlowRun:
+    return pausing.resume(
+        desk.store, query.id, who=desk.who, now=desk.now(), lives=desk.lives, input=query.run_input,
+        comment=query.comment,
+    )  # fmt: skip
+
+
+@answers(asked.FILTER_PAUSES)
+def filter_pauses(desk: Desk, query: asked.FilterPauses) -> Page[asked.Waiting]:
+    found = pausing.listed(desk.store, query.flow_run_id, query.limit, paging.id_in(query.cursor))
+    items = [asked.Waiting(pause, in_list(run)) for pause, run in found]
+    return Page(items=items, next=paging.after(found[-1][0].id) if len(found) == query.limit else None)
 
 
 @answers(asked.SET_FLOW_RUN_STATE)

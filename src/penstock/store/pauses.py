@@ -1,0 +1,91 @@
+"""SQL of pauses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from ..domain.pauses import Pause
+from . import codec
+from .contract import Row, Tx, Value
+
+_COLUMNS = ("id", "flow_run_id", "key", "deadline", "open", "data")
+_decode = msgspec.json.Decoder(Pause).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def put(tx: Tx, *pauses: Pause) -> None:
+    """Writes them as they are; the caller holds the transaction in which they were read and decided."""
+    tx.insert(
+        "pause", _COLUMNS, list(map(_row, pauses)),
+        "ON CONFLICT (id) DO UPDATE SET deadline = excluded.deadline, open = excluded.open, data = excluded.data",
+    )  # fmt: skip
+
+
+def get(tx: Tx, id: UUID) -> Pause | None:
+    row = tx.row("SELECT data FROM pause WHERE id = ?", (id.bytes,))
+    return None if row is None else _from(row)
+
+
+def latest(tx: Tx, flow_run_id: UUID, key: str | None = None) -> Pause | None:
+    """The latest pause of a run, of this key."""
+    where, params = ("", ()) if key is None else (" AND key = ?", (key,))
+    row = tx.row(
+        f"SELECT data FROM pause WHERE flow_run_id = ?{where} ORDER BY id DESC LIMIT 1", (flow_run_id.bytes, *params)
+    )
+    return None if row is None else _from(row)
+
+
+def of_run(tx: Tx, flow_run_id: UUID) -> list[Pause]:
+    """All pauses of a run, the oldest first."""
+    return [
+        _from(row) for row in tx.rows("SELECT data FROM pause WHERE flow_run_id = ? ORDER BY id", (flow_run_id.bytes,))
+    ]
+
+
+def open_of(tx: Tx, flow_run_id: UUID) -> Pause | None:
+    """The pause of a run that nobody has answered."""
+    row = tx.row(
+        "SELECT data FROM pause WHERE flow_run_id = ? AND open = 1 ORDER BY id DESC LIMIT 1", (flow_run_id.bytes,)
+    )
+    return None if row is None else _from(row)
+
+
+def open_ones(tx: Tx, limit: int, after: UUID | None = None) -> list[Pause]:
+    """Those that nobody has answered, the oldest first."""
+    where, params = ("", ()) if after is None else (" AND id > ?", (after.bytes,))
+    return [
+        _from(row)
+        for row in tx.rows(f"SELECT data FROM pause WHERE open = 1{where} ORDER BY id LIMIT ?", (*params, limit))
+    ]
+
+
+def due(tx: Tx, now: datetime, limit: int, later_than: tuple[datetime, UUID] | None = None) -> list[Pause]:
+    """Those that nobody has answered and whose time is over, the longest first; those behind one of these."""
+    where = ""
+    params: tuple[Value, ...] = ()
+    if later_than is not None:
+        where, params = " AND (deadline, id) > (?, ?)", (codec.micros(later_than[0]), later_than[1].bytes)
+    sql = f"""SELECT data FROM pause WHERE open = 1 AND deadline IS NOT NULL AND deadline <= ?{where}
+    ORDER BY deadline, id LIMIT ?"""
+    return [_from(row) for row in tx.rows(sql, (codec.micros(now), *params, limit))]
+
+
+def next_deadline(tx: Tx, after: datetime) -> datetime | None:
+    """When the next is over that nobody has answered."""
+    sql = "SELECT min(deadline) FROM pause WHERE open = 1 AND deadline IS NOT NULL AND deadline > ?"
+    row = tx.row(sql, (codec.micros(after),))
+    return None if row is None else codec.moment(row[0])
+
+
+def _row(pause: Pause) -> tuple[bytes | str | int | None, ...]:
+    return (
+        pause.id.bytes, pause.flow_run_id.bytes, codec.writable(pause.key), codec.micros(pause.deadline),
+        int(pause.answer is None), _encode(codec.all_writable(pause)).decode(),
+    )  # fmt: skip
+
+
+def _from(row: Row) -> Pause:
+    return _decode(row[0])
