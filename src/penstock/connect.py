@@ -281,7 +281,12 @@ def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "
 
             served.ship(settings, server)
         return ask_server(server, operation, argument, key)
-    return ask_record(lambda store: desk(store, way).wait_for_answer(operation, argument, partial(_look_after, store)))
+
+    def answer(store: SqliteStore) -> T:
+        _look_after(store)  # what was true when it was opened need not be any more
+        return desk(store, way).wait_for_answer(operation, argument, partial(_look_after, store))
+
+    return ask_record(answer)
 
 
 def ask_server(server: Transport, operation: Operation[Any, T], argument: msgspec.Struct, key: str | None = None) -> T:

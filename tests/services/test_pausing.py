@@ -394,7 +394,7 @@ class Waits(RuleBasedStateMachine):
         assert self.office.latest(self.run).answer is None, "answered, and it waits still"
 
     def drain(self) -> None:
-        """Whatever has happened: when time passes, processes go on and somebody enters what nobody executes, it ends."""
+        """Whatever has happened: when time passes, processes go on and somebody enters what nobody has, it ends."""
         if not hasattr(self, "run"):
             return
         for _ in range(4):
