@@ -22,7 +22,7 @@ from ..flows.kit import SOURCE, WATCHED, until
 PROGRAM = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
-from penstock import flow, task
+from penstock import flow, pause_flow_run, suspend_flow_run, task
 
 @flow(log_prints=True)
 def quick(folder: str):
@@ -54,6 +54,18 @@ def forking(folder: str):
     Path(folder, "child").write_text(str(child.pid))
     Path(folder, "begun").write_text(str(os.getpid()))
     time.sleep(600)
+
+@task
+def once(folder: str):
+    with open(Path(folder, "once"), "a") as file:
+        file.write("x")
+
+@flow(log_prints=True)
+def asking(folder: str, suspends: bool = True):
+    once(folder)
+    Path(folder, f"pid-{os.getpid()}").touch()
+    ask = suspend_flow_run if suspends else pause_flow_run
+    print("given", ask(wait_for_input=str, timeout=600))
 
 @flow
 def dying(folder: str):
@@ -103,7 +115,7 @@ class Workshop:
                 work_pool="local", job_variables=self._job_variables, **options,
             ),
         )  # fmt: skip
-        parameters = {"folder": str(self.folder)}
+        parameters = {"folder": str(self.folder), **fields.pop("parameters", {})}
         return connect.call(CREATE_RUN, CreateRun(id=applied.deployment.id, parameters=parameters, **fields))
 
     def read(self, run: FlowRun) -> FlowRun:

@@ -1,5 +1,5 @@
 """`python -m penstock.flows.launched RUN_ID`: executes a flow run that was recorded by a deployment, in a process that
-somebody launched for it; exits with 0 if it completed, else with 1.
+somebody launched for it; exits with 0 if it completed or waits to be resumed, else with 1.
 
 Law: the run is taken before anything of the user's is done, so whatever goes wrong from then on is on the run: with a
 state that is true, and a sentence in its log.
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     except PenstockError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    return 0 if state.is_completed() else 1
+    return 0 if state.is_completed() or state.is_paused() else 1
 
 
 def execute(run_id: UUID) -> State[Any]:
