@@ -4,6 +4,7 @@ Importing this room costs what pydantic costs; nobody else imports it. The kinds
 soon as it is imported.
 """
 
+from . import notifications as notifications
 from .core import Block
 from .system import JSON, DateTime, Secret, String
 

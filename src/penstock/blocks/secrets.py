@@ -90,12 +90,12 @@ def _check(value: Any) -> None:
     if isinstance(value, pydantic.BaseModel):
         for name, field in type(value).model_fields.items():
             each = getattr(value, name, None)
-            if each is not None and not isinstance(each, SECRETS) and _is_secret(field.annotation):
+            if each is not None and not isinstance(each, SECRETS) and is_secret(field.annotation):
                 raise UnstorableValue(
                     f"Field {name!r} of {type(value).__name__} is a secret, but holds a plain {type(each).__name__}. "
                     f"Make it by calling {type(value).__name__}(...), which puts the value into the field's type."
                 )
-            if not _is_secret(field.annotation) and _comes_back_clear(each, field.annotation):
+            if not is_secret(field.annotation) and _comes_back_clear(each, field.annotation):
                 raise _undeclared(name, value)
             _check(each)
         for name, each in (value.__pydantic_extra__ or {}).items():
@@ -137,11 +137,11 @@ def _count(value: Any) -> int:
     return sum(map(_count, value)) if isinstance(value, list | tuple | set | frozenset) else 0
 
 
-def _is_secret(annotation: Any) -> bool:
+def is_secret(annotation: Any) -> bool:
     """Whether nothing but secrets (and None) is wanted."""
     if get_origin(annotation) in (Union, UnionType):
         kinds = [each for each in get_args(annotation) if each is not type(None)]
-        return bool(kinds) and all(map(_is_secret, kinds))
+        return bool(kinds) and all(map(is_secret, kinds))
     kind = get_origin(annotation) or annotation
     return isinstance(kind, type) and issubclass(kind, SECRETS)
 

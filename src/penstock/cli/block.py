@@ -83,33 +83,56 @@ def inspect(address: str, show_secrets: bool, output: str) -> None:
 @click.option("--json", "is_json", is_flag=True, help="The value is JSON, not text.")
 @click.option("--overwrite", is_flag=True, help="Replace a block of this name.")
 def create(type_: str, name: str, is_json: bool, overwrite: bool) -> None:
-    """Make a block of one value: a secret, a string, json or a date-time.
+    """Make a block: of one value (a secret, a webhook's URL), or with --json of an object of its fields.
 
-    The value is asked for; that of a secret is not shown. In a pipe it is read from standard input: `penstock block
+    The value is asked for; what is secret is not shown. In a pipe it is read from standard input: `penstock block
     create secret api-key < key.txt`. There is no option for it, since the shell's history and the list of processes
     would show it. The line end of a single line is not part of it; several lines are kept as they are.
     """
     import pydantic
 
-    from penstock.blocks import Secret, core, secrets
+    from penstock.blocks import core, secrets
 
     kind: Any = core.block_type(type_)
-    hidden = type_ == Secret.get_block_type_slug()
+    field = _only_field(kind)
+    if field is None and not is_json:
+        raise click.UsageError(
+            f"A block of the type {type_!r} has several fields ({', '.join(kind.model_fields)}): give them with "
+            "--json, as an object on standard input."
+        )
+    hidden = field is None or secrets.is_secret(kind.model_fields[field].annotation)
     names.check(name, names.BLOCK)
     if not overwrite and _is_there(type_, name):
         raise NameTaken(f"There is a block '{type_}/{name}' already; `--overwrite` replaces it.")
     value = _read_value(hidden)
     try:
-        made = kind(value=_parsed(value) if is_json or type_ == "json" else value)
+        made = kind(**_fields(value, is_json, type_, field))
     except pydantic.ValidationError as error:
         raise UnstorableValue(f"This is no value for a block of the type {type_!r}: {core.problems(error)}.") from None
     made.save(name, overwrite)
-    if hidden and not secrets.mask_clear(made.value):
+    if not all(map(secrets.mask_clear, secrets.found_in(made))):
         remark(
             f"What is blank or has less than {SHORTEST} characters (a part of this secret, or all of it) is encrypted, "
             "but not masked in logs: too much would be."
         )
     click.echo(f"Saved block '{type_}/{name}'.")
+
+
+def _only_field(kind: Any) -> str | None:
+    """The field that a block is made of, where it needs only one."""
+    if "value" in kind.model_fields:
+        return "value"
+    needed = [name for name, field in kind.model_fields.items() if field.is_required()]
+    return needed[0] if len(needed) == 1 else None
+
+
+def _fields(value: str, is_json: bool, type_: str, field: str | None) -> dict[str, Any]:
+    given = _parsed(value) if is_json or type_ == "json" else value
+    if field == "value" or (field is not None and not isinstance(given, dict)):
+        return {field: given}
+    if not isinstance(given, dict):
+        raise UnstorableValue("The fields of a block are a JSON object.")
+    return given
 
 
 def _is_there(type_: str, name: str) -> bool:
@@ -178,6 +201,37 @@ def delete(addresses: tuple[str, ...], yes: bool) -> None:
     for each in found:
         ask(blocks.DELETE_BLOCK, blocks.BlockAddress(*each))
         click.echo(f"Deleted block '{'/'.join(each)}'.")
+
+
+@block.command()
+@click.option("--module", "-m", metavar="MODULE", help="The module that defines them, as it is imported.")
+@click.option("--file", "-f", metavar="PATH", type=click.Path(exists=True, dir_okay=False), help="Or its file.")
+def register(module: str | None, file: str | None) -> None:
+    """Show which types of blocks a module defines.
+
+    There is nowhere to register them: a type is known where its module is imported.
+    """
+    import importlib
+    import runpy
+
+    from penstock.blocks.core import block_types
+
+    if (module is None) == (file is None):
+        raise click.UsageError("Name a module or a file.")
+    before = set(block_types())
+    sys.path.insert(0, "")
+    try:
+        if module is not None:
+            importlib.import_module(module)
+        else:
+            runpy.run_path(str(file))
+    except Exception as error:
+        raise click.ClickException(f"{module or file} cannot be imported: {type(error).__name__}: {error}") from None
+    found = [each for each in block_types() if each not in before]
+    for each in found:
+        click.echo(f"{each.get_block_type_slug()}: {each.get_block_type_name()}")
+    if not found:
+        remark(f"{module or file} defines no types of blocks.")
 
 
 @block.group("type")

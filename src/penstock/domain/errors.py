@@ -401,6 +401,12 @@ class UnreadableBlock(PenstockError, RuntimeError):
     code = "unreadable-block"
 
 
+class NotificationFailed(PenstockError, RuntimeError):
+    """A message could not be delivered."""
+
+    code = "notification"
+
+
 class ScheduleError(PenstockError, ValueError):
     """A schedule cannot be as it is written; the message shows the place."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import Counter
 from contextvars import ContextVar
@@ -233,6 +234,16 @@ class TaskRunContext(RunContext[TaskRun]):
         """The task run that the caller is in; None outside."""
         context = current.get()
         return context if isinstance(context, TaskRunContext) else None
+
+
+def is_awaited(context: RunContext[Any] | None) -> bool:
+    """Whether the code that calls something is asynchronous, and awaits what it is given: that of the run that it is
+    in; outside of runs, whatever has a loop that runs."""
+    if context is None:
+        asyncio = sys.modules.get("asyncio")  # who has not loaded it has no loop
+        return asyncio is not None and asyncio._get_running_loop() is not None
+    definition: Any = context.flow if isinstance(context, FlowRunContext) else context.task  # type: ignore[attr-defined]
+    return bool(definition.isasync)
 
 
 def get_run_context() -> FlowRunContext | TaskRunContext:

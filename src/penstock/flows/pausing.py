@@ -20,7 +20,7 @@ from ..domain.runs import FlowRun
 from ..domain.stops import RESUME, Signal
 from ..engine import blocking, live, pausing
 from ..engine.clock import SYSTEM
-from ..engine.context import FlowRunContext, RunContext, current
+from ..engine.context import FlowRunContext, current, is_awaited
 from ..engine.effects import Script
 from ..engine.pausing import Wish
 from ..engine.stopping import shielded
@@ -133,7 +133,7 @@ def resume_flow_run(flow_run_id: UUID | str, run_input: Any = None, *, comment: 
     from .run_inputs import jsonable
 
     work = partial(_resume, parse_id(flow_run_id), jsonable(run_input), comment)
-    return asyncio.to_thread(work) if _is_awaited(current.get()) else work()
+    return asyncio.to_thread(work) if is_awaited(current.get()) else work()
 
 
 async def apause_flow_run(*args: Any, **options: Any) -> Any:
@@ -157,18 +157,6 @@ async def _in_coroutine(call: Callable[..., Any], args: Any, options: Any) -> An
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------
-
-
-def _is_awaited(context: RunContext[Any] | None) -> bool:
-    """Whether the code that calls awaits what it is given."""
-    if context is not None:
-        definition = context.flow if isinstance(context, FlowRunContext) else context.task  # type: ignore[attr-defined]
-        return bool(definition.isasync)
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _wish(
@@ -213,7 +201,7 @@ def _begin(ask: Callable[..., Wish], flow_run_id: UUID | str | None, timeout: fl
     if other is not None and (flow is None or other != flow.run.id):
         query = PauseRun(id=other, timeout=_check_timeout(timeout), suspend=suspends)
         work = partial(connect.call, PAUSE_FLOW_RUN, query, way=WAY)
-        return asyncio.to_thread(work) if _is_awaited(context) else work()
+        return asyncio.to_thread(work) if is_awaited(context) else work()
     if context is None or flow is None:
         _refuse()
     if flow.run.holder not in (None, context.runtime.holder):
@@ -227,7 +215,7 @@ def _begin(ask: Callable[..., Wish], flow_run_id: UUID | str | None, timeout: fl
         )
     wish = ask(flow=flow)
     script = (pausing.suspend if suspends else pausing.pause)(context, flow, wish)
-    if _is_awaited(context):
+    if is_awaited(context):
         return _await(script)
     return shielded(blocking.run, script)
 
