@@ -44,12 +44,9 @@ MEANINGS = {
     "Paused": "It waits for a person; its process waits with it.",
     "Suspended": "It waits for a person, without a process.",
 }
+
+
 # What the engine does not write yet.
-NOT_YET = {
-    "Scheduled", "Late", "Resuming", "Paused", "Suspended",
-}  # fmt: skip
-
-
 def settings() -> str:
     """A table row for each setting."""
     rows = ["| setting | kind | default | what it does |", "|---|---|---|---|"]
@@ -126,8 +123,7 @@ def names() -> str:
     rows = ["| glyph | name | type | colour | what it says of the run |", "|---|---|---|---|---|"]
     for name, type_ in NAMES.items():
         colour, glyph = LOOKS[type_]
-        later = " *(not written yet)*" if name in NOT_YET else ""
-        rows.append(f"| {glyph} | `{name}` | {type_} | `{colour}` | {MEANINGS[name]}{later} |")
+        rows.append(f"| {glyph} | `{name}` | {type_} | `{colour}` | {MEANINGS[name]} |")
     return "\n".join(rows)
 
 

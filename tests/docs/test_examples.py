@@ -42,6 +42,17 @@ EXPECTED: dict[str, Expected] = {
         {"impatient": "Completed"},
         {"too_slow-0": "TimedOut"},
     ),
+    "approval.py": (
+        [
+            "TIME | INFO | Flow run 'release' - waiting for somebody to look at model-7",
+            "TIME | INFO | Flow run 'release' - Pausing flow, execution will continue when this flow run is resumed.",
+            "TIME | INFO | Flow run 'release' - decided: approved=True reason='better than model-6'",
+            "TIME | INFO | Task run 'publish-0' - published model-7",
+        ],
+        [],
+        {"release": "Completed"},
+        {"train-0": "Completed", "publish-0": "Completed"},
+    ),
     "client.py": (
         [
             "TIME | ERROR | Flow run 'etl-2' - Finished in state Failed("

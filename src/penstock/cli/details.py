@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,16 +12,21 @@ import msgspec
 from penstock.cli import places, proof, shown
 from penstock.cli.output import print_fields
 from penstock.domain.launches import Launch
+from penstock.domain.pauses import Pause
 from penstock.domain.runs import Entrypoint, FlowRun, TaskRun
 from penstock.domain.states import NAMES, State
 from penstock.domain.stops import Signal
 
 
 def show_flow_run(
-    run: FlowRun, parent: FlowRun | None, counts: Mapping[str, int], launch: Launch | None = None
+    run: FlowRun,
+    parent: FlowRun | None,
+    counts: Mapping[str, int],
+    launch: Launch | None = None,
+    pauses: Iterable[Pause] = (),
 ) -> None:
     """Print a flow run; `parent` is the run that called it, `counts` its task runs by the state's name, `launch` what
-    is known of its infrastructure."""
+    is known of its infrastructure, `pauses` what it waited for."""
     fields: dict[str, Any] = {"Flow run": run.name, "ID": run.id, "Flow": run.flow_name}
     if run.flow_version:
         fields["Flow version"] = run.flow_version
@@ -42,7 +47,28 @@ def show_flow_run(
     fields |= _shared_fields(run)
     if run.lines_lost:
         fields["Lines lost"] = f"{run.lines_lost:,} log lines could not be recorded"
+    for pause in pauses:
+        fields |= _pause_fields(pause)
     _print(fields, run)
+
+
+def _pause_fields(pause: Pause) -> dict[str, Any]:
+    """What is asked, or what was answered, by whom."""
+    answer = pause.answer
+    if answer is not None:
+        by = "" if answer.who is None else f" by {answer.who}"
+        comment = "" if answer.comment is None else f": {answer.comment}"
+        name = f"Pause {shown.one_line(pause.key)}"
+        return {name: shown.one_line(f"{answer.outcome.title()}{by} at {shown.local(answer.at)}{comment}")}
+    asks = {"Waits until": shown.local(pause.deadline) or "somebody resumes it"}
+    if pause.text is not None:
+        asks["It asks"] = shown.harmless(pause.text)
+    if pause.schema is not None:
+        asks["Input"] = shown.one_line(msgspec.json.encode(pause.schema).decode())
+    asks["To resume it"] = f"penstock flow-run resume {pause.flow_run_id}"
+    if pause.schema is not None:
+        asks["To resume it"] += " --input JSON"
+    return asks
 
 
 def _launch_fields(launch: Launch | None, pid: str | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from penstock.cli import choosing, details, log_lines, places, shown, stopping
+from penstock.cli import choosing, details, log_lines, pausing, places, shown, stopping
 from penstock.cli.execute import execute
 from penstock.cli.log_lines import log_options
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
@@ -101,11 +101,13 @@ def inspect(id: str, output: str) -> None:
     run = _find(id)
     counts = ask(asked.COUNT_TASK_RUNS_OF, asked.ById(run.id))
     launch = None if run.deployment_id is None else places.launch_of(run.id)
+    pauses = pausing.pauses_of(run)
     if output == JSON:
-        print_json(shown.document(run) | {"task_run_counts": counts} | ({} if launch is None else {"launch": launch}))
+        more = ({} if launch is None else {"launch": launch}) | ({"pauses": pauses} if pauses else {})
+        print_json(shown.document(run) | {"task_run_counts": counts} | more)
         return
     parent = next(iter(flow_runs_named([run.flow_run_id]).values()), None)
-    details.show_flow_run(run, parent, counts, launch)
+    details.show_flow_run(run, parent, counts, launch, pauses)
 
 
 @flow_run.command()

@@ -12,8 +12,9 @@ from penstock.cli.output import JSON, output_option, print_json, remark
 from penstock.cli.record import ask
 from penstock.cli.retry import enter_again
 from penstock.cli.stopping import seconds
-from penstock.domain.pauses import RESUMING
+from penstock.domain.pauses import RESUMING, Pause
 from penstock.domain.runs import FlowRun
+from penstock.domain.states import PAUSED
 from penstock.flows.pausing import TIMEOUT
 from penstock.protocol import flow_runs as asked
 from penstock.protocol.flow_runs import FIND_FLOW_RUN, FindRun
@@ -89,6 +90,14 @@ def _tell(run: FlowRun, output: str) -> None:
         click.echo(f"Flow run {run.name!r} ({run.id}) goes on.")
     elif run.deployment_id is not None:
         click.echo(f"Flow run {run.name!r} ({run.id}) is launched once more by the next worker that asks for work.")
+
+
+def pauses_of(run: FlowRun) -> list[Pause]:
+    """What a run waited for, and waits for, the oldest first."""
+    if not any(state.type is PAUSED for state in run.states):
+        return []
+    query = asked.FilterPauses(flow_run_id=run.id)
+    return [each.pause for each in ask(asked.FILTER_PAUSES, query).items]
 
 
 def _input(text: str | None) -> Any:
