@@ -24,6 +24,7 @@ from . import (
     server_ingest,
     server_launching,
     server_load,
+    server_pausing,
     server_queries,
     server_start,
     server_streams,
@@ -40,6 +41,7 @@ PARTS = {
     "queries": server_queries.measure,
     "streams": server_streams.measure,
     "launching": server_launching.measure,
+    "pausing": server_pausing.measure,
 }
 KINDS = {SQLITE: (SQLITE,), POSTGRES: (POSTGRES,), "both": (SQLITE, POSTGRES)}
 MINUTES, QUICK_MINUTES = 10.0, 0.5

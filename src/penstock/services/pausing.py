@@ -32,12 +32,13 @@ from ..domain.runs import FlowRun
 from ..domain.states import PAUSED, RUNNING, State, make
 from ..domain.stops import PAUSE, RESUME, SUSPEND, Signal
 from ..protocol.journal import BeginPause, TakeAnswer
-from ..store import flow_runs, pauses, signals
+from ..store import concurrency, flow_runs, pauses, signals
 from ..store.contract import Store, Tx
 from . import leaving, orchestrate, rescue, schemas
 
 # Runs whose pause is over, that are closed in one transaction.
 AT_ONCE = 500
+NOBODY_DID = "nobody resumed it"
 
 
 # --- what the run's process asks -------------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ def expire(store: Store, now: datetime, lives: rescue.Lives) -> int:
             found = [pause.id for pause in due if _nobody_waits(tx, pause, lives)]
         if found:
             with store.write() as tx:
-                count += sum(_expire(tx, id, now, lives) for id in found)
+                count += _expire_all(tx, found, now, lives)
         if len(due) < AT_ONCE:
             return count
         assert due[-1].deadline is not None
@@ -220,6 +221,31 @@ def _nobody_waits(tx: Tx, pause: Pause, lives: rescue.Lives) -> bool:
         return True
     run = flow_runs.get(tx, pause.flow_run_id)
     return run is None or run.holder is None or lives(run.holder) is False
+
+
+def _expire_all(tx: Tx, ids: list[UUID], now: datetime, lives: rescue.Lives) -> int:
+    """Most of them together: many may be over at one moment."""
+    found = pauses.get_all(tx, ids)
+    runs = flow_runs.get_all(tx, [pause.flow_run_id for pause in found])
+    special = flow_runs.with_work(tx, runs) | {each.run_id for each in signals.all(tx)}
+    idle = {}
+    for pause in found:
+        run = runs.get(pause.flow_run_id)
+        waits = pause.suspended and pause.answer is None and pause.is_over(now) and run is not None
+        if waits and run is not None and run.state.type is PAUSED and run.holder is None and run.id not in special:
+            idle[pause.id] = (pause, run)
+    over = [(pause, run) for pause, run in idle.values() if pause.time_out(now).outcome is Outcome.EXPIRED]
+    if over and not concurrency.any_claims(tx):
+        pauses.put(tx, *[pause for pause, _ in over])
+        rescue.close_idle(tx, [run for _, run in over], _never_resumed(now), NOBODY_DID)
+    else:
+        over = []
+    done = {pause.id for pause, _ in over}
+    return len(over) + sum(_expire(tx, id, now, lives) for id in ids if id not in done)
+
+
+def _never_resumed(now: datetime) -> State[Any]:
+    return make("Failed", now, message=NEVER_RESUMED, details={"outcome": Outcome.EXPIRED.value})
 
 
 def _expire(tx: Tx, id: UUID, now: datetime, lives: rescue.Lives) -> bool:
@@ -234,8 +260,7 @@ def _expire(tx: Tx, id: UUID, now: datetime, lives: rescue.Lives) -> bool:
         _answered(tx, run, pause, now, lives)
     else:
         pauses.put(tx, pause)
-        details = {"pause": str(pause.id), "outcome": answer.outcome.value}
-        rescue.close(tx, run, make("Failed", now, message=NEVER_RESUMED, details=details), "nobody resumed it")
+        rescue.close(tx, run, _never_resumed(now), NOBODY_DID)
     return True
 
 

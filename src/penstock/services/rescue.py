@@ -7,7 +7,7 @@ One that cannot be seen (another host, another container) is taken for dead when
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from ..domain.errors import RecordError
 from ..domain.logs import LogLine
 from ..domain.rules import Accept, Facts, Replace, Transition
 from ..domain.runs import FlowRun, Holder, TaskRun
-from ..domain.states import State, make
+from ..domain.states import PAUSED, State, make
 from ..domain.stops import CANCEL, GONE
 from ..domain.transition import decide
 from ..protocol.journal import Fact
@@ -159,13 +159,25 @@ def close(tx: Tx, run: FlowRun | TaskRun, state: State[None], note: str = "found
         task_runs.report(tx, [run])
         return
     close_tasks(tx, run, state, state.timestamp)
-    for below in flow_runs.unfinished_held(tx):
-        if below.flow_run_id == run.id and launches.get(tx, below.id) is None:
+    for below in flow_runs.get_all(tx, flow_runs.children(tx, run.id)).values():
+        held = below.holder is not None or below.state.type is PAUSED
+        if held and not below.state.is_final() and launches.get(tx, below.id) is None:
             close(tx, below, _ending_of_child(state, state.timestamp), note)
     run.epoch += 1
     flow_runs.put(tx, run)
     orchestrate.end_launched(tx, run, state.timestamp)
-    logs.append(tx, [_line(tx, run, state, note)])
+    logs.append(tx, [_line(run, state, note, logs.next_late_seq(tx, run.id, run.epoch))])
+
+
+def close_idle(tx: Tx, runs: Sequence[FlowRun], state: State[None], note: str) -> None:
+    """`close` of many runs of which nothing is at work, nothing is held, and of which nothing is asked."""
+    first = logs.next_late_seqs(tx, {run.id: run.epoch + 1 for run in runs})
+    for run in runs:
+        run.enter(state)
+        run.deadline = None
+        run.epoch += 1
+    flow_runs.put_all(tx, runs, state.timestamp)
+    logs.append(tx, [_line(run, state, note, first[run.id]) for run in runs])
 
 
 def keep_waiting(tx: Tx, run: FlowRun, now: datetime) -> bool:
@@ -210,11 +222,11 @@ def _ending_of_child(parent: State[None], now: datetime) -> State[None]:
     return make(name, now, message=f"Its flow run is {parent.name}: {parent.message}", details=parent.details)
 
 
-def _line(tx: Tx, run: FlowRun, state: State[None], note: str) -> LogLine:
+def _line(run: FlowRun, state: State[None], note: str, seq: int) -> LogLine:
     return LogLine(
         flow_run_id=run.id,
         task_run_id=None,
-        seq=logs.next_late_seq(tx, run.id, run.epoch),
+        seq=seq,
         timestamp=state.timestamp,
         level=40,
         message=f"Finished in state {state} ({note})",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -87,6 +87,33 @@ def put(tx: Tx, run: FlowRun) -> None:
     changes.note(tx, run.id.bytes, [(run.id.bytes, run.version)], codec.exact_micros(run.state.timestamp))
 
 
+def put_all(tx: Tx, runs: Sequence[FlowRun], at: datetime) -> None:
+    """`put` of many, which costs few statements."""
+    tx.insert("flow_run", COLUMNS, [_row(run) for run in runs], _UPSERT)
+    changes.note_all(tx, {run.id.bytes: [(run.id.bytes, run.version)] for run in runs}, codec.exact_micros(at))
+
+
+def get_all(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
+    """Runs by id; those that are not recorded are left out."""
+    found = {}
+    for some in _some(ids):
+        for row in tx.rows(f"{_SELECT} WHERE id IN ({', '.join('?' * len(some))})", some):
+            run = _from(row)
+            found[run.id] = run
+    return found
+
+
+def with_work(tx: Tx, ids: Iterable[UUID]) -> set[UUID]:
+    """Those of these runs of which a task run or a subflow run has not ended, by the record."""
+    found: set[UUID] = set()
+    for some in _some(ids):
+        for table in ("task_run", "flow_run"):
+            sql = f"""SELECT DISTINCT flow_run_id FROM {table} WHERE flow_run_id IN ({", ".join("?" * len(some))})
+            AND state_type NOT IN {codec.FINAL_TYPES}"""
+            found.update(UUID(bytes=bytes(row[0])) for row in tx.rows(sql, some))
+    return found
+
+
 def put_flow(tx: Tx, id: UUID, name: str, now: datetime) -> None:
     tx.run(
         "INSERT INTO flow (id, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -160,11 +187,16 @@ def states_of(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, str]:
 AT_ONCE = 100
 
 
-def _of(tx: Tx, column: str, ids: Iterable[UUID]) -> Iterator[tuple[UUID, Any]]:
-    """One column of flow runs, for those that are recorded."""
+def _some(ids: Iterable[UUID]) -> Iterator[list[bytes]]:
+    """Ids as they are stored, each once, as many as one statement asks for."""
     wanted = [id.bytes for id in dict.fromkeys(ids)]
     for start in range(0, len(wanted), AT_ONCE):
-        some = wanted[start : start + AT_ONCE]
+        yield wanted[start : start + AT_ONCE]
+
+
+def _of(tx: Tx, column: str, ids: Iterable[UUID]) -> Iterator[tuple[UUID, Any]]:
+    """One column of flow runs, for those that are recorded."""
+    for some in _some(ids):
         marks = ", ".join("?" * len(some))
         for id, value in tx.rows(f"SELECT id, {column} FROM flow_run WHERE id IN ({marks})", some):
             yield UUID(bytes=bytes(id)), value

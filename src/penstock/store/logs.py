@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from uuid import UUID
 
 from ..domain.filters import LogFilter, ascii_lower
@@ -21,6 +21,8 @@ ATTEMPT = 1 << 20
 FORKED = 1 << 32
 # a page ends before it has all its lines when these have so many characters
 LONGEST_PAGE = 4_000_000
+# runs that are asked for in one statement
+AT_ONCE = 100
 
 
 def _row(line: LogLine) -> tuple[Value, ...]:
@@ -56,6 +58,20 @@ def next_late_seq(tx: Tx, run_id: UUID, epoch: int = 0) -> int:
     row = tx.row("SELECT max(seq) FROM log WHERE run_id = ? AND seq >= ?", (run_id.bytes, LATE))
     first = LATE + min(epoch, ATTEMPT) * ATTEMPT
     return first if row is None or row[0] is None else max(first, int(row[0]) + 1)
+
+
+def next_late_seqs(tx: Tx, epochs: Mapping[UUID, int]) -> dict[UUID, int]:
+    """`next_late_seq` of many runs, by their epochs."""
+    found = {id: LATE + min(epoch, ATTEMPT) * ATTEMPT for id, epoch in epochs.items()}
+    ids = list(found)
+    for start in range(0, len(ids), AT_ONCE):
+        some = [id.bytes for id in ids[start : start + AT_ONCE]]
+        sql = f"""SELECT run_id, max(seq) FROM log WHERE run_id IN ({", ".join("?" * len(some))}) AND seq >= ?
+        GROUP BY run_id"""
+        for id, seq in tx.rows(sql, (*some, LATE)):
+            run_id = UUID(bytes=bytes(id))
+            found[run_id] = max(found[run_id], int(seq) + 1)
+    return found
 
 
 def begin_attempt(tx: Tx, run_id: UUID) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from ..domain.pauses import Pause
 from . import codec
 from .contract import Row, Tx, Value
 
+# Pauses that are asked for in one statement.
+AT_ONCE = 100
 _COLUMNS = ("id", "flow_run_id", "key", "deadline", "open", "data")
 _decode = msgspec.json.Decoder(Pause).decode
 _encode = msgspec.json.Encoder().encode
@@ -27,6 +30,16 @@ def put(tx: Tx, *pauses: Pause) -> None:
 def get(tx: Tx, id: UUID) -> Pause | None:
     row = tx.row("SELECT data FROM pause WHERE id = ?", (id.bytes,))
     return None if row is None else _from(row)
+
+
+def get_all(tx: Tx, ids: Sequence[UUID]) -> list[Pause]:
+    """Those of these that are recorded."""
+    found = []
+    for start in range(0, len(ids), AT_ONCE):
+        some = [id.bytes for id in ids[start : start + AT_ONCE]]
+        sql = f"SELECT data FROM pause WHERE id IN ({', '.join('?' * len(some))})"
+        found += [_from(row) for row in tx.rows(sql, some)]
+    return found
 
 
 def latest(tx: Tx, flow_run_id: UUID, key: str | None = None) -> Pause | None:
