@@ -220,7 +220,7 @@ _SLOW = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what runs whole programs as slow, by its place."""
+    """Marks what runs whole programs as slow, by its place; and what asks PostgreSQL what it asks SQLite as well."""
     for item in items:
-        if any(place in item.path.as_posix() for place in _SLOW):
+        if item.get_closest_marker("postgres") or any(place in item.path.as_posix() for place in _SLOW):
             item.add_marker(pytest.mark.slow)

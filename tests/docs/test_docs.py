@@ -16,6 +16,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from penstock import domain
 from penstock.cli.main import root
@@ -111,14 +112,14 @@ def test_commands_exist() -> None:
     assert not wrong
 
 
-def test_help_of_every_command_can_be_had(run: Run) -> None:
+def test_help_of_every_command_can_be_had(penstock_home: Path) -> None:
     paths = {words[: next((i for i, w in enumerate(words) if not re.fullmatch("[a-z-]+", w)), len(words))]
              for _, line in commands() if (words := tuple(line.split()[1:]))}  # fmt: skip
     paths = {path for path in paths if path and not path[0].startswith("-")}
 
     for path in sorted({path[:2] for path in paths}):
-        ended = run("-m", "penstock", *path, "--help")
-        assert ended.code == 0, (path, ended.err)
+        ended = CliRunner().invoke(root, [*path, "--help"])
+        assert ended.exit_code == 0, (path, ended.output)
 
 
 # --- links -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from penstock.domain.runs import FlowRun
 from penstock.flow_runs import cancel_flow_run
 from penstock.settings import temporary_settings
 
-from ..flows.kit import until
+from ..flows.kit import taking_less_than, until
 from ..served.kit import ServerProcess
 from .kit import Workshop, is_there
+
+MANY = int(os.environ.get("PENSTOCK_TEST_CANCELLED", "24"))
 
 SLEEPS = """
 import time
@@ -88,12 +91,23 @@ def test_a_worker_that_dies_with_its_server_leaves_nothing_behind(workshop: Work
     until(lambda: workshop.launch(run).ended, 30)
 
 
+def test_a_worker_that_waits_for_work_ends_when_it_is_told_to(workshop: Workshop) -> None:
+    worker = workshop.start()
+    run = workshop.run("quick")
+    workshop.until_state(run, "Completed")
+    until(lambda: workshop.is_over(run))
+    with taking_less_than(6):  # and not when its question for work would have been answered, after 10 s
+        workshop.end(worker)
+    assert worker.returncode == 0
+
+
 @pytest.mark.timeout(400)
-def test_a_hundred_are_cancelled_at_once(workshop: Workshop) -> None:
+def test_many_are_cancelled_at_once(workshop: Workshop) -> None:
+    """PENSTOCK_TEST_CANCELLED=100 is how many (24 by itself)."""
     (workshop.folder / "code" / "sleeps.py").write_text(SLEEPS)
     workshop.start()
     runs: list[FlowRun] = []
-    while len(runs) < 100:  # a few at a time: others use this machine, too
+    while len(runs) < MANY:  # a few at a time: others use this machine, too
         few = [workshop.run("sleeps", entrypoint="sleeps.py:sleeps") for _ in range(4)]
         for run in few:
             workshop.until_state(run, "Running", seconds=60)

@@ -122,6 +122,16 @@ def test_a_worker_that_is_told_to_end_waits_for_its_runs_and_takes_no_more(works
     assert workshop.read(other).state.type == "SCHEDULED"
 
 
+def test_a_worker_that_waits_for_work_ends_when_it_is_told_to(workshop: Workshop) -> None:
+    worker = workshop.start()
+    run = workshop.run("quick")
+    workshop.until_state(run, "Completed")
+    until(lambda: workshop.is_over(run))
+    with taking_less_than(6):  # and not when its question for work would have been answered, after 10 s
+        workshop.end(worker)
+    assert worker.returncode == 0
+
+
 def test_a_worker_that_is_told_twice_leaves_its_runs_to_the_next(workshop: Workshop) -> None:
     worker = workshop.start()
     run = workshop.run("waiting")
@@ -241,6 +251,8 @@ def test_a_worker_whose_clock_is_wrong_waits_as_long_as_the_records_clock_says(h
     def ask(operation: Any, query: Any) -> Any:
         if operation is not CLAIM_LAUNCHES:
             return None
+        if query.draining:
+            return Claims()
         waits.append(query.wait)
         if len(waits) == 4:
             worker.close()

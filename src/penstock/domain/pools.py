@@ -57,7 +57,8 @@ class WorkQueue(msgspec.Struct, kw_only=True):
 
 class WorkerRecord(msgspec.Struct, kw_only=True):
     """A worker as it was last heard of. `scope` is where the infrastructure is that it can reach (`launches.Place`);
-    `running` how many runs it watches, `limit` how many it takes at most. `left` is when it said that it ends."""
+    `running` how many runs it watches, `limit` how many it takes at most. `draining`: it takes no more runs. `left` is
+    when it said that it ends."""
 
     id: UUID
     name: str
@@ -72,6 +73,7 @@ class WorkerRecord(msgspec.Struct, kw_only=True):
     running: int = 0
     limit: int | None = None
     left: datetime | None = None
+    draining: bool = False
     # its process: where that can be seen, it is dead when it is seen to be gone
     holder: Holder | None = None
 

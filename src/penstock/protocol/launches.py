@@ -41,7 +41,7 @@ class ClaimLaunches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Asks for work, and says that the worker lives: of a work pool (of its `queues`, or all), or of the `deployments`
     that a process serves by itself. `running` are the flow runs that it watches; at most `slots` are taken. `seen` are
     the runs among them whose end it knows to be asked for, and `next_seen` is when it knows the next to be due: it
-    waits for news."""
+    waits for news. `draining`: it takes no more runs, and what it asked before need not be waited for."""
 
     worker: WorkerReport
     work_pool: Name | None = None
@@ -52,6 +52,7 @@ class ClaimLaunches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     next_seen: datetime | None = None
     slots: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1
     wait: Patience = 0.0
+    draining: bool = False
 
 
 class Work(msgspec.Struct, kw_only=True):

@@ -43,7 +43,10 @@ def claim(store: Store, asked: ClaimLaunches, now: datetime, lives: Lives) -> Cl
     with store.read() as tx:
         pool = None if asked.work_pool is None else work_pools.need(tx, asked.work_pool)
         known = workers.get(tx, asked.worker.id)
+        if known is not None and known.draining and not asked.draining:
+            return Claims(now=now)  # it has changed its mind since it asked
         fresh = known is not None and (now - known.heard).total_seconds() < HEARD_SECONDS
+        fresh = fresh and known is not None and known.draining == asked.draining
         news = _news(tx, asked, pool, now, lives)
     if fresh and news is not None:
         raise Nothing(news)
@@ -115,7 +118,7 @@ def _hear(tx: Tx, asked: ClaimLaunches, now: datetime) -> None:
         WorkerRecord(
             id=told.id, name=told.name, work_pool=asked.work_pool, type=told.type, host=told.host, scope=told.scope,
             version=told.version, started=told.started, heard=now, queues=asked.queues, running=len(asked.running),
-            limit=told.limit, holder=told.holder,
+            limit=told.limit, holder=told.holder, draining=asked.draining,
         ),
     )  # fmt: skip
 

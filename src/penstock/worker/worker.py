@@ -90,7 +90,7 @@ class Worker:
         try:
             self._hear(self._claim(0.0))
             if once:
-                self.drain()
+                self._draining.set()
             while not self._is_done():
                 self._turn()
         except GivenUp:
@@ -100,13 +100,22 @@ class Worker:
             self._leave()
 
     def drain(self) -> None:
-        """Takes no more runs, and ends when those that it has have ended."""
-        self._draining.set()
+        """Takes no more runs, and ends when those that it has have ended. (May be called in a signal's handler.)"""
+        if not self._draining.is_set():
+            self._draining.set()
+            # The loop may be waiting for work: told this way, the record answers that question.
+            threading.Thread(target=self._context.copy().run, args=(self._say_so,), daemon=True).start()
 
     def close(self) -> None:
         """Ends now. What runs goes on, and is adopted by the next worker that can reach it."""
-        self._draining.set()
         self._closed.set()
+        self.drain()
+
+    def _say_so(self) -> None:
+        try:
+            self._ask(CLAIM_LAUNCHES, self._question(0, 0.0))
+        except PenstockError:  # then nobody answers the loop's question either, or it is answered
+            pass
 
     @property
     def running(self) -> list[FlowRun]:
@@ -140,17 +149,20 @@ class Worker:
     def _claim(self, wait: float) -> Claims:
         self._sweep()
         free = MOST_AT_ONCE if self._limit is None else self._limit - len(self._running)
+        if self._draining.is_set():
+            free, wait = 0, min(wait, 1.0)
+        return self._ask(CLAIM_LAUNCHES, self._question(free, wait))
+
+    def _question(self, free: int, wait: float) -> ClaimLaunches:
         me = WorkerReport(
             id=self.id, name=self.name, type=self._driver.type, host=self._holder.host, scope=self._driver.scope(),
             version=self._version, started=self._began, holder=self._holder, limit=self._limit,
         )  # fmt: skip
-        if self._draining.is_set():
-            free, wait = 0, min(wait, 1.0)
-        query = ClaimLaunches(
+        return ClaimLaunches(
             worker=me, work_pool=self._work_pool, queues=self._queues, deployments=self._deployments,
             running=tuple(self._running), seen=tuple(self._seen), next_seen=self._next, slots=max(free, 0), wait=wait,
+            draining=self._draining.is_set(),
         )  # fmt: skip
-        return self._ask(CLAIM_LAUNCHES, query)
 
     def _hear(self, claims: Claims) -> None:
         self._next = claims.next
