@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -164,3 +165,107 @@ def test_words_stand_for_fields(word: str) -> None:
 )
 def test_people_are_told_in_words(schedule: Schedule, words: str) -> None:
     assert in_words(schedule) == words
+
+
+# --- rules that would cost without end -------------------------------------------------------------------------------
+
+
+def rule_times(rule: str, after: datetime, limit: int, zone: str = "UTC") -> list[str]:
+    schedule = RRuleSchedule(rrule=rule, timezone=zone)
+    check(schedule)
+    found = times(schedule, created=after, after=after, limit=limit, until=datetime(9000, 1, 1, tzinfo=UTC))
+    return [f"{each:%Y-%m-%d %H:%M:%S}" for each in found]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("DTSTART:20200101T000003\nRRULE:FREQ=SECONDLY;INTERVAL=7", ["2026-11-27 09:00:01", "2026-11-27 09:00:08"]),
+        ("DTSTART:00010101T000000\nRRULE:FREQ=SECONDLY", ["2026-11-27 09:00:01", "2026-11-27 09:00:02"]),
+        ("DTSTART:19900101T000000\nRRULE:FREQ=MINUTELY;INTERVAL=45", ["2026-11-27 09:45:00", "2026-11-27 10:30:00"]),
+        (
+            "DTSTART:20200101T060000\nRRULE:FREQ=WEEKLY;INTERVAL=3;BYDAY=MO,FR",
+            ["2026-12-14 06:00:00", "2026-12-18 06:00:00"],
+        ),
+        ("DTSTART:20200229T060000\nRRULE:FREQ=YEARLY", ["2028-02-29 06:00:00", "2032-02-29 06:00:00"]),
+        ("DTSTART:20261127T000000\nRRULE:FREQ=HOURLY;COUNT=11", ["2026-11-27 10:00:00"]),
+    ],
+)
+def test_a_rule_that_began_long_ago_is_told_at_once_and_in_step(rule: str, expected: list[str]) -> None:
+    assert rule_times(rule, datetime(2026, 11, 27, 9, tzinfo=UTC), 2) == expected
+
+
+def test_begun_again_near_a_moment_a_rule_has_the_times_that_it_has_from_its_beginning() -> None:
+    from dateutil.rrule import rrulestr
+
+    begin, after = datetime(2025, 3, 4, 5, 6, 7), datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+    for rule in (
+        "FREQ=DAILY;INTERVAL=3", "FREQ=DAILY;INTERVAL=2;BYHOUR=1,13", "FREQ=WEEKLY;INTERVAL=5",
+        "FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,WE;WKST=SU", "FREQ=HOURLY;INTERVAL=7", "FREQ=HOURLY;INTERVAL=5;BYDAY=MO",
+        "FREQ=MINUTELY;INTERVAL=11;BYHOUR=3", "FREQ=MONTHLY;BYDAY=-1FR", "FREQ=DAILY;INTERVAL=10;BYMONTH=3,5",
+    ):  # fmt: skip
+        whole = rrulestr(rule, dtstart=begin).xafter(after.replace(tzinfo=None), count=20)
+        expected = [f"{each:%Y-%m-%d %H:%M:%S}" for each in whole]
+        assert rule_times(f"DTSTART:{begin:%Y%m%dT%H%M%S}\nRRULE:{rule}", after, 20) == expected, rule
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30", "no day is ever due"),
+        ("FREQ=SECONDLY;COUNT=5;BYMONTH=2;BYMONTHDAY=30", "no day is ever due"),
+        ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "No moment is ever due"),
+        ("FREQ=SECONDLY;COUNT=1000000000", "COUNT is 1 to 10,000"),
+        ("DTSTART:00010101T000000\nRRULE:FREQ=SECONDLY;COUNT=5", "begins in 1970 or later"),
+        ("FREQ=DAILY;INTERVAL=-1", "INTERVAL is 1 or more"),
+        ("FREQ=DAILY;INTERVAL=0", "INTERVAL is 1 or more"),
+        ("FREQ=SECONDLY;BYSECOND=61", "cannot be told"),
+        ("DTSTART;TZID=Nowhere/Land:20270101T060000\nRRULE:FREQ=DAILY", "Nowhere/Land"),
+    ],
+)
+def test_a_rule_that_cannot_be_followed_is_refused_in_a_sentence(rule: str, said: str) -> None:
+    with pytest.raises(ScheduleError, match=said):
+        check(RRuleSchedule(rrule=rule))
+
+
+def test_hourly_and_minutely_rules_go_on_through_both_changes_of_the_clock() -> None:
+    begin = "DTSTART:20270101T000000\nRRULE:FREQ="
+    autumn, spring = datetime(2027, 10, 30, 22, 40, tzinfo=UTC), datetime(2027, 3, 28, 0, 10, tzinfo=UTC)
+    assert [each[11:16] for each in rule_times(f"{begin}HOURLY", autumn, 5, BERLIN)] == [
+        "23:00", "00:00", "01:00", "02:00", "03:00",
+    ]  # fmt: skip
+    halves = ["23:00", "23:30", "00:00", "00:30", "01:00", "01:30", "02:00", "02:30"]
+    assert [each[11:16] for each in rule_times(f"{begin}MINUTELY;INTERVAL=30", autumn, 8, BERLIN)] == halves
+    halves = ["00:30", "01:00", "01:30", "02:00"]
+    assert [each[11:16] for each in rule_times(f"{begin}MINUTELY;INTERVAL=30", spring, 4, BERLIN)] == halves
+    once = rule_times("DTSTART:20270101T023000\nRRULE:FREQ=DAILY", autumn, 2, BERLIN)
+    assert once == ["2027-10-31 00:30:00", "2027-11-01 01:30:00"]
+
+
+def test_the_zone_of_a_rules_beginning_counts() -> None:
+    after = datetime(2027, 1, 1, tzinfo=UTC)
+    assert rule_times("DTSTART;TZID=America/New_York:20270101T060000\nRRULE:FREQ=DAILY", after, 1) == [
+        "2027-01-01 11:00:00"
+    ]
+    assert rule_times("DTSTART:20270101T060000Z\nRRULE:FREQ=DAILY", after, 1, BERLIN) == ["2027-01-01 06:00:00"]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        IntervalSchedule(86_400, datetime(1, 1, 1, tzinfo=UTC), "America/Los_Angeles"),
+        IntervalSchedule(1, datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))),
+        OneOffSchedule(datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-12)))),
+    ],
+)
+def test_moments_beyond_all_that_calendars_know_are_refused(schedule: Any) -> None:
+    with pytest.raises(ScheduleError):
+        check(schedule)
+
+
+def test_a_question_about_the_ends_of_time_is_refused() -> None:
+    for after in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)):
+        with pytest.raises(ScheduleError):
+            times(CronSchedule("0 6 * * *"), created=after, after=after, limit=1, until=after)

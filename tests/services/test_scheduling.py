@@ -171,3 +171,14 @@ def test_what_nobody_claims_is_late_once(plan: Plan) -> None:
     assert scheduling.mark_late(plan.store, plan.now) == 0
     assert plan.runs()[0].state_name == "Late"
     assert plan.runs()[0].state.type == "SCHEDULED"
+
+
+def test_a_schedule_whose_times_cannot_be_told_stops_and_the_others_go_on(plan: Plan) -> None:
+    bad = plan.add(IntervalSchedule(86_400, datetime(1, 1, 1, tzinfo=UTC), "America/Los_Angeles"))
+    plan.add(HOURLY)
+    assert plan.plan() == 24
+    with plan.store.read() as tx:
+        found = schedules.get(tx, bad.id)
+    assert found is not None
+    assert (found.active, "cannot be told" in (found.problem or "")) == (False, True)
+    assert plan.plan() == 0

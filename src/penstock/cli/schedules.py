@@ -157,7 +157,7 @@ def ls(deployment: str, output: str) -> None:
         print_json(found.schedules)
     elif found.schedules:
         rows = [
-            (each.id, in_words(each.schedule), "yes" if each.active else "paused", each.slug or "", each.overlap.value)
+            (each.id, in_words(each.schedule), _activity(each), each.slug or "", each.overlap.value)
             for each in found.schedules
         ]
         print_table(("ID", "When", "Active", "Slug", "Overlap"), rows)
@@ -223,6 +223,12 @@ def preview(deployment: str | None, limit: int, **described: Any) -> None:
 
 def find(text: str) -> Deployment:
     return ask(asked.FIND_DEPLOYMENT, asked.FindDeployment(text))
+
+
+def _activity(schedule: DeploymentSchedule) -> str:
+    if schedule.problem is not None:
+        return f"stopped: {shown.one_line(schedule.problem)}"
+    return "yes" if schedule.active else "paused"
 
 
 def _set_active(deployment: str, schedule_id: str, active: bool) -> None:

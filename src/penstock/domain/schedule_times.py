@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from . import recurrence
 from .errors import ScheduleError
 from .names import suggestion
 from .schedules import CronSchedule, IntervalSchedule, OneOffSchedule, RRuleSchedule, Schedule
@@ -21,7 +22,6 @@ from .schedules import CronSchedule, IntervalSchedule, OneOffSchedule, RRuleSche
 DAY = 86_400
 LEAST_INTERVAL = 1.0
 MOST_INTERVAL = 100 * 366 * DAY
-LONGEST_RULE = 6_500
 # Two times of a rule may be so near to one another, for a hundred times in a row.
 LOOKED_AT = 100
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
@@ -36,6 +36,7 @@ _WORDS = {
     "@hourly": "0 * * * *",
 }
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_NEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def times(schedule: Schedule, *, created: datetime, after: datetime, limit: int, until: datetime) -> list[datetime]:
@@ -46,15 +47,33 @@ def times(schedule: Schedule, *, created: datetime, after: datetime, limit: int,
         times(CronSchedule("0 6 * * *", timezone="Europe/Berlin"), created=now, after=now, limit=3, until=in_a_year)
     """
     found = []
-    for each in islice(_from(schedule, created, after), limit):
-        if each > until:
-            break
-        found.append(each)
+    with _told():
+        for each in islice(_from(schedule, created, after), limit):
+            if each > until:
+                break
+            found.append(each)
     return found
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong while times are computed (a moment beyond all that calendars know, a rule that contradicts
+    itself) is said of the schedule."""
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        if isinstance(error, ScheduleError):
+            raise
+        raise ScheduleError(f"The times of this schedule cannot be told: {error}.") from None
+
+
 def latest(schedule: Schedule, *, created: datetime, after: datetime, before: datetime) -> datetime | None:
-    """The last time in between, `before` included; None when there is none."""
+    """The last time in between, `before` included; None when there is none. Raises `ScheduleError`."""
+    with _told():
+        return _latest(schedule, created, after, before)
+
+
+def _latest(schedule: Schedule, created: datetime, after: datetime, before: datetime) -> datetime | None:
     span = timedelta(minutes=10)
     # From the end, in growing steps: a schedule of every minute has many times in a month.
     start = max(after, before - span)
@@ -68,6 +87,13 @@ def latest(schedule: Schedule, *, created: datetime, after: datetime, before: da
 
 def check(schedule: Schedule) -> None:
     """Raises `ScheduleError` for a schedule that cannot be."""
+    with _told():
+        _check(schedule)
+        # What planning will do.
+        next(_from(schedule, _NEAR, _NEAR), None)
+
+
+def _check(schedule: Schedule) -> None:
     if isinstance(schedule, OneOffSchedule):
         _aware(schedule.at, "at")
         return
@@ -83,6 +109,8 @@ def check(schedule: Schedule) -> None:
             _aware(schedule.anchor_date, "anchor_date")
     else:
         few = list(islice(_rrule(schedule, _FIRST, _FIRST), LOOKED_AT))
+        if not few:
+            raise ScheduleError(f"No moment is ever due by the rule {schedule.rrule!r}.")
         if len(few) == LOOKED_AT and few[-1] - few[0] < timedelta(seconds=LOOKED_AT - 1):
             raise ScheduleError("This rule is due more than once a second.")
 
@@ -208,23 +236,7 @@ def _days(anchor: datetime, days: int, after: datetime) -> Iterator[datetime]:
 
 
 def _rrule(schedule: RRuleSchedule, created: datetime, after: datetime) -> Iterator[datetime]:
-    """Rules are about local times; the zone is put to what they give."""
-    from dateutil import rrule
-
-    zone = _zone(schedule.timezone)
-    if len(schedule.rrule) > LONGEST_RULE:
-        raise ScheduleError(f"A recurrence rule has at most {LONGEST_RULE} characters; this has {len(schedule.rrule)}.")
-    start = created.astimezone(zone).replace(tzinfo=None, microsecond=0)
-    # (An end in UTC, as RFC 5545 has it beside a start in a zone, is meant as local time here.)
-    text = re.sub(r"(UNTIL=\d{8}T\d{6})Z", r"\1", schedule.rrule)
-    text = re.sub(r"DTSTART(;[^:\n]*)?:(\d{8}T\d{6})Z?", r"DTSTART:\2", text)
-    try:
-        rule: Any = rrule.rrulestr(text, dtstart=start, ignoretz=True)
-        local = after.astimezone(zone).replace(tzinfo=None) - timedelta(hours=3)
-        found = rule.xafter(local, inc=True)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ScheduleError(f"{schedule.rrule!r} is no recurrence rule: {error}.") from None
-    return (each.replace(tzinfo=zone) for each in found)
+    return recurrence.times(schedule.rrule, _zone(schedule.timezone), created, after)
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -240,7 +252,10 @@ def _zone(name: str) -> ZoneInfo:
 def _aware(moment: datetime, what: str) -> datetime:
     if moment.tzinfo is None:
         raise ScheduleError(f"{what} needs a time zone; {moment.isoformat()} has none.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ScheduleError(f"{what} is a moment that there is everywhere; {moment.isoformat()} is not.") from None
 
 
 def _span(seconds: float) -> str:

@@ -73,7 +73,7 @@ class DeploymentSchedule(msgspec.Struct, kw_only=True):
     """One of a deployment's schedules. `parameters` go over the deployment's own. `jitter` is up to how many seconds
     later a run may begin, at random, the same for the same run. `catchup_window` is how many seconds back a missed time
     is looked at, None: however long. `planned_until` is up to when its runs are in the record, and `plan_again` when
-    more of them will be; None: nothing is yet."""
+    more of them will be; None: nothing is yet. `problem` is why it was stopped: its times cannot be told."""
 
     id: UUID
     deployment_id: UUID
@@ -89,3 +89,4 @@ class DeploymentSchedule(msgspec.Struct, kw_only=True):
     jitter: float = 0.0
     planned_until: datetime | None = None
     plan_again: datetime | None = None
+    problem: str | None = None

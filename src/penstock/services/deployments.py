@@ -223,7 +223,7 @@ def update_schedule(store: Store, wanted: asked.UpdateSchedule, now: datetime) -
     with store.write() as tx:
         deployment = need(tx, wanted.deployment_id)
         there = _need_schedule(tx, deployment, wanted.schedule_id)
-        changed = msgspec.structs.replace(there, **given(wanted, "deployment_id", "schedule_id"))
+        changed = msgspec.structs.replace(there, problem=None, **given(wanted, "deployment_id", "schedule_id"))
         _check_slug(deployment, changed.slug, changed.id)
         return scheduling.replan(tx, changed, now)
 

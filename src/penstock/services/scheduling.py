@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from ..domain.deployments import Deployment
+from ..domain.errors import ScheduleError
 from ..domain.ids import uuid7
 from ..domain.rules import Facts
 from ..domain.schedule_times import latest, times
@@ -39,59 +40,78 @@ def plan(store: Store, now: datetime) -> int:
         wanting = [each for each in schedules.active(tx) if _wants(each, now)]
     planned = 0
     for schedule in wanting:
+        try:
+            wanted = _due(schedule, now)  # nobody who writes waits while times are computed
+        except ScheduleError as error:
+            _stop(store, schedule, str(error))
+            continue
         with store.write() as tx:
-            fresh = schedules.get(tx, schedule.id)  # it may have been changed meanwhile
+            fresh = schedules.get(tx, schedule.id)
             deployment = deployments.get(tx, schedule.deployment_id)
-            if fresh is not None and deployment is not None and fresh.active and not deployment.paused:
-                planned += _plan(tx, deployment, fresh, now)
+            unchanged = fresh is not None and msgspec.structs.asdict(fresh) == msgspec.structs.asdict(schedule)
+            if unchanged and deployment is not None and not deployment.paused:
+                planned += _plan(tx, deployment, schedule, wanted, now)
     return planned
+
+
+class _Due(msgspec.Struct, frozen=True):
+    """What is planned of a schedule: times that were `missed`, and times `ahead`; up to when, then."""
+
+    missed: list[datetime]
+    ahead: list[datetime]
+    until: datetime
+
+
+def _stop(store: Store, schedule: DeploymentSchedule, problem: str) -> None:
+    """One whose times cannot be told stops, and says why; it does not keep the others from being planned."""
+    with store.write() as tx:
+        fresh = schedules.get(tx, schedule.id)
+        if fresh is not None and fresh.updated == schedule.updated:
+            schedules.put(tx, msgspec.structs.replace(fresh, active=False, problem=problem))
 
 
 def _wants(schedule: DeploymentSchedule, now: datetime) -> bool:
     return schedule.plan_again is None or now >= schedule.plan_again
 
 
-def _plan(tx: Tx, deployment: Deployment, schedule: DeploymentSchedule, now: datetime) -> int:
+def _due(schedule: DeploymentSchedule, now: datetime) -> _Due:
+    """Raises `ScheduleError`."""
     since = schedule.planned_until or now  # a new one begins with what is still to come
-    planned = 0
+    missed: list[datetime] = []
     if since < now - MISSED:
-        planned += _catch_up(tx, deployment, schedule, since, now)
-        since = now
+        missed, since = _missed(schedule, since, now), now
     end = now + FARTHEST
     ahead = times(schedule.schedule, created=schedule.created, after=since, limit=MOST_AHEAD, until=end)
-    schedule.planned_until = ahead[-1] if len(ahead) == MOST_AHEAD else end
-    # Half of what is planned may pass before more is.
-    schedule.plan_again = now + (schedule.planned_until - now) / 2
+    until = ahead[-1] if len(ahead) == MOST_AHEAD else end
     if len(ahead) < LEAST_AHEAD:
         ahead = times(schedule.schedule, created=schedule.created, after=since, limit=LEAST_AHEAD, until=LATEST)
-    for each in ahead:
-        planned += _make(tx, deployment, schedule, each, now, None)
-    schedules.put(tx, schedule)
-    return planned
+    return _Due(missed, ahead, until)
 
 
-def _catch_up(tx: Tx, deployment: Deployment, schedule: DeploymentSchedule, since: datetime, now: datetime) -> int:
+def _missed(schedule: DeploymentSchedule, since: datetime, now: datetime) -> list[datetime]:
     """The times that passed while nobody planned; the policy says which of them are run."""
     if schedule.catchup_window is not None:
         since = max(since, now - timedelta(seconds=schedule.catchup_window))
     if schedule.catchup is CatchUp.NONE or since >= now:
-        return 0
+        return []
     if schedule.catchup is CatchUp.LATEST:
         last = latest(schedule.schedule, created=schedule.created, after=since, before=now)
-        missed = [] if last is None else [last]
-    else:
-        missed = times(schedule.schedule, created=schedule.created, after=since, limit=MOST_MISSED, until=now)
-    made = 0
-    for each in missed:
-        made += _make(
-            tx,
-            deployment,
-            schedule,
-            each,
-            now,
-            f"Caught up: it was due {(now - each).total_seconds():.0f} seconds ago.",
-        )
-    return made
+        return [] if last is None else [last]
+    return times(schedule.schedule, created=schedule.created, after=since, limit=MOST_MISSED, until=now)
+
+
+def _plan(tx: Tx, deployment: Deployment, schedule: DeploymentSchedule, wanted: _Due, now: datetime) -> int:
+    planned = 0
+    for each in wanted.missed:
+        said = f"Caught up: it was due {(now - each).total_seconds():.0f} seconds ago."
+        planned += _make(tx, deployment, schedule, each, now, said)
+    schedule.planned_until = wanted.until
+    # Half of what is planned may pass before more is.
+    schedule.plan_again = now + (schedule.planned_until - now) / 2
+    for each in wanted.ahead:
+        planned += _make(tx, deployment, schedule, each, now, None)
+    schedules.put(tx, schedule)
+    return planned
 
 
 def _make(
