@@ -57,8 +57,6 @@ LOOP_PATIENCE = 2.0
 LOOK_SECONDS = 1.0
 # For how many seconds a server that is away is asked again: a person sees sooner what is wrong.
 PATIENCE = {"CLI": 1.0}
-
-
 # For how long a program deletes what is old, at its end.
 LEAST_SECONDS, MOST_SECONDS = 0.02, 5.0
 
@@ -273,7 +271,9 @@ def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "
 
     Raises what the operation raises, and `RecordError` where the record cannot be asked.
     """
-    settings = current()
+    from .protocol.operation import checked
+
+    settings, argument = current(), checked(operation, argument)
     if settings.api_url:
         server = transport(settings, PATIENCE.get(way, 10.0))
         if way == "CLI" and (settings.home / "spool").exists():

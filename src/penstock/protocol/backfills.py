@@ -45,7 +45,7 @@ class BackfillById(msgspec.Struct, forbid_unknown_fields=True):
 
 CREATE_BACKFILL = Operation(
     "create_backfill", "POST", "/deployments/{deployment_id}/backfills", CreateBackfill, Backfill,
-    "Run a deployment for the times of a schedule that lie in the past.", status=201,
+    "Run a deployment for the times of a schedule that lie in the past.", status=201, strict=True
 )  # fmt: skip
 FILTER_BACKFILLS = Operation(
     "filter_backfills", "POST", "/backfills/filter", FilterBackfills, Page[Backfill], "List backfills.", reads=True

@@ -180,7 +180,7 @@ class Preview(msgspec.Struct, kw_only=True):
 
 APPLY_DEPLOYMENT = Operation(
     "apply_deployment", "POST", "/deployments", ApplyDeployment, Applied, "Create a deployment, or change it.",
-    safe=True,
+    safe=True, strict=True
 )  # fmt: skip
 FILTER_DEPLOYMENTS = Operation(
     "filter_deployments", "POST", "/deployments/filter", FilterDeployments, Page[Deployment], "List deployments.",
@@ -200,7 +200,14 @@ FIND_DEPLOYMENT = Operation(
     "find_deployment", "GET", "/deployments/find", FindDeployment, Deployment, "Find a deployment as people name it."
 )
 UPDATE_DEPLOYMENT = Operation(
-    "update_deployment", "PATCH", "/deployments/{id}", UpdateDeployment, Deployment, "Change a deployment.", safe=True
+    "update_deployment",
+    "PATCH",
+    "/deployments/{id}",
+    UpdateDeployment,
+    Deployment,
+    "Change a deployment.",
+    safe=True,
+    strict=True,
 )
 DELETE_DEPLOYMENT: Operation[DeploymentById, None] = Operation(
     "delete_deployment", "DELETE", "/deployments/{id}", DeploymentById, None,
@@ -208,15 +215,15 @@ DELETE_DEPLOYMENT: Operation[DeploymentById, None] = Operation(
 )  # fmt: skip
 CREATE_RUN = Operation(
     "create_flow_run_from_deployment", "POST", "/deployments/{id}/create_flow_run", CreateRun, FlowRun,
-    "Have a deployment run.", status=201,
+    "Have a deployment run.", status=201, strict=True
 )  # fmt: skip
 ADD_SCHEDULE = Operation(
     "create_deployment_schedule", "POST", "/deployments/{deployment_id}/schedules", AddSchedule, DeploymentSchedule,
-    "Give a deployment one more schedule.", status=201,
+    "Give a deployment one more schedule.", status=201, strict=True
 )  # fmt: skip
 UPDATE_SCHEDULE = Operation(
     "update_deployment_schedule", "PATCH", "/deployments/{deployment_id}/schedules/{schedule_id}", UpdateSchedule,
-    DeploymentSchedule, "Change a schedule.", safe=True,
+    DeploymentSchedule, "Change a schedule.", safe=True, strict=True
 )  # fmt: skip
 DELETE_SCHEDULE: Operation[ScheduleOf, None] = Operation(
     "delete_deployment_schedule", "DELETE", "/deployments/{deployment_id}/schedules/{schedule_id}", ScheduleOf, None,
@@ -224,5 +231,5 @@ DELETE_SCHEDULE: Operation[ScheduleOf, None] = Operation(
 )  # fmt: skip
 PREVIEW_SCHEDULE = Operation(
     "preview_schedule", "POST", "/schedules/preview", PreviewSchedule, Preview, "The next times of a schedule.",
-    reads=True,
+    reads=True, strict=True
 )  # fmt: skip

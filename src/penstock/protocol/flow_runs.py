@@ -314,11 +314,11 @@ RETRY_FLOW_RUN = Operation(
 )  # fmt: skip
 PAUSE_FLOW_RUN = Operation(
     "pause_flow_run", "POST", "/flow_runs/{id}/pause", PauseRun, FlowRun,
-    "Have a flow run wait before its next task.", safe=True,
+    "Have a flow run wait before its next task.", safe=True, strict=True
 )  # fmt: skip
 RESUME_FLOW_RUN = Operation(
     "resume_flow_run", "POST", "/flow_runs/{id}/resume", ResumeRun, FlowRun,
-    "Have a flow run go on that waits, with the input that it asked for.",
+    "Have a flow run go on that waits, with the input that it asked for.", strict=True
 )  # fmt: skip
 FILTER_PAUSES = Operation(
     "filter_pauses", "POST", "/pauses/filter", FilterPauses, Page[Waiting],

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from ..domain.accounts import OPERATOR, VIEWER, Role
+from ..domain.errors import BadRequest
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R")
@@ -16,6 +17,20 @@ T = TypeVar("T")
 OPERATIONS: dict[str, Operation[Any, Any]] = {}
 READING = frozenset({"GET", "HEAD"})
 _FIELD = re.compile(r"\{(\w+)\}")
+
+
+def checked(operation: Operation[A, Any], argument: A) -> A:
+    """An argument as it would arrive at a server, where the operation is `strict`: a struct that was made in Python has
+    not been looked at, and what is kept of it must be readable.
+
+    Raises `BadRequest` for a value of the wrong type or out of its bounds, and for what JSON has not.
+    """
+    if not operation.strict:
+        return argument
+    try:
+        return msgspec.json.decode(msgspec.json.encode(argument), type=operation.takes)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise BadRequest(f"{operation.name.replace('_', ' ').capitalize()}: {error}.") from None
 
 
 class Operation(Generic[A, R]):
@@ -30,12 +45,12 @@ class Operation(Generic[A, R]):
     What does not only read is `audited`: who asked for it is written into the audit log. What runs do by themselves
     (report, take a slot) is `journal`: it is in the record anyway, not in the audit log, and may be asked with a key
     that has no more than the scope `journal`. The answer to what is `secret` is kept nowhere, not even for an
-    `Idempotency-Key`.
+    `Idempotency-Key`. What is `strict` takes no value of a wrong type, also from who asks in the same process.
     """
 
     __slots__ = (
-        "audited", "gives", "journal", "method", "name", "path", "reads", "role", "safe", "secret", "status", "summary",
-        "takes", "waits",
+        "audited", "gives", "journal", "method", "name", "path", "reads", "role", "safe", "secret", "status", "strict",
+        "summary", "takes", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +70,7 @@ class Operation(Generic[A, R]):
         journal: bool = False,
         audited: bool | None = None,
         secret: bool = False,
+        strict: bool = False,
         status: int | None = None,
     ) -> None:
         assert name not in OPERATIONS, f"there are two operations {name!r}"
@@ -70,6 +86,7 @@ class Operation(Generic[A, R]):
         self.journal = journal
         self.audited = not reads and not journal if audited is None else audited
         self.secret = secret
+        self.strict = strict
         self.safe = reads or safe
         self.waits = waits
         self.status = status or (204 if gives is None else 200)

@@ -93,11 +93,18 @@ FILTER_POOLS = Operation(
     "filter_work_pools", "POST", "/work_pools/filter", FilterPools, Page[WorkPool], "List work pools.", reads=True
 )
 CREATE_POOL = Operation(
-    "create_work_pool", "POST", "/work_pools", CreatePool, WorkPool, "Create a work pool.", status=201
+    "create_work_pool", "POST", "/work_pools", CreatePool, WorkPool, "Create a work pool.", status=201, strict=True
 )
 READ_POOL = Operation("read_work_pool", "GET", "/work_pools/{name}", PoolByName, WorkPool, "Read a work pool.")
 UPDATE_POOL = Operation(
-    "update_work_pool", "PATCH", "/work_pools/{name}", UpdatePool, WorkPool, "Change a work pool.", safe=True
+    "update_work_pool",
+    "PATCH",
+    "/work_pools/{name}",
+    UpdatePool,
+    WorkPool,
+    "Change a work pool.",
+    safe=True,
+    strict=True,
 )
 DELETE_POOL: Operation[PoolByName, None] = Operation(
     "delete_work_pool", "DELETE", "/work_pools/{name}", PoolByName, None,
@@ -108,14 +115,14 @@ READ_QUEUES = Operation(
 )
 CREATE_QUEUE = Operation(
     "create_work_queue", "POST", "/work_pools/{work_pool}/queues", CreateQueue, WorkQueue, "Create a queue.",
-    status=201,
+    status=201, strict=True
 )  # fmt: skip
 READ_QUEUE = Operation(
     "read_work_queue", "GET", "/work_pools/{work_pool}/queues/{name}", QueueByName, WorkQueue, "Read a queue."
 )
 UPDATE_QUEUE = Operation(
     "update_work_queue", "PATCH", "/work_pools/{work_pool}/queues/{name}", UpdateQueue, WorkQueue, "Change a queue.",
-    safe=True,
+    safe=True, strict=True
 )  # fmt: skip
 DELETE_QUEUE: Operation[QueueByName, None] = Operation(
     "delete_work_queue", "DELETE", "/work_pools/{work_pool}/queues/{name}", QueueByName, None, "Delete a queue.",
