@@ -11,6 +11,7 @@ import pytest
 from click.testing import Result
 
 from penstock import connect
+from penstock.protocol import deployments as asked
 from penstock.protocol.deployments import APPLY_DEPLOYMENT, ApplyDeployment
 from penstock.store import launches
 
@@ -184,8 +185,11 @@ def test_a_worker_makes_its_pool_when_it_is_told_the_type(run: Run) -> None:
 
 
 def test_a_type_that_is_not_there_is_said(run: Run) -> None:
-    run("work-pool", "create", "far", "--type", "moon")
-    assert "no type of infrastructure 'moon'" in run("worker", "start", "--pool", "far", "--run-once").stderr
+    refused = run("work-pool", "create", "far", "--type", "proces")
+    assert refused.exit_code == 1
+    assert "no type of infrastructure 'proces'" in refused.stderr
+    assert "Did you mean 'process'?" in refused.stderr
+    assert "no type of infrastructure 'moon'" in run("worker", "start", "--type", "moon", "--pool", "far").stderr
 
 
 def test_a_run_is_executed_by_a_worker_that_runs_once(run: Run, folder: Path, deployed: str) -> None:
@@ -217,3 +221,45 @@ def test_where_a_run_is_and_how_it_is_ended_by_hand_is_listed(run: Run, deployed
     assert "Infrastructure:     process host:boot:77:1" in shown
     assert "To end it by hand:  kill -TERM -77" in shown
     assert json.loads(run("flow-run", "inspect", made["id"], "-o", "json").stdout)["launch"]["place"]["id"] == "77:1"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("2030-06-30T06:00", "2030-06-30 06:00:00"),
+        ("2030-06-30T06:00:30", "2030-06-30 06:00:30"),
+        ("2030-06-30T06:00+02:00", "2030-06-30 04:00:00"),
+        ("2030-06-30", "2030-06-30 00:00:00"),
+    ],
+)
+def test_times_are_typed_as_people_write_them(run: Run, deployed: str, typed: str, told: str) -> None:
+    shown = run("deployment", "schedule", "preview", "--at", typed, "--timezone", "UTC")
+    assert told in shown.stdout, shown.stderr
+    wrong = run("deployment", "schedule", "preview", "--at", "tomorrow")
+    assert (wrong.exit_code, "is not a time" in wrong.stderr) == (2, True)
+
+
+def test_a_run_is_due_in_a_span(run: Run, deployed: str) -> None:
+    assert run("deployment", "run", deployed, "--in", "5m").exit_code == 0
+    wrong = run("deployment", "run", deployed, "--in", "soon")
+    assert (wrong.exit_code, "is not a number of seconds, nor a span" in wrong.stderr) == (2, True)
+
+
+def test_a_queue_that_is_in_use_is_not_deleted_and_a_worker_for_one_that_is_not_there_is_told_so(
+    run: Run, deployed: str
+) -> None:
+    run("work-queue", "create", "fast", "--pool", "local")
+    (found,) = connect.call(asked.FILTER_DEPLOYMENTS, asked.FilterDeployments()).items
+    connect.call(asked.UPDATE_DEPLOYMENT, asked.UpdateDeployment(id=found.id, work_queue="fast"))
+    refused = run("work-queue", "delete", "fast", "--pool", "local")
+    assert (refused.exit_code, "that of deployment 'etl/nightly'" in refused.stderr) == (1, True), refused.stderr
+    connect.call(asked.UPDATE_DEPLOYMENT, asked.UpdateDeployment(id=found.id, work_queue="default"))
+    assert run("work-queue", "delete", "fast", "--pool", "local").exit_code == 0
+    lost = run("worker", "start", "--pool", "local", "--work-queue", "fastt", "--run-once")
+    assert (lost.exit_code, "has no queue 'fastt'" in lost.stderr) == (1, True), lost.stderr
+
+
+def test_a_worker_takes_no_runs_of_a_pool_of_another_type(run: Run, deployed: str) -> None:
+    run("work-pool", "create", "boxes", "--type", "docker")
+    refused = run("worker", "start", "--pool", "boxes", "--type", "process", "--run-once")
+    assert (refused.exit_code, "is of type 'docker', not 'process'" in refused.stderr) == (2, True), refused.stderr

@@ -14,12 +14,13 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from penstock import Flow, deploy, flow, serve
+from penstock import Flow, connect, deploy, flow, serve
 from penstock.deployments import arun_deployment, run_deployment
 from penstock.domain.deployments import Collision
 from penstock.domain.schedules import CatchUp, CronSchedule, IntervalSchedule, OneOffSchedule, Overlap, RRuleSchedule
 from penstock.exceptions import DeploymentError, ObjectNotFound, ParameterError, ParameterTypeError, ScheduleError
 from penstock.flows.parameter_schema import schema_of
+from penstock.protocol.deployments import FILTER_DEPLOYMENTS, FilterDeployments
 from penstock.schedules import Cron, Interval, Once, RRule
 
 from .kit import Programs, Record, until
@@ -240,3 +241,52 @@ def test_parameters_that_do_not_fit_are_refused_where_the_run_is_asked_for(serve
         run_deployment("inner/served", parameters={"seconds": "long"})
     with pytest.raises(ObjectNotFound, match="Did you mean 'inner/served'"):
         run_deployment("inner/serve")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"parameters": 5}, "parameters is a dict"),
+        ({"job_variables": [1]}, "job_variables is a dict"),
+        ({"schedules": 5}, "schedules is a list"),
+        ({"interval": "1h"}, "interval is a number of seconds"),
+        ({"tags": "abc"}, "tags are several texts"),
+        ({"concurrency_limit": {"limit": 1, "colision": 2}}, "not 'colision'"),
+        ({"version": 1}, r"\$\.version"),
+        ({"concurrency_limit": True}, r"\$\.concurrency_limit"),
+        ({"concurrency_limit": 0}, r"\$\.concurrency_limit"),
+        ({"grace": -1}, r"\$\.grace"),
+        ({"start_timeout": "5"}, r"\$\.start_timeout"),
+        ({"cron": 5}, r"schedule\.cron"),
+        ({"name": "x" * 300}, r"\$\.name"),
+    ],
+)
+def test_what_cannot_be_of_a_deployment_is_refused_before_anything_is_kept(
+    here: None, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        simple.to_deployment(**{"name": "d", **options}).apply()
+    assert connect.call(FILTER_DEPLOYMENTS, FilterDeployments()).items == []
+
+
+def test_what_cannot_be_served_is_refused(here: None) -> None:
+    one: Any = simple.to_deployment("d")
+    for call, said in (
+        (lambda: serve(simple), "takes deployments"),  # type: ignore[arg-type]
+        (lambda: serve(one, one), "twice"),
+        (lambda: serve(one, limit=0), "limit is how many"),
+        (lambda: serve(one, limit="two"), "limit is how many"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(DeploymentError, match=said):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"priority": "high"}, "priority"), ({"priority": -3}, "priority"), ({"flow_run_name": 5}, "name"),
+     ({"scheduled_time": "tomorrow"}, "scheduled_time"), ({"tags": "abc"}, "tags")],
+)  # fmt: skip
+def test_what_cannot_be_of_a_run_is_refused_before_it_is_made(here: None, options: Any, said: str) -> None:
+    simple.to_deployment("d").apply()
+    with pytest.raises(ValueError, match=said):
+        run_deployment("simple/d", timeout=0, **options)

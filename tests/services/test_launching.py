@@ -13,6 +13,7 @@ from penstock.domain.deployments import Collision, Deployment
 from penstock.domain.ids import flow_id
 from penstock.domain.launches import Place
 from penstock.domain.pools import WorkPool, WorkQueue
+from penstock.domain.rules import Facts
 from penstock.domain.runs import FlowRun, Holder
 from penstock.domain.schedules import CronSchedule, DeploymentSchedule, Overlap
 from penstock.domain.states import make
@@ -20,7 +21,7 @@ from penstock.engine.clock import SYSTEM
 from penstock.exceptions import ObjectNotFound, TransitionRefused
 from penstock.protocol import launches as asked
 from penstock.protocol.launches import Claims, Event
-from penstock.services import cancelling, claiming, launching, running
+from penstock.services import cancelling, claiming, launching, orchestrate, running
 from penstock.services.desk import Desk
 from penstock.services.loops import launching as loop
 from penstock.services.rescue import close, rescue
@@ -508,10 +509,33 @@ def test_a_run_that_has_started_may_take_longer_than_starting_may(yard: Yard, wo
     yard.change(start_timeout=60)
     run = yard.run()
     worker.claim()
-    yard.take(run)
+    taken = yard.take(run)
+    with yard.store.write() as tx:
+        orchestrate.enter(tx, run.id, make("Running", yard.now()), Facts(epoch_of_writer=taken.epoch))
+        orchestrate.enter(tx, run.id, make("AwaitingRetry", yard.now()), Facts(epoch_of_writer=taken.epoch))
     yard.second = 1000
     yard.loop()
-    assert yard.read(run).state_name == "Pending"
+    assert yard.read(run).state_name == "AwaitingRetry"
+
+
+def test_a_process_that_loads_its_program_for_longer_than_starting_may_take_never_started(
+    yard: Yard, worker: Worker
+) -> None:
+    yard.change(start_timeout=60)
+    run = yard.run()
+    worker.claim()
+    worker.launched(run)
+    yard.take(run)
+    yard.second = 61
+    yard.loop()
+    found = yard.read(run)
+    assert "never started" in (found.state.message or "")
+    # The process is there, as far as is known; its worker is told to end it.
+    assert (found.state_name, (found.state.details or {})["confirmed"]) == ("Crashed", False)
+    with yard.store.read() as tx:
+        launch = launches.get(tx, run.id)
+    assert launch is not None
+    assert launch.stopping is not None
 
 
 def test_a_launch_that_nobody_will_report_on_is_over_some_time_after_its_run(yard: Yard, worker: Worker) -> None:

@@ -334,6 +334,8 @@ class Waits(RuleBasedStateMachine):
 
     @rule()
     def somebody_enters_the_run(self) -> None:
+        if self.state.is_final():  # that would be a retry, which waits anew
+            return
         self.processes += 1
         holder = Holder("here", "boot", 100 + self.processes, "1")
         try:

@@ -15,6 +15,7 @@ from penstock.cli.output import JSON, output_option, print_fields, print_json, p
 from penstock.cli.parameters import pairs, params_object
 from penstock.cli.record import ask, listed
 from penstock.cli.schedules import find, moment_in, schedule_of, schedule_options
+from penstock.cli.times import Time
 from penstock.domain.backfills import Backfill
 from penstock.domain.errors import ObjectNotFound
 from penstock.domain.schedule_times import in_words
@@ -29,8 +30,8 @@ def backfill() -> None:
 
 @backfill.command()
 @click.argument("deployment")
-@click.option("--start", required=True, type=click.DateTime(), metavar="TIME", help="From this time on.")
-@click.option("--end", type=click.DateTime(), metavar="TIME", help="Up to this time, without it; now by itself.")
+@click.option("--start", required=True, type=Time(), metavar="TIME", help="From this time on.")
+@click.option("--end", type=Time(), metavar="TIME", help="Up to this time, without it; now by itself.")
 @click.option("--schedule", "slug", metavar="SLUG", help="Which of the deployment's schedules, where it has several.")
 @schedule_options
 @click.option("--parallelism", type=click.IntRange(1, 1000), default=1, show_default=True, help="So many at once.")

@@ -14,10 +14,13 @@ from penstock.cli.output import JSON, is_terminal, output_option, print_fields, 
 from penstock.cli.parameters import pairs, params_object
 from penstock.cli.record import ask, listed
 from penstock.cli.schedules import find, schedule
+from penstock.cli.times import Span, Time
 from penstock.domain.deployments import Deployment
+from penstock.domain.errors import ObjectNotFound
 from penstock.domain.schedule_times import in_words
 from penstock.protocol import deployments as asked
 from penstock.protocol.launches import FILTER_WORKERS, FilterWorkers
+from penstock.protocol.work_pools import READ_QUEUE, QueueByName
 
 NONE = "There are no deployments yet. In Python: `my_flow.serve('name')`, or `my_flow.deploy('name', 'pool')`."
 # When nobody has asked for a deployment's runs for so long, that is said.
@@ -108,8 +111,8 @@ def inspect(name: str, output: str) -> None:
 @click.option(
     "--params", "all_params", metavar="JSON", help="All parameters, as one JSON object; - reads it from stdin."
 )
-@click.option("--start-in", "--in", "start_in", type=click.FloatRange(0), metavar="SECONDS", help="Due in so long.")
-@click.option("--start-at", "--at", "start_at", type=click.DateTime(), metavar="TIME", help="Due at this time.")
+@click.option("--start-in", "--in", "start_in", type=Span(), metavar="SPAN", help="Due in so long: 90, 5m, 2h.")
+@click.option("--start-at", "--at", "start_at", type=Time(), metavar="TIME", help="Due at this time.")
 @click.option("--flow-run-name", metavar="NAME", help="The run's name.")
 @click.option("--tag", "-t", "tags", multiple=True, metavar="TAG", help="One more tag of the run.")
 @click.option("--job-variable", "-jv", "variables", multiple=True, metavar="NAME=VALUE", help="Over the deployment's.")
@@ -200,6 +203,11 @@ def say_unpolled(found: Deployment) -> None:
         heard = found.last_polled
         if heard is None or shown.now() - heard > UNPOLLED:
             remark(f"Nothing is serving deployment {found.full_name!r}: start the program that calls serve().")
+        return
+    try:
+        ask(READ_QUEUE, QueueByName(found.work_pool, found.work_queue or "default"))
+    except ObjectNotFound as error:
+        remark(f"{error} What waits there is run by nobody.")
         return
     online = ask(FILTER_WORKERS, FilterWorkers(work_pool=found.work_pool)).items
     queue = found.work_queue or "default"

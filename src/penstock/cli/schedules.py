@@ -11,6 +11,7 @@ import click
 from penstock.cli import shown
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
 from penstock.cli.record import ask
+from penstock.cli.times import Time
 from penstock.domain.deployments import Deployment
 from penstock.domain.errors import ObjectNotFound, ScheduleError
 from penstock.domain.schedule_times import in_words
@@ -35,9 +36,9 @@ def schedule_options(command: F) -> F:
         click.option("--cron", metavar="TEXT", help='Five fields, such as "0 6 * * 1-5".'),
         click.option("--interval", type=click.FloatRange(1), metavar="SECONDS", help="Every so many seconds."),
         click.option("--rrule", metavar="TEXT", help="A recurrence rule as RFC 5545 writes it."),
-        click.option("--at", metavar="TIME", help="Once, at this time (2026-06-30T06:00).", type=click.DateTime()),
+        click.option("--at", metavar="TIME", help="Once, at this time (2026-06-30T06:00).", type=Time()),
         click.option("--timezone", metavar="NAME", help="The zone that it is read in; UTC by itself."),
-        click.option("--anchor-date", metavar="TIME", help="From when an interval is counted.", type=click.DateTime()),
+        click.option("--anchor-date", metavar="TIME", help="From when an interval is counted.", type=Time()),
         click.option("--day-and", is_flag=True, help="Of a cron schedule: both days have to fit, not either."),
     )
     for option in reversed(options):

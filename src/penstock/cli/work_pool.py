@@ -15,6 +15,7 @@ from penstock.cli.output import JSON, is_terminal, output_option, print_fields, 
 from penstock.cli.record import ask, listed
 from penstock.domain.errors import WorkPoolError
 from penstock.domain.pools import WorkPool, WorkQueue
+from penstock.infrastructure import drivers
 from penstock.protocol import work_pools as asked
 from penstock.protocol.launches import FILTER_LAUNCHES, FILTER_WORKERS, FilterLaunches, FilterWorkers
 
@@ -49,6 +50,7 @@ def create(
     overwrite: bool,
 ) -> None:
     """Create a work pool."""
+    drivers.check(type_)
     made = ask(
         asked.CREATE_POOL,
         asked.CreatePool(

@@ -106,8 +106,11 @@ def ls_infrastructure(pool: str | None, output: str) -> None:
 def _work(
     pool: str, type_: str | None, queues: tuple[str, ...], name: str | None, limit: int | None, run_once: bool
 ) -> None:
+    from penstock.infrastructure import drivers
     from penstock.worker import starting
 
+    if type_ is not None:
+        drivers.check(type_)
     try:
         found = ask(READ_POOL, PoolByName(pool))
     except ObjectNotFound:
@@ -117,6 +120,8 @@ def _work(
         click.echo(f"Created work pool {pool!r} of type {type_}.")
     if type_ is not None and type_ != found.type:
         raise click.UsageError(f"Work pool {pool!r} is of type {found.type!r}, not {type_!r}.")
+    served = "" if not queues else f", queue {', '.join(map(repr, queues))}"
+    remark(f"Waiting for runs of work pool {pool!r}{served} (Ctrl-C ends it).")
     starting.start(
         found.type, name=name, work_pool=pool, queues=queues, limit=limit, once=run_once, way="worker",
         say=lambda text: click.echo(text, err=True), line=starting.line_to_terminal,

@@ -148,5 +148,15 @@ def moment(text: str, now: datetime) -> datetime:
         ) from None
 
 
+def span(text: str) -> timedelta:
+    """`90s`, `30m`, `2h`, `1d`, `1d12h`. Raises `FilterError`."""
+    if not _SPAN.fullmatch(text.strip()):
+        raise FilterError(f"{text!r} is not a span; write 90s, 30m, 2h, 1d or 1d12h.")
+    try:
+        return _span(text)
+    except OverflowError:
+        raise FilterError(f"{text!r} is longer than all that calendars know.") from None
+
+
 def _span(text: str) -> timedelta:
     return sum((timedelta(**{_UNITS[unit.lower()]: int(count)}) for count, unit in _PART.findall(text)), timedelta())

@@ -119,9 +119,10 @@ def in_words(schedule: Schedule) -> str:
     """A line that says when it is due: `every day at 06:00 (Europe/Berlin)`."""
     if isinstance(schedule, OneOffSchedule):
         return f"once, at {schedule.at.isoformat(timespec='seconds')}"
-    if isinstance(schedule, IntervalSchedule):
-        return f"every {_span(schedule.interval)}"
     zone = "" if schedule.timezone == "UTC" else f" ({schedule.timezone})"
+    if isinstance(schedule, IntervalSchedule):
+        days = schedule.interval % DAY == 0  # of hours and minutes the zone says nothing
+        return f"every {_span(schedule.interval)}{zone if days else ''}"
     if isinstance(schedule, RRuleSchedule):
         return f"by the rule {schedule.rrule.splitlines()[-1]}{zone}"
     from cronsim import CronSim
@@ -263,4 +264,4 @@ def _span(seconds: float) -> str:
         if seconds % size == 0:
             count = int(seconds // size)
             return name if count == 1 else f"{count} {name}s"
-    return "second" if seconds == 1 else f"{seconds:g} seconds"
+    return "second" if seconds == 1 else f"{seconds:,.15g} seconds"

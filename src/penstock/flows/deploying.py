@@ -75,6 +75,9 @@ def to_deployment(
     pull_steps: Sequence[dict[str, Any]] | None = None,
 ) -> RunnerDeployment:
     """See `Flow.to_deployment`."""
+    _check_kinds(
+        parameters=(parameters, dict), job_variables=(job_variables, dict), schedules=(schedules, list | tuple)
+    )
     given = schedules_of(interval, cron, rrule, timezone, schedule, schedules)
     limit, collision = _limit(concurrency_limit)
     source = flow._source
@@ -90,7 +93,7 @@ def to_deployment(
         pull_steps=tuple(pull_steps or ()),
         version=version or flow.version,
         description=description if description is not None else flow.description,
-        tags=tuple(tags or ()),
+        tags=tags_of(tags),
         parameters=parameter_schema.jsonable(parameters or {}),
         parameter_schema=parameter_schema.schema_of(flow.fn),
         enforce_parameter_schema=enforce_parameter_schema,
@@ -105,6 +108,34 @@ def to_deployment(
         schedules=given,
     )
     return RunnerDeployment(flow, wanted)
+
+
+def tags_of(tags: Iterable[str] | None) -> tuple[str, ...]:
+    """Raises `DeploymentError` for one text instead of several."""
+    if isinstance(tags, str):
+        raise DeploymentError(f"tags are several texts, tags=[{tags!r}]; a text by itself would be one tag a letter.")
+    return tuple(tags or ())
+
+
+def _check_kinds(**values: Any) -> None:
+    for name, (value, kind) in values.items():
+        if value is not None and not isinstance(value, kind):
+            wanted = "a dict" if kind is dict else "a list"
+            raise DeploymentError(f"{name} is {wanted}; it is {value!r:.80}.")
+
+
+def _check_deployments(deployments: Sequence[Any], called: str) -> None:
+    """Raises `DeploymentError` for what is none, or is given twice."""
+    seen: set[str] = set()
+    for each in deployments:
+        if not isinstance(each, RunnerDeployment):
+            raise DeploymentError(
+                f"{called}() takes deployments, {called}(my_flow.to_deployment('name')); this is {each!r:.80}."
+            )
+        name = f"{each.wanted.flow_name}/{each.wanted.name}"
+        if name in seen:
+            raise DeploymentError(f"{called}() was given deployment {name!r} twice: give one another name.")
+        seen.add(name)
 
 
 def serve(
@@ -126,6 +157,10 @@ def serve(
         return
     if not deployments:
         raise DeploymentError("serve() needs at least one deployment: serve(my_flow.to_deployment('name')).")
+    _check_deployments(deployments, "serve")
+    number: Any = limit
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+        raise DeploymentError(f"limit is how many runs at once, 1 or more, or None; it is {limit!r:.40}.")
     served = [each.apply(work_pool=None, work_queue=None) for each in deployments]
     if print_starting_message:
         _say_served(served)
@@ -167,6 +202,7 @@ def deploy(
         raise DeploymentError(
             "deploy() builds and pushes no images: build it before (docker build, docker push), and name it by image=."
         )
+    _check_deployments(deployments, "deploy")
     found = []
     for each in deployments:
         pool = work_pool_name or each.wanted.work_pool
@@ -224,6 +260,9 @@ def _limit(wanted: Any) -> tuple[int | None, Collision]:
     """A number; or an object or a dict with `limit` and `collision_strategy`."""
     if wanted is None or isinstance(wanted, int):
         return wanted, Collision.ENQUEUE
+    unknown = sorted(set(wanted) - {"limit", "collision_strategy"}) if isinstance(wanted, dict) else []
+    if unknown:
+        raise DeploymentError(f"concurrency_limit has a limit and a collision_strategy; not {unknown[0]!r}.")
     get = wanted.get if isinstance(wanted, dict) else lambda name, default=None: getattr(wanted, name, default)
     strategy = get("collision_strategy") or "ENQUEUE"
     try:

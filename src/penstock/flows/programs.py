@@ -69,9 +69,11 @@ def find(module: ModuleType, function: str, name: str) -> Flow[..., Any]:
         each for each in everything if isinstance(each, Decorated) and each.is_flow and _name_of(each) == function
     ]
     if not found:
+        flows: list[Any] = [each for each in everything if isinstance(each, Decorated) and each.is_flow]
+        known = sorted({_name_of(each) or each.name for each in flows})
         raise ObjectNotFound(
-            f"There is no flow {function!r} in {getattr(module, '__file__', None) or module.__name__} (any more). "
-            "Say where it is now by --entrypoint path/to/file.py:function."
+            f"There is no flow {function!r} in {getattr(module, '__file__', None) or module.__name__} (any more). It "
+            f"has: {', '.join(known) or 'no flows'}."
         )
     return next((each for each in found if each.name == name), found[0])
 
@@ -250,6 +252,8 @@ def entrypoint_of(text: str) -> Entrypoint:
     Raises `DeploymentError` for text that is none."""
     place, colon, function = text.rpartition(":")
     if not colon:
+        if text.endswith(".py"):
+            raise DeploymentError(f"{text!r} is a file: say which flow of it, {text}:function.")
         place, _, function = text.rpartition(".")
     if not place or not function.replace(".", "").isidentifier():
         raise DeploymentError(

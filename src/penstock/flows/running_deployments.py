@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from .. import connect
+from ..domain.errors import DeploymentError
 from ..domain.runs import FlowRun
 from ..engine.context import current
 from ..protocol.deployments import CREATE_RUN, FIND_DEPLOYMENT, CreateRun, FindDeployment
@@ -102,6 +103,10 @@ def _make(
     job_variables: dict[str, Any] | None,
     priority: int | None,
 ) -> FlowRun:
+    if scheduled_time is not None and not isinstance(scheduled_time, datetime):
+        raise DeploymentError(f"scheduled_time is a datetime; it is {scheduled_time!r:.80}.")
+    if isinstance(tags, str):
+        raise DeploymentError(f"tags are several texts, tags=[{tags!r}]; a text by itself would be one tag a letter.")
     deployment = connect.call(FIND_DEPLOYMENT, FindDeployment(str(name)))
     context = current.get() if as_subflow else None
     above = None if context is None else context.flow_context

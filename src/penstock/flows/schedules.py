@@ -47,7 +47,11 @@ def _several(value: Any) -> list[Any]:
 
 
 def _seconds(value: Any) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DeploymentError(f"interval is a number of seconds or a timedelta; it is {value!r:.80}.")
+    return float(value)
 
 
 def cron(

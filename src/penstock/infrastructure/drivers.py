@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.errors import InfrastructureRefused
+from ..domain.names import suggestion
 from .contract import Driver
 
 # Type -> the driver's class.
@@ -24,6 +25,14 @@ TYPES: dict[str, str] = {
 }
 # What runs on this machine, and reaches what is here: its files, its servers on loopback.
 LOCAL = frozenset({"process"})
+
+
+def check(type: str) -> None:
+    """Raises `InfrastructureRefused` for a type that this version does not know, with the name that is near."""
+    if type not in TYPES:
+        raise InfrastructureRefused(
+            f"There is no type of infrastructure {type!r}; there are: {', '.join(TYPES)}.{suggestion(type, TYPES)}"
+        )
 
 
 def make(type: str, folder: Path) -> Driver:
@@ -41,7 +50,6 @@ def template(type: str) -> dict[str, Any]:
 
 
 def _class(type: str) -> Any:
-    if type not in TYPES:
-        raise InfrastructureRefused(f"There is no type of infrastructure {type!r}; there are: {', '.join(TYPES)}.")
+    check(type)
     module, _, name = TYPES[type].partition(":")
     return getattr(importlib.import_module(f".{module}", __package__), name)

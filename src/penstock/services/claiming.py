@@ -12,6 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from ..domain.deployments import Collision, Deployment
+from ..domain.errors import WorkPoolError
 from ..domain.launches import Launch
 from ..domain.pools import WorkerRecord, WorkPool, WorkQueue
 from ..domain.rules import Facts
@@ -23,6 +24,7 @@ from ..store import deployments, flow_runs, launches, schedules, work_pools, wor
 from ..store.contract import Store, Tx
 from . import cancelling, launching, orchestrate
 from .rescue import Lives
+from .work_pools import need_queue
 
 # How often a worker's word is written down, how long what has ended by itself has to be gone, and how many of those
 # that wait are looked at for one that may run.
@@ -41,7 +43,7 @@ class Nothing(Exception):
 def claim(store: Store, asked: ClaimLaunches, now: datetime, lives: Lives) -> Claims:
     """What is to be done by a worker now. Raises `Nothing`, and `ObjectNotFound` for a pool that is not there."""
     with store.read() as tx:
-        pool = None if asked.work_pool is None else work_pools.need(tx, asked.work_pool)
+        pool = None if asked.work_pool is None else _pool_for(tx, asked.work_pool, asked)
         known = workers.get(tx, asked.worker.id)
         if known is not None and known.draining and not asked.draining:
             return Claims(now=now)  # it has changed its mind since it asked
@@ -60,6 +62,20 @@ def claim(store: Store, asked: ClaimLaunches, now: datetime, lives: Lives) -> Cl
     if not (claims.work or claims.stops or claims.lost) and not _sooner(claims, asked):
         raise Nothing(claims)
     return claims
+
+
+def _pool_for(tx: Tx, name: str, asked: ClaimLaunches) -> WorkPool:
+    """Raises `ObjectNotFound`, with the names that are near, and `WorkPoolError` for a pool of another kind of
+    infrastructure."""
+    pool = work_pools.need(tx, name)
+    if pool.type != asked.worker.type:
+        raise WorkPoolError(
+            f"Work pool {name!r} is of type {pool.type}; this worker launches runs of type {asked.worker.type}. Start "
+            f"one by `penstock worker start --pool {name}`."
+        )
+    for queue in asked.queues:
+        need_queue(tx, name, queue)
+    return pool
 
 
 def _sooner(claims: Claims, asked: ClaimLaunches) -> bool:

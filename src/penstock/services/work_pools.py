@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from msgspec import UNSET
@@ -13,8 +13,10 @@ from ..domain.errors import NameTaken, ObjectNotFound, WorkPoolError
 from ..domain.ids import uuid7
 from ..domain.pools import DEFAULT_QUEUE, WorkPool, WorkQueue
 from ..protocol.work_pools import CreatePool, CreateQueue, UpdatePool, UpdateQueue
-from ..store import launches, work_pools
+from ..store import deployments, launches, work_pools
 from ..store.contract import Store, Tx
+
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def create(store: Store, wanted: CreatePool, now: datetime) -> WorkPool:
@@ -113,11 +115,21 @@ def update_queue(store: Store, wanted: UpdateQueue, now: datetime) -> WorkQueue:
 
 
 def delete_queue(store: Store, work_pool: str, name: str) -> None:
-    """Raises `ObjectNotFound`, or `WorkPoolError` for the queue that every pool has."""
+    """Raises `ObjectNotFound`, or `WorkPoolError` for the queue that every pool has, and for one that is in use."""
     if name == DEFAULT_QUEUE:
         raise WorkPoolError(f"Every work pool has a queue {DEFAULT_QUEUE!r}; pause it, if it is to give no runs.")
     with store.write() as tx:
         need_queue(tx, work_pool, name)
+        named = deployments.of_queue(tx, work_pool, name)
+        if named:
+            raise WorkPoolError(
+                f"Queue {name!r} of work pool {work_pool!r} is that of deployment {named[0]!r}"
+                f"{f' and {len(named) - 1} more' if len(named) > 1 else ''}: give it another one first."
+            )
+        if launches.waiting(tx, work_pool, [name], LATEST, 1):
+            raise WorkPoolError(
+                f"Runs wait in queue {name!r} of work pool {work_pool!r}: have them run, or cancel them, first."
+            )
         work_pools.delete_queue(tx, work_pool, name)
 
 

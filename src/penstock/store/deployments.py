@@ -79,6 +79,12 @@ def note_polled(tx: Tx, ids: Sequence[UUID], now: datetime) -> None:
         tx.run("UPDATE deployment SET last_polled = ? WHERE id = ?", (codec.micros(now), id.bytes))
 
 
+def of_queue(tx: Tx, work_pool: str, name: str) -> list[str]:
+    """The full names of the deployments whose runs go into a queue."""
+    sql = "SELECT flow_name, name FROM deployment WHERE work_pool = ? AND work_queue = ? ORDER BY flow_name, name"
+    return [f"{flow}/{each}" for flow, each in tx.rows(sql, (work_pool, name))]
+
+
 def delete(tx: Tx, id: UUID) -> bool:
     """With its schedules; whether there was one."""
     tx.run("DELETE FROM deployment_schedule WHERE deployment_id = ?", (id.bytes,))

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from ...domain.launches import Launch
 from ...domain.runs import FlowRun
-from ...domain.states import FINAL, make
-from ...domain.stops import IDLE
+from ...domain.states import CANCELLING, FINAL, RUNNING, make
+from ...domain.stops import ABANDONED, IDLE
 from ...store import flow_runs, launches, workers
 from ...store.contract import Tx
 from .. import launching, rescue
@@ -50,9 +50,12 @@ def once(desk: Desk) -> None:
 
 def _is_late(launch: Launch, run: FlowRun, now: datetime) -> bool:
     """Whether a run was claimed so long ago that its code should have begun."""
-    if launch.start_timeout is None or launch.claimed is None or run.holder is not None or run.state.type in FINAL:
+    claimed = launch.claimed
+    if launch.start_timeout is None or claimed is None or run.state.type in (*FINAL, CANCELLING):
         return False
-    return now - launch.claimed > timedelta(seconds=launch.start_timeout)
+    if any(state.type is RUNNING and state.timestamp >= claimed for state in run.states):
+        return False
+    return now - claimed > timedelta(seconds=launch.start_timeout)
 
 
 def _close_late(tx: Tx, launch: Launch, run: FlowRun, now: datetime) -> None:
@@ -61,7 +64,9 @@ def _close_late(tx: Tx, launch: Launch, run: FlowRun, now: datetime) -> None:
     launches.put(tx, launch)
     why = "" if launch.problem is None else f" ({launch.problem.rstrip('.')})"
     message = f"The run never started: {launch.start_timeout:g} s after it was claimed, no code of it runs{why}."
-    details = {"stopped": IDLE, "confirmed": True}
+    # (A process may have taken it, and be loading its program: that its worker has ended it is told later.)
+    taken = run.holder is not None
+    details = {"stopped": ABANDONED if taken else IDLE, "confirmed": not taken}
     rescue.close(tx, run, make("Crashed", now, message=message, details=details), "start timeout")
 
 
