@@ -17,6 +17,7 @@ ANYTHING = frozenset({"*"})
 DOORS = frozenset(
     {
         "__init__",
+        "approvals",
         "artifacts",
         "cache_policies",
         "concurrency",

@@ -73,10 +73,10 @@ class Waiting:
         assert found is not None
         return found
 
-    def command(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: object, of: str = "flow-run") -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(SOURCE), **self.environment}
         return subprocess.run(
-            [sys.executable, "-m", "penstock", "flow-run", *map(str, arguments)],
+            [sys.executable, "-m", "penstock", of, *map(str, arguments)],
             capture_output=True, text=True, env=environment, timeout=60, check=False,
         )  # fmt: skip
 
@@ -259,3 +259,36 @@ def test_bad_input_of_commands_is_one_sentence(waiting: Waiting, programs: Progr
         done = waiting.command(*arguments)
         assert (done.returncode, said in done.stderr) == (code, True), (arguments, done.stderr)
         assert "Traceback" not in done.stderr
+
+
+APPROVES = """
+    from penstock import flow
+    from penstock.approvals import require_approval
+
+    @flow(log_prints=True)
+    def asks():
+        print("first:", require_approval("Delete it?", timeout=600).comment)
+        print("second:", require_approval("And this?", timeout=600, suspend=True, raise_on_rejection=False).approved)
+
+    if __name__ == "__main__":
+        asks()
+"""
+
+
+def test_approvals_are_listed_approved_and_rejected_by_commands(waiting: Waiting, programs: Programs) -> None:
+    program = programs.start(APPROVES, **waiting.environment)
+    run = waiting.until_state("Paused")
+    listed = waiting.command("ls", of="approval")
+    assert all(text in listed.stdout for text in ("asks", "anybody", "0/1", "Delete it?")), listed.stdout
+    done = waiting.command("approve", run.id, "--comment", "go", of="approval")
+    assert (done.returncode, "goes on" in done.stdout) == (0, True), done.stderr
+    finished = programs.finish(program)
+    assert "first: go" in finished.stderr
+    run = waiting.until_state("Suspended")
+    done = waiting.command("reject", run.id, of="approval")
+    assert done.returncode == 0, done.stderr
+    assert "second: False" in done.stderr
+    waiting.until_state("Completed")
+    assert "Nothing waits for anybody." in waiting.command("ls", of="approval").stderr
+    refused = waiting.command("reject", run.id, of="approval")
+    assert (refused.returncode, "isn't paused" in refused.stderr) == (1, True)

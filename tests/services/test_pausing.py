@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from penstock.domain.accounts import OPERATOR, VIEWER, Asker
 from penstock.domain.ids import flow_id
 from penstock.domain.pauses import OnTimeout, Outcome, Pause
 from penstock.domain.rules import Facts
@@ -20,17 +21,21 @@ from penstock.domain.runs import FlowRun, Holder
 from penstock.domain.states import make
 from penstock.domain.stops import RESUME
 from penstock.engine.clock import SYSTEM
-from penstock.exceptions import InputRefused, NotPausedError, TransitionRefused
+from penstock.exceptions import InputRefused, NotAllowed, NotPausedError, TransitionRefused
+from penstock.protocol.flow_runs import APPROVE_FLOW_RUN, RESUME_FLOW_RUN, ResumeRun
 from penstock.protocol.journal import BeginPause, TakeAnswer
-from penstock.services import cancelling, orchestrate, pausing, rescue
+from penstock.services import answers, cancelling, orchestrate, pausing, rescue
+from penstock.services.desk import Desk
 from penstock.services.reading import delete_flow_runs
 from penstock.services.reopening import reopen
 from penstock.store import flow_runs, pauses, signals
 from penstock.store.contract import Store
 from penstock.store.sqlite import SqliteStore
+from penstock.vault import Vault
 
 from ..store.kit import at, flow_run
 
+assert answers  # where operations are answered
 ME, NEXT = Holder("here", "boot", 7, "1"), Holder("here", "boot", 8, "2")
 FIELDS = {"type": "object", "properties": {"approved": {"type": "boolean"}}, "required": ["approved"]}
 
@@ -75,9 +80,8 @@ class Office:
             return pausing.take(tx, TakeAnswer(pause.id, epoch, self.now(), goes_on=True, **fields))
 
     def resume(self, run: FlowRun, input: Any = None, who: str = "ann") -> FlowRun:
-        return pausing.resume(
-            self.store, run.id, who=who, now=self.now(), lives=self.lives, input=input, comment="fine"
-        )
+        by = pausing.Person(who, who)
+        return pausing.resume(self.store, run.id, by, now=self.now(), lives=self.lives, input=input, comment="fine")
 
     def expire(self) -> int:
         return pausing.expire(self.store, self.now(), self.lives)
@@ -414,3 +418,27 @@ TestNoRunWaitsForEverOrIsResumedTwice = Waits.TestCase
 TestNoRunWaitsForEverOrIsResumedTwice.settings = settings(
     max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_who_decides_is_who_signed_in_and_nobody_by_saying_so(office: Office, tmp_path: Path) -> None:
+    run = office.run()
+    office.pause(run, approval=True, approvers=("ann", "role:admin"), schema=None)
+    desk = Desk(office.store, Vault(tmp_path / "key", None), office.now, office.lives, "ann@laptop via CLI")
+    approve = ResumeRun(id=run.id)
+    for asker in (
+        Asker(who="user bob", role=OPERATOR, user="bob"),
+        Asker(who="ann", role=OPERATOR, user="bob"),
+        Asker(who="anonymous", role=OPERATOR, anonymous=True),
+    ):
+        with pytest.raises(NotAllowed):
+            desk.asked_by(asker).answer(APPROVE_FLOW_RUN, approve)
+        with pytest.raises(NotAllowed):  # nor by another door
+            desk.asked_by(asker).answer(RESUME_FLOW_RUN, approve)
+    with pytest.raises(NotAllowed):
+        desk.asked_by(Asker(who="user eve", role=VIEWER, user="ann")).answer(APPROVE_FLOW_RUN, approve)
+    desk.asked_by(Asker(who="user ann", role=OPERATOR, user="ann")).answer(APPROVE_FLOW_RUN, approve)
+    assert office.read(run).state.name == "Resuming"
+    other = office.run()
+    office.pause(other, approval=True, approvers=("ann",))
+    desk.answer(APPROVE_FLOW_RUN, ResumeRun(id=other.id))  # without a server, people are who their system says
+    assert office.read(other).state.name == "Resuming"

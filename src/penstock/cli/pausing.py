@@ -76,20 +76,25 @@ def resume(id: str, given: str | None, comment: str | None, entrypoint: str | No
     if run.state.name == RESUMING and run.holder is None and given is None:
         remark(f"Flow run {run.name!r} ({run.id}) was resumed already, and nobody executes it.")
     else:
-        query = asked.ResumeRun(id=run.id, run_input=_input(given), comment=comment)
+        query = asked.ResumeRun(id=run.id, run_input=input_of(given), comment=comment)
         run = ask(asked.RESUME_FLOW_RUN, query)
-    _tell(run, output)
-    if run.holder is None and run.deployment_id is None:
-        enter_again(run.root_flow_run_id or run.id, entrypoint)
+    go_on(run, output, entrypoint)
 
 
-def _tell(run: FlowRun, output: str) -> None:
+def go_on(run: FlowRun, output: str, entrypoint: str | None = None) -> None:
+    """Tells where a run goes on that was answered. One that nobody executes, and nobody launches, goes on in this
+    process: then it does not return."""
     if output == JSON:
         print_json(shown.document(run))
+    elif run.state.is_paused():
+        pause = pauses_of(run)[-1]
+        click.echo(f"Flow run {run.name!r} waits on: approved by {len(pause.decisions)} of {pause.quorum}.")
     elif run.holder is not None:
         click.echo(f"Flow run {run.name!r} ({run.id}) goes on.")
     elif run.deployment_id is not None:
         click.echo(f"Flow run {run.name!r} ({run.id}) is launched once more by the next worker that asks for work.")
+    if run.holder is None and run.deployment_id is None and not run.state.is_paused():
+        enter_again(run.root_flow_run_id or run.id, entrypoint)
 
 
 def pauses_of(run: FlowRun) -> list[Pause]:
@@ -100,7 +105,8 @@ def pauses_of(run: FlowRun) -> list[Pause]:
     return [each.pause for each in ask(asked.FILTER_PAUSES, query).items]
 
 
-def _input(text: str | None) -> Any:
+def input_of(text: str | None) -> Any:
+    """Raises `UsageError` for what is no JSON."""
     if text is None:
         return None
     try:

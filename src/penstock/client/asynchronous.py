@@ -147,6 +147,15 @@ class PenstockClient:
         `NotPausedError` for a run that does not wait, and `InputRefused`."""
         return await self._call(partial(self._client.resume_flow_run, flow_run_id, run_input, comment))
 
+    async def approve_flow_run(self, flow_run_id: Id, run_input: Any = None, comment: str | None = None) -> FlowRun:
+        """Approves what a run asks to be approved; the run goes on when enough people have. Raises `NotPausedError`,
+        `NotAllowed` for who is not asked, `InputRefused`, and `TransitionRefused` for who has decided already."""
+        return await self._call(partial(self._client.approve_flow_run, flow_run_id, run_input, comment))
+
+    async def reject_flow_run(self, flow_run_id: Id, comment: str | None = None) -> FlowRun:
+        """Rejects what a run asks to be approved. Raises what `approve_flow_run` does."""
+        return await self._call(partial(self._client.reject_flow_run, flow_run_id, comment))
+
     def read_pauses(self, flow_run_id: Id | None = None, limit: int = 200) -> AsyncIterator[flow_runs.Waiting]:
         """What waits for somebody, the oldest first; with a `flow_run_id` all pauses of that run."""
         return self._each(self._client.read_pauses(flow_run_id, limit))

@@ -130,6 +130,16 @@ class SyncPenstockClient(Things, Deployments):
         query = flow_runs.ResumeRun(id=parse_id(flow_run_id), run_input=run_input, comment=comment)
         return self._ask(flow_runs.RESUME_FLOW_RUN, query)
 
+    def approve_flow_run(self, flow_run_id: Id, run_input: Any = None, comment: str | None = None) -> FlowRun:
+        """Approves what a run asks to be approved; the run goes on when enough people have. Raises `NotPausedError`,
+        `NotAllowed` for who is not asked, `InputRefused`, and `TransitionRefused` for who has decided already."""
+        query = flow_runs.ResumeRun(id=parse_id(flow_run_id), run_input=run_input, comment=comment)
+        return self._ask(flow_runs.APPROVE_FLOW_RUN, query)
+
+    def reject_flow_run(self, flow_run_id: Id, comment: str | None = None) -> FlowRun:
+        """Rejects what a run asks to be approved. Raises what `approve_flow_run` does."""
+        return self._ask(flow_runs.REJECT_FLOW_RUN, flow_runs.RejectRun(id=parse_id(flow_run_id), comment=comment))
+
     def read_pauses(self, flow_run_id: Id | None = None, limit: int = 200) -> Iterator[flow_runs.Waiting]:
         """What waits for somebody, the oldest first; with a `flow_run_id` all pauses of that run."""
         id = None if flow_run_id is None else parse_id(flow_run_id)

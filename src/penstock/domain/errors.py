@@ -166,6 +166,12 @@ class FlowPauseTimeout(RunError, TimeoutError):
     code = "pause-timeout"
 
 
+class ApprovalRejected(RunError):
+    """Somebody rejected what a run had asked to be approved."""
+
+    code = "approval-rejected"
+
+
 class UnfinishedRun(RunError):
     """The run has not ended yet."""
 

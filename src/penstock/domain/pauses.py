@@ -29,17 +29,20 @@ WAITS_FOR = "waits_for"
 
 
 class OnTimeout(StrEnum):
-    """What a pause comes to that nobody answered: the run fails, or goes on with the pause's default input."""
+    """What a pause comes to that nobody answered: the run fails; goes on with the pause's default input, as if it was
+    approved; or as if it was rejected."""
 
     FAIL = "fail"
     RESUME = "resume"
+    REJECT = "reject"
 
 
 class Outcome(StrEnum):
-    """What a pause came to: it was resumed (by a person, or by itself where that was wanted); its time was over; or
-    its run ended, or went on, without an answer."""
+    """What a pause came to: it was resumed, or rejected (by people, or by itself where that was wanted); its time was
+    over; or its run ended, or went on, without an answer."""
 
     RESUMED = "resumed"
+    REJECTED = "rejected"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
 
@@ -54,6 +57,22 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     comment: str | None = None
 
 
+class Verdict(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one person decided on an approval. `name` is who they are, `who` that in words, with the way."""
+
+    verdict: Verdict
+    at: datetime
+    name: str
+    who: str
+    comment: str | None = None
+    input: Any = None
+
+
 class Pause(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One pause of a flow run. Of those with the same `key` in a run only the first is waited for: a run that is
     entered again goes on with its answer.
@@ -62,6 +81,9 @@ class Pause(msgspec.Struct, kw_only=True, omit_defaults=True):
     is asked, `schema` the JSON schema of the input that the answer must have (None: it has none), `plain` that this is
     an object with the one property `value`, which may be given by itself, and `initial` what is filled in already.
     `problem` is why the last answer was given back.
+
+    With `approval` it is approved or rejected: by one of the `approvers` (names of users, `role:editor`; none: by
+    anyone), and approved when `quorum` of them have, each of whom decides once, and is in `decisions`.
     """
 
     id: UUID
@@ -78,22 +100,42 @@ class Pause(msgspec.Struct, kw_only=True, omit_defaults=True):
     on_timeout: OnTimeout = OnTimeout.FAIL
     default: Any = None
     problem: str | None = None
+    approval: bool = False
+    approvers: tuple[str, ...] = ()
+    quorum: int = 1
+    decisions: tuple[Decision, ...] = ()
     answer: Answer | None = None
 
     def is_over(self, now: datetime) -> bool:
         """Whether nobody may answer any more."""
         return self.answer is not None or (self.deadline is not None and self.deadline <= now)
 
+    def decide(self, decision: Decision) -> Answer | None:
+        """Adds what somebody decided; the answer, where that settles it. One who rejects is enough."""
+        self.decisions = (*self.decisions, decision)
+        if decision.verdict is Verdict.REJECT:
+            self.answer = Answer(Outcome.REJECTED, decision.at, decision.who, None, decision.comment)
+        elif len(self.decisions) >= self.quorum:
+            by = ", ".join(each.who for each in self.decisions)
+            self.answer = Answer(Outcome.RESUMED, decision.at, by, decision.input, decision.comment)
+        return self.answer
+
+    def may_decide(self, name: str, role: str) -> bool:
+        """Whether somebody of this name and role is asked."""
+        return not self.approvers or name in self.approvers or f"role:{role}" in self.approvers
+
     def time_out(self, now: datetime) -> Answer:
         """Its time is over: what it comes to by itself."""
-        resumed = self.on_timeout is OnTimeout.RESUME
-        self.answer = Answer(
-            Outcome.RESUMED if resumed else Outcome.EXPIRED,
-            self.deadline or now,
-            NOBODY if resumed else None,
-            self.default if resumed else None,
-        )
+        outcome = _BY_ITSELF[self.on_timeout]
+        by_itself = outcome is not Outcome.EXPIRED
+        given = self.default if outcome is Outcome.RESUMED else None
+        self.answer = Answer(outcome, self.deadline or now, NOBODY if by_itself else None, given)
         return self.answer
+
+
+_BY_ITSELF = {
+    OnTimeout.FAIL: Outcome.EXPIRED, OnTimeout.RESUME: Outcome.RESUMED, OnTimeout.REJECT: Outcome.REJECTED,
+}  # fmt: skip
 
 
 def waiting(pause: Pause, now: datetime) -> State[Any]:
@@ -101,7 +143,9 @@ def waiting(pause: Pause, now: datetime) -> State[Any]:
     name = SUSPENDED if pause.suspended else "Paused"
     by = "" if pause.who is None else f"{name} by {pause.who}. "
     until = "" if pause.deadline is None else f" until {pause.deadline:%Y-%m-%d %H:%M:%S} UTC"
-    message = f"{by}Waits to be resumed{until}."
+    message = f"{by}Waits to be {'approved' if pause.approval else 'resumed'}{until}."
+    if pause.decisions:
+        message = f"{message} Approved by {len(pause.decisions)} of {pause.quorum}."
     if pause.problem is not None:
         message = f"The answer was given back: {pause.problem}"
     return make(name, now, message=message, details=_details(pause))
@@ -123,7 +167,9 @@ def _resumed(pause: Pause) -> str:
         return "It goes on without an answer."
     if answer.outcome is Outcome.EXPIRED:
         return NEVER_RESUMED
-    return f"Resumed by {answer.who}."
+    if answer.outcome is Outcome.REJECTED:
+        return f"Rejected by {answer.who}."
+    return f"{'Approved' if pause.approval else 'Resumed'} by {answer.who}."
 
 
 def _details(pause: Pause) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -53,6 +53,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     on_timeout: OnTimeout = OnTimeout.FAIL
     default: Any = None
     check: Check | None = None
+    approval: bool = False
+    approvers: tuple[str, ...] = ()
+    quorum: int = 1
+    # told when the run waits, with its pause, and again every so many seconds
+    tell: Callable[[Pause], Any] | None = None
+    tell_every: float | None = None
 
 
 # --- in the process --------------------------------------------------------------------------------------------------
@@ -105,8 +111,15 @@ def _wish_of(wanted: Signal) -> Wish:
 # --- pauses ----------------------------------------------------------------------------------------------------------
 
 
-def pause(context: RunContext[Any], flow: FlowRunContext, wish: Wish) -> Script[Any]:
-    """Has a flow run wait, for its code or that of a task of it; gives the answer's input.
+class Answered(NamedTuple):
+    """What a pause came to, and what the code gets of its input."""
+
+    pause: Pause
+    value: Any
+
+
+def pause(context: RunContext[Any], flow: FlowRunContext, wish: Wish) -> Script[Answered]:
+    """Has a flow run wait, for its code or that of a task of it.
 
     Raises `FlowPauseTimeout`, and `TransitionRefused` where the run cannot be paused.
     """
@@ -120,7 +133,7 @@ def pause(context: RunContext[Any], flow: FlowRunContext, wish: Wish) -> Script[
         scope.close()
 
 
-def _perform(context: RunContext[Any], flow: FlowRunContext, gate: Gate, wish: Wish, scope: Scope) -> Script[Any]:
+def _perform(context: RunContext[Any], flow: FlowRunContext, gate: Gate, wish: Wish, scope: Scope) -> Script[Answered]:
     lifted = attempts.lift_limits(context)
     runtime = context.runtime
     begun: Pause | None = None
@@ -129,7 +142,8 @@ def _perform(context: RunContext[Any], flow: FlowRunContext, gate: Gate, wish: W
         begun = yield from Ask(runtime.ledger, BeginPause(made, flow.run.epoch, made.begun))
         if begun.answer is None:
             _enter(flow, waiting(begun, made.begun))
-            say(flow, INFO, "Pausing flow, execution will continue when this flow run is resumed.")
+            say(flow, INFO, f"Pausing flow, execution will continue when this flow run is {_word(wish)}.")
+            yield from _tell(context, wish, begun, scope)
         begun, value = yield from _answer(context, flow, gate, begun, wish, scope, attempts.left_of(lifted, flow))
     except BaseException:
         if begun is not None and begun.answer is None and (flow.scope is None or flow.scope.stop is None):
@@ -140,9 +154,26 @@ def _perform(context: RunContext[Any], flow: FlowRunContext, gate: Gate, wish: W
         flow.gate = None
         gate.opened.happen()
     assert begun.answer is not None
-    if begun.answer.outcome is not Outcome.RESUMED:
+    if begun.answer.outcome in (Outcome.EXPIRED, Outcome.WITHDRAWN):
         raise FlowPauseTimeout(NEVER_RESUMED)
-    return value
+    return Answered(begun, value)
+
+
+def _word(wish: Wish) -> str:
+    return "approved" if wish.approval else "resumed"
+
+
+def _tell(context: RunContext[Any], wish: Wish, pause: Pause, scope: Scope) -> Script[None]:
+    """Tells whoever is asked. What goes wrong with that is a warning, and no reason not to wait."""
+    if wish.tell is None:
+        return
+    inner = Scope(scope)
+    try:
+        yield from Call(wish.tell, (pause,), None, context, inner)
+    except Exception as error:
+        say(context, WARNING, f"Nobody could be told that the flow run waits: {attempts.describe(error)}")
+    finally:
+        inner.close()
 
 
 def _answer(
@@ -151,6 +182,7 @@ def _answer(
 ) -> Script[tuple[Pause, Any]]:  # fmt: skip
     """The pause with its answer, and what the code gets of it."""
     runtime, epoch = context.runtime, flow.run.epoch
+    remind_at = runtime.clock.monotonic() + (wish.tell_every or 0.0)
     while True:
         if pause.answer is not None:  # of an earlier attempt: the run did not wait
             return pause, (yield from _checked(context, wish, pause, scope))
@@ -158,9 +190,15 @@ def _answer(
         now = runtime.clock.now()
         stands: Pause = yield from Ask(runtime.ledger, TakeAnswer(pause.id, epoch, now))
         if stands.answer is None:
-            timer = None
-            if stands.deadline is not None:
-                timer = TIMERS.after(max((stands.deadline - now).total_seconds(), 0.0), gate.told.happen)
+            left_seconds = None if stands.deadline is None else max((stands.deadline - now).total_seconds(), 0.0)
+            if wish.tell_every is not None and wish.tell is not None:
+                again = max(remind_at - runtime.clock.monotonic(), 0.0)
+                if again == 0.0:
+                    yield from _tell(context, wish, stands, scope)
+                    remind_at = runtime.clock.monotonic() + wish.tell_every
+                    continue
+                left_seconds = again if left_seconds is None else min(left_seconds, again)
+            timer = None if left_seconds is None else TIMERS.after(left_seconds, gate.told.happen)
             try:
                 yield from Join([gate.told], scope)
             finally:
@@ -185,15 +223,17 @@ def _answer(
             say(flow, WARNING, f"The input that the flow run was resumed with cannot be used: {problem}")
             continue
         _enter(flow, going_on(taken, now))
-        if problem is None and stands.answer.outcome is Outcome.RESUMED:
-            say(flow, INFO, f"Resuming flow run execution: resumed by {stands.answer.who}")
+        if problem is None and stands.answer.outcome is not Outcome.EXPIRED:
+            how = "rejected" if stands.answer.outcome is Outcome.REJECTED else _word(wish)
+            say(flow, INFO, f"Resuming flow run execution: {how} by {stands.answer.who}")
         return taken, value
 
 
 def _checked(context: RunContext[Any], wish: Wish, pause: Pause, scope: Scope) -> Script[Any]:
     """What the code gets of an answer: its author's types say whether it can be used."""
-    given = None if pause.answer is None else pause.answer.input
-    if wish.check is None:
+    answer = pause.answer
+    given = None if answer is None else answer.input
+    if wish.check is None or answer is None or answer.outcome is not Outcome.RESUMED:
         return given
     inner = Scope(scope)
     try:
@@ -232,6 +272,9 @@ def _pause(flow: FlowRunContext, wish: Wish, *, suspended: bool) -> Pause:
         initial=wish.initial,
         on_timeout=wish.on_timeout,
         default=wish.default,
+        approval=wish.approval,
+        approvers=wish.approvers,
+        quorum=wish.quorum,
     )
 
 
@@ -244,15 +287,16 @@ def _enter(flow: FlowRunContext, state: State[Any]) -> None:
 # --- suspending ------------------------------------------------------------------------------------------------------
 
 
-def suspend(context: RunContext[Any], flow: FlowRunContext, wish: Wish) -> Script[Any]:
-    """Has a flow run's code left, for its own code; where it was resumed since, gives the answer's input instead."""
+def suspend(context: RunContext[Any], flow: FlowRunContext, wish: Wish) -> Script[Answered]:
+    """Has a flow run's code left, for its own code; where it was answered since, gives that instead."""
     made = _pause(flow, wish, suspended=True)
     stands: Pause = yield from Ask(context.runtime.ledger, BeginPause(made, flow.run.epoch, made.begun, look=True))
-    if stands.answer is None:
-        raise Suspending(made)
     scope = Scope(context.scope)
     try:
-        return (yield from _checked(context, wish, stands, scope))
+        if stands.answer is None:
+            yield from _tell(context, wish, made, scope)
+            raise Suspending(made)
+        return Answered(stands, (yield from _checked(context, wish, stands, scope)))
     finally:
         scope.close()
 

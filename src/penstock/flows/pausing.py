@@ -22,7 +22,7 @@ from ..engine import blocking, live, pausing
 from ..engine.clock import SYSTEM
 from ..engine.context import FlowRunContext, current, is_awaited
 from ..engine.effects import Script
-from ..engine.pausing import Wish
+from ..engine.pausing import Answered, Wish
 from ..engine.stopping import shielded
 from ..protocol.flow_runs import PAUSE_FLOW_RUN, RESUME_FLOW_RUN, PauseRun, ResumeRun
 from .run_inputs import Wanted
@@ -82,8 +82,8 @@ def pause_flow_run(
                 deploy()
     """
     del poll_interval
-    ask = partial(_wish, wait_for_input, timeout, key, on_timeout, default, description)
-    return _begin(ask, flow_run_id, timeout, suspends=reschedule)
+    ask = partial(wish_of, wait_for_input, timeout, key, on_timeout, default, description)
+    return begin(ask, flow_run_id, timeout, suspends=reschedule)
 
 
 def suspend_flow_run(
@@ -113,8 +113,8 @@ def suspend_flow_run(
             suspend_flow_run(timeout=7 * 86400)  # until somebody has paid
             ship(number)
     """
-    ask = partial(_wish, wait_for_input, timeout, key, on_timeout, default, description)
-    return _begin(ask, flow_run_id, timeout, suspends=True)
+    ask = partial(wish_of, wait_for_input, timeout, key, on_timeout, default, description)
+    return begin(ask, flow_run_id, timeout, suspends=True)
 
 
 def resume_flow_run(flow_run_id: UUID | str, run_input: Any = None, *, comment: str | None = None) -> Any:
@@ -159,13 +159,14 @@ async def _in_coroutine(call: Callable[..., Any], args: Any, options: Any) -> An
 # --- the parts -------------------------------------------------------------------------------------------------------
 
 
-def _wish(
+def wish_of(
     wait_for_input: Any, timeout: float | None, key: Any, on_timeout: Any, default: Any, description: Any,
     flow: FlowRunContext,
 ) -> Wish:  # fmt: skip
+    """Raises `ValueError` for what cannot be."""
     wanted = Wanted.of(wait_for_input)
     if on_timeout not in tuple(OnTimeout):
-        raise ValueError(f"on_timeout is 'fail' or 'resume'; it is {on_timeout!r:.40}.")
+        raise ValueError(f"on_timeout is 'fail', 'resume' or 'reject'; it is {on_timeout!r:.40}.")
     if key is not None and not (isinstance(key, str) and 0 < len(key) <= LONGEST_KEY):
         raise ValueError(f"key is a text of up to {LONGEST_KEY} characters; it is {key!r:.40}.")
     if description is not None and not isinstance(description, str):
@@ -173,7 +174,7 @@ def _wish(
     given = wanted.jsonable(default) if on_timeout == OnTimeout.RESUME else None
     return Wish(
         key=flow.next_pause() if key is None else key,
-        timeout=_check_timeout(timeout),
+        timeout=check_timeout(timeout),
         text=description if description is not None else wanted.description,
         schema=wanted.schema,
         plain=wanted.plain,
@@ -184,22 +185,27 @@ def _wish(
     )
 
 
-def _check_timeout(timeout: Any) -> float | None:
+def check_timeout(timeout: Any, name: str = "timeout") -> float | None:
     """Seconds, or None. Raises ValueError for what is no such number."""
     if timeout is None:
         return None
     number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if not number or not 0 <= timeout <= LONGEST:
-        raise ValueError(f"timeout is a number of seconds from 0 to {LONGEST:,}, or None; it is {timeout!r:.40}.")
+        raise ValueError(f"{name} is a number of seconds from 0 to {LONGEST:,}, or None; it is {timeout!r:.40}.")
     return float(timeout)
 
 
-def _begin(ask: Callable[..., Wish], flow_run_id: UUID | str | None, timeout: float | None, *, suspends: bool) -> Any:
+def begin(
+    ask: Callable[..., Wish], flow_run_id: UUID | str | None = None, timeout: float | None = None, *, suspends: bool,
+    take: Callable[[Answered], Any] = lambda answered: answered.value,
+) -> Any:  # fmt: skip
+    """Has the run of the calling code wait (or another one), for what `ask(flow=…)` makes of it; what `take` makes of
+    the answer."""
     context = current.get()
     flow = None if context is None else context.flow_context
     other = None if flow_run_id is None else parse_id(flow_run_id)
     if other is not None and (flow is None or other != flow.run.id):
-        query = PauseRun(id=other, timeout=_check_timeout(timeout), suspend=suspends)
+        query = PauseRun(id=other, timeout=check_timeout(timeout), suspend=suspends)
         work = partial(connect.call, PAUSE_FLOW_RUN, query, way=WAY)
         return asyncio.to_thread(work) if is_awaited(context) else work()
     if context is None or flow is None:
@@ -216,8 +222,8 @@ def _begin(ask: Callable[..., Wish], flow_run_id: UUID | str | None, timeout: fl
     wish = ask(flow=flow)
     script = (pausing.suspend if suspends else pausing.pause)(context, flow, wish)
     if is_awaited(context):
-        return _await(script)
-    return shielded(blocking.run, script)
+        return _await(script, take)
+    return take(shielded(blocking.run, script))
 
 
 def _refuse() -> NoReturn:
@@ -226,12 +232,12 @@ def _refuse() -> NoReturn:
     )
 
 
-async def _await(script: Script[Any]) -> Any:
+async def _await(script: Script[Answered], take: Callable[[Answered], Any]) -> Any:
     from ..engine import asynchronous
     from ..engine.stopping import StopDelivered
 
     try:
-        return await asynchronous.run(script)
+        return take(await asynchronous.run(script))
     except StopDelivered:  # the run that waits is stopped
         raise asyncio.CancelledError("The flow run was stopped while it was paused.") from None
 

@@ -226,6 +226,13 @@ class ResumeRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     comment: Comment | None = None
 
 
+class RejectRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Rejects what a run asks to be approved."""
+
+    id: UUID
+    comment: Comment | None = None
+
+
 class FilterPauses(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What waits for somebody, the oldest first; or, with a `flow_run_id`, all pauses of that run."""
 
@@ -319,6 +326,14 @@ PAUSE_FLOW_RUN = Operation(
 RESUME_FLOW_RUN = Operation(
     "resume_flow_run", "POST", "/flow_runs/{id}/resume", ResumeRun, FlowRun,
     "Have a flow run go on that waits, with the input that it asked for.", strict=True
+)  # fmt: skip
+APPROVE_FLOW_RUN = Operation(
+    "approve_flow_run", "POST", "/flow_runs/{id}/approve", ResumeRun, FlowRun,
+    "Approve what a flow run asks to be approved; it goes on when enough people have.",
+)  # fmt: skip
+REJECT_FLOW_RUN = Operation(
+    "reject_flow_run", "POST", "/flow_runs/{id}/reject", RejectRun, FlowRun,
+    "Reject what a flow run asks to be approved.",
 )  # fmt: skip
 FILTER_PAUSES = Operation(
     "filter_pauses", "POST", "/pauses/filter", FilterPauses, Page[Waiting],

@@ -13,15 +13,17 @@ from uuid import UUID
 
 import msgspec
 
-from ..domain.errors import InputRefused, NotPausedError, ObjectNotFound, TransitionRefused
+from ..domain.errors import InputRefused, NotAllowed, NotPausedError, ObjectNotFound, TransitionRefused
 from ..domain.pauses import (
     NEVER_RESUMED,
     RESUMING,
     SUSPENDED,
     WAITS_FOR,
     Answer,
+    Decision,
     Outcome,
     Pause,
+    Verdict,
     going_on,
     resuming,
     waiting,
@@ -38,6 +40,8 @@ from . import leaving, orchestrate, rescue, schemas
 
 # Runs whose pause is over, that are closed in one transaction.
 AT_ONCE = 500
+# What a run that is entered again goes on with; of the rest it asks anew.
+KEPT = (Outcome.RESUMED, Outcome.REJECTED)
 NOBODY_DID = "nobody resumed it"
 
 
@@ -52,7 +56,7 @@ def begin(tx: Tx, asked: BeginPause) -> Pause:
     pause, run = asked.pause, _run(tx, asked.pause.flow_run_id)
     _check_epoch(run, asked.epoch)
     earlier = pauses.latest(tx, run.id, pause.key)
-    if earlier is not None and earlier.answer is not None and earlier.answer.outcome is Outcome.RESUMED:
+    if earlier is not None and earlier.answer is not None and earlier.answer.outcome in KEPT:
         signals.heeded(tx, run.id, PAUSE, SUSPEND)
         return earlier
     if asked.look:
@@ -125,14 +129,31 @@ def request(store: Store, run_id: UUID, *, who: str, now: datetime, timeout: flo
 
 
 def resume(
-    store: Store, run_id: UUID, *, who: str, now: datetime, lives: rescue.Lives, input: Any = None,
+    store: Store, run_id: UUID, by: Person, *, now: datetime, lives: rescue.Lives, input: Any = None,
     comment: str | None = None,
 ) -> FlowRun:  # fmt: skip
     """Answers the pause of a run: the run as it is then, on its way.
 
     Raises `ObjectNotFound`; `NotPausedError` for a run that does not wait, or whose time is over; `InputRefused` for
-    an input that is not what was asked for. Then nothing has changed.
+    an input that is not what was asked for; `NotAllowed` for who is not asked. Then nothing has changed.
     """
+    return decide(store, run_id, Verdict.APPROVE, by, now=now, lives=lives, input=input, comment=comment)
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Who decides: a `name`, `who` that is in words, and with which `role`."""
+
+    name: str
+    who: str
+    role: str = ""
+
+
+def decide(
+    store: Store, run_id: UUID, verdict: Verdict, by: Person, *, now: datetime, lives: rescue.Lives,
+    input: Any = None, comment: str | None = None,
+) -> FlowRun:  # fmt: skip
+    """Answers the pause of a run, or adds a decision to it where several people decide: the run as it is then. What is
+    raised, `resume` says; and `TransitionRefused` for who has decided already, or where there is nothing to reject."""
     with store.write() as tx:
         run = _run(tx, run_id)
         pause = pauses.open_of(tx, run_id)
@@ -148,9 +169,28 @@ def resume(
             )
         if pause.plain and not (isinstance(input, dict) and input.keys() == {"value"}):
             input = {"value": input}
-        _check_input(run, pause, input)
-        pause.answer = Answer(Outcome.RESUMED, now, who, input, comment)
+        _check_person(run, pause, verdict, by)
+        if verdict is Verdict.APPROVE:
+            _check_input(run, pause, input)
+        decision = Decision(verdict, now, by.name, by.who, comment, input)
+        if not pause.approval:
+            pause.answer = Answer(Outcome.RESUMED, now, by.who, input, comment)
+        elif pause.decide(decision) is None:
+            pauses.put(tx, pause)
+            orchestrate.enter(tx, run.id, waiting(pause, now), Facts(), deadline=run.deadline)
+            return _run(tx, run.id)
         return _answered(tx, run, pause, now, lives)
+
+
+def _check_person(run: FlowRun, pause: Pause, verdict: Verdict, by: Person) -> None:
+    if not pause.approval:
+        if verdict is Verdict.REJECT:
+            raise TransitionRefused(f"{called(run)} waits to be resumed, not for an approval: cancel it instead.")
+        return
+    if not pause.may_decide(by.name, by.role):
+        raise NotAllowed(f"{called(run)} is approved by {', '.join(pause.approvers)}, and not by {by.name}.")
+    if any(each.name == by.name for each in pause.decisions):
+        raise TransitionRefused(f"{by.name} has approved {called(run)} already: it waits for somebody else as well.")
 
 
 def _answered(tx: Tx, run: FlowRun, pause: Pause, now: datetime, lives: rescue.Lives) -> FlowRun:
@@ -256,7 +296,7 @@ def _expire(tx: Tx, id: UUID, now: datetime, lives: rescue.Lives) -> bool:
     run = flow_runs.get(tx, pause.flow_run_id)
     if run is None or run.state.type is not PAUSED:
         pauses.put(tx, pause)
-    elif answer.outcome is Outcome.RESUMED:
+    elif answer.outcome is not Outcome.EXPIRED:
         _answered(tx, run, pause, now, lives)
     else:
         pauses.put(tx, pause)

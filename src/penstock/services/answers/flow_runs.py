@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from ...domain.errors import BadRequest, ObjectNotFound, PenstockError, TransitionRefused
 from ...domain.filters import RunFilter
+from ...domain.pauses import Verdict as Decided
 from ...domain.runs import FlowRun
 from ...domain.states import CANCELLED, CANCELLING, State
 from ...protocol import flow_runs as asked
@@ -144,8 +145,25 @@ def pause_flow_run(desk: Desk, query: asked.PauseRun) -> FlowRun:
 
 @answers(asked.RESUME_FLOW_RUN)
 def resume_flow_run(desk: Desk, query: asked.ResumeRun) -> FlowRun:
-    return pausing.resume(
-        desk.store, query.id, who=desk.who, now=desk.now(), lives=desk.lives, input=query.run_input,
+    return _decide(desk, query, Decided.APPROVE)
+
+
+@answers(asked.APPROVE_FLOW_RUN)
+def approve_flow_run(desk: Desk, query: asked.ResumeRun) -> FlowRun:
+    return _decide(desk, query, Decided.APPROVE)
+
+
+@answers(asked.REJECT_FLOW_RUN)
+def reject_flow_run(desk: Desk, query: asked.RejectRun) -> FlowRun:
+    return _decide(desk, asked.ResumeRun(id=query.id, comment=query.comment), Decided.REJECT)
+
+
+def _decide(desk: Desk, query: asked.ResumeRun, verdict: Decided) -> FlowRun:
+    # Where nobody signs in, people are who their system says they are.
+    name = (desk.asker.user if desk.asker is not None else None) or desk.who.partition("@")[0]
+    by = pausing.Person(name, desk.who, desk.role.value)
+    return pausing.decide(
+        desk.store, query.id, verdict, by, now=desk.now(), lives=desk.lives, input=query.run_input,
         comment=query.comment,
     )  # fmt: skip
 
