@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .flows.pausing import pause_flow_run as pause_flow_run
     from .flows.pausing import resume_flow_run as resume_flow_run
     from .flows.pausing import suspend_flow_run as suspend_flow_run
+    from .flows.sleeping import sleep_until as sleep_until
 
 _PLACES = {
     "acancel_flow_run": "flows.cancelling",
@@ -25,6 +26,7 @@ _PLACES = {
     "pause_flow_run": "flows.pausing",
     "resume_flow_run": "flows.pausing",
     "suspend_flow_run": "flows.pausing",
+    "sleep_until": "flows.sleeping",
 }
 __all__ = [*_PLACES]
 

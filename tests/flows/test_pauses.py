@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from penstock.exceptions import (
     NotPausedError,
     TransitionRefused,
 )
+from penstock.flow_runs import sleep_until
 from penstock.input import RunInput
 from penstock.protocol.flow_runs import PAUSE_FLOW_RUN, PauseRun
 from penstock.store import pauses
@@ -579,3 +581,53 @@ def test_what_cannot_be_is_refused_where_it_is_written(record: Record, options: 
     with pytest.raises(ValueError, match=said):
         waits()
     assert names(record.flow_run()) == ["Pending", "Running", "Failed"]
+
+
+# --- a moment --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("span", [0.2, timedelta(seconds=0.2), "moment"])
+def test_a_flow_sleeps_until_a_moment(record: Record, span: Any) -> None:
+    @flow
+    def sleeps() -> int:
+        sleep_until(datetime.now(UTC) + timedelta(seconds=0.2) if span == "moment" else span)
+        return work(3)
+
+    assert sleeps() == 3
+    run = record.flow_run()
+    assert names(run) == ["Pending", "Running", "Paused", "Running", "Completed"]
+    assert 0.1 < (run.states[3].timestamp - run.states[2].timestamp).total_seconds() < 5
+
+
+def test_a_moment_that_has_passed_is_not_waited_for(record: Record) -> None:
+    @flow
+    def sleeps() -> str:
+        sleep_until(datetime(2000, 1, 1, tzinfo=UTC))
+        sleep_until(-5)
+        return "at once"
+
+    assert sleeps() == "at once"
+
+
+def test_who_sleeps_is_woken_early(record: Record, flows: Flows) -> None:
+    @flow
+    async def sleeps() -> str:
+        await sleep_until(600)
+        return "awake"
+
+    outcome = flows.start(lambda: asyncio.run(sleeps()))
+    resume_flow_run(paused(record).id)
+    until(lambda: outcome)
+    assert outcome == ["awake"]
+
+
+@pytest.mark.parametrize(
+    "moment", ["soon", None, True, float("nan"), float("inf"), 10**9, datetime(2999, 1, 1, tzinfo=UTC)]
+)
+def test_what_is_no_moment_is_refused(record: Record, moment: Any) -> None:
+    @flow
+    def sleeps() -> None:
+        sleep_until(moment)
+
+    with pytest.raises(ValueError, match="sleep_until"):
+        sleeps()

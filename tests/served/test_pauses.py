@@ -292,3 +292,35 @@ def test_approvals_are_listed_approved_and_rejected_by_commands(waiting: Waiting
     assert "Nothing waits for anybody." in waiting.command("ls", of="approval").stderr
     refused = waiting.command("reject", run.id, of="approval")
     assert (refused.returncode, "isn't paused" in refused.stderr) == (1, True)
+
+
+SLEEPS = """
+    import sys
+    from pathlib import Path
+    from penstock import flow, task
+    from penstock.flow_runs import sleep_until
+
+    @task
+    def before(folder):
+        with open(Path(folder, "before"), "a") as file:
+            file.write("x")
+
+    @flow
+    def sleeps(folder: str):
+        before(folder)
+        sleep_until(1.5, suspend=True)
+        Path(folder, "after").touch()
+
+    if __name__ == "__main__":
+        sleeps(sys.argv[1])
+"""
+
+
+def test_a_sleep_without_a_process_is_over_at_its_moment(waiting: Waiting, programs: Programs) -> None:
+    programs.finish(programs.start(SLEEPS, waiting.folder, **waiting.environment))
+    run = waiting.until_state("Suspended")
+    waiting.until_state("Resuming")
+    done = waiting.command("resume", run.id)
+    assert done.returncode == 0, done.stderr
+    waiting.until_state("Completed")
+    assert (waiting.text("before"), waiting.text("after")) == ("x", "")
