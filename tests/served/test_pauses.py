@@ -64,6 +64,10 @@ class Waiting:
         with temporary_settings({"PENSTOCK_API_URL": self._url}), get_client(sync_client=True) as client:
             return next(iter(client.read_flow_runs(limit=1)), None)
 
+    def runs(self, state: str) -> list[FlowRun]:
+        with temporary_settings({"PENSTOCK_API_URL": self._url}), get_client(sync_client=True) as client:
+            return [run for run in client.read_flow_runs(limit=10) if run.state_name == state]
+
     def until_state(self, *wanted: str) -> FlowRun:
         def look() -> FlowRun | None:
             run = self.run()
@@ -324,3 +328,45 @@ def test_a_sleep_without_a_process_is_over_at_its_moment(waiting: Waiting, progr
     assert done.returncode == 0, done.stderr
     waiting.until_state("Completed")
     assert (waiting.text("before"), waiting.text("after")) == ("x", "")
+
+
+BELOW = """
+    import sys
+    from pathlib import Path
+    from penstock import flow, pause_flow_run, task
+
+    @task
+    def before(folder):
+        with open(Path(folder, "before"), "a") as file:
+            file.write("x")
+
+    @flow
+    def inner(folder: str):
+        before(folder)
+        return pause_flow_run(wait_for_input=int, timeout=600)
+
+    @flow
+    def outer(folder: str):
+        before(folder)
+        Path(folder, "after").write_text(str(40 + inner(folder)))
+
+    if __name__ == "__main__":
+        outer(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("resumed", ["outer", "inner"])
+def test_who_called_a_flow_that_waits_when_the_program_is_killed_waits_with_it(
+    waiting: Waiting, programs: Programs, resumed: str
+) -> None:
+    program = programs.start(BELOW, waiting.folder, **waiting.environment)
+    waiting.until_state("Paused")
+    program.kill()
+    program.wait()
+    waiting.until_state("Suspended")
+    until(lambda: len(waiting.runs("Suspended")) == 2)
+    runs = {run.flow_name: run for run in waiting.runs("Suspended")}
+    done = waiting.command("resume", runs[resumed].id, "--input", "2")
+    assert done.returncode == 0, done.stderr
+    assert (waiting.text("before"), waiting.text("after")) == ("xx", "42")
+    assert len(waiting.runs("Completed")) == 2

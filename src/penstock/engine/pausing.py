@@ -145,6 +145,8 @@ def _perform(context: RunContext[Any], flow: FlowRunContext, gate: Gate, wish: W
             say(flow, INFO, f"Pausing flow, execution will continue when this flow run is {_word(wish)}.")
             yield from _tell(context, wish, begun, scope)
         begun, value = yield from _answer(context, flow, gate, begun, wish, scope, attempts.left_of(lifted, flow))
+    except GeneratorExit:  # nobody performs this script any more
+        raise
     except BaseException:
         if begun is not None and begun.answer is None and (flow.scope is None or flow.scope.stop is None):
             yield from _withdraw(flow, begun)
