@@ -142,6 +142,21 @@ def test_a_process_that_dies_between_the_answer_and_going_on_is_no_crash(office:
         assert reopen(tx, run.id, who="ann", now=office.now(), holder=NEXT).run.holder == NEXT
 
 
+def test_what_some_have_approved_stands_when_the_process_is_lost(office: Office) -> None:
+    run = office.run()
+    office.pause(run, approval=True, quorum=2)
+    office.resume(run, who="ann")
+    office.dead.add(ME)
+    office.rescue()
+    assert office.read(run).state.name == "Suspended"
+    entered = office.read(run)
+    with office.store.write() as tx:  # as by a retry of the run that it is a part of
+        orchestrate.enter(tx, run.id, make("Running", office.now()), Facts(epoch_of_writer=entered.epoch))
+    again = office.pause(entered, approval=True, quorum=2)
+    assert [each.name for each in again.decisions] == ["ann"]
+    assert office.resume(run, who="bob").state.name == "Resuming"
+
+
 def test_only_one_process_enters_a_run_that_was_resumed(office: Office) -> None:
     run = office.run()
     office.pause(run, suspended=True)

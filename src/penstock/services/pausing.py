@@ -62,7 +62,9 @@ def begin(tx: Tx, asked: BeginPause) -> Pause:
     if asked.look:
         return pause
     if earlier is not None and earlier.answer is None:  # of a process that is gone: its time goes on
-        pause = msgspec.structs.replace(pause, id=earlier.id, begun=earlier.begun, deadline=earlier.deadline)
+        pause = msgspec.structs.replace(
+            pause, id=earlier.id, begun=earlier.begun, deadline=earlier.deadline, decisions=earlier.decisions
+        )
     if run.state.type is not RUNNING:
         raise TransitionRefused(f"{called(run)} is {run.state_name}: it cannot be paused.")
     pauses.put(tx, pause)
@@ -112,9 +114,9 @@ def take(tx: Tx, asked: TakeAnswer) -> Pause:
 
 
 def request(store: Store, run_id: UUID, *, who: str, now: datetime, timeout: float | None, suspend: bool) -> FlowRun:
-    """Asks a run to wait before its next task; the run as it is. One that has not begun waits at once.
+    """Asks a run to wait before its next task; the run as it is.
 
-    Raises `ObjectNotFound`, and `TransitionRefused` for a run that has ended, is being cancelled, or waits already.
+    Raises `ObjectNotFound`, and `TransitionRefused` for a run that is not Running.
     """
     with store.write() as tx:
         run = _run(tx, run_id)
