@@ -26,7 +26,7 @@ from penstock.domain.runs import FlowRun, Holder, TaskRun
 from penstock.domain.states import make
 from penstock.server import notice
 from penstock.services import ingest
-from penstock.store import flow_runs, logs
+from penstock.store import flow_runs, holders, logs
 from penstock.store.opening import open_store
 
 BEGIN = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -171,6 +171,8 @@ class Record:
 
     def put(self, run: FlowRun) -> None:
         with self.store.write() as tx:
+            if run.holder is not None:  # a process without a lease is taken for gone by the server's next rescue
+                holders.put(tx, run.holder, datetime.now(UTC) + timedelta(hours=1), False)
             flow_runs.put_flow(tx, run.flow_id, run.flow_name, run.created)
             flow_runs.put(tx, run)
 
