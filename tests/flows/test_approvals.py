@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +24,7 @@ from penstock.exceptions import (
     NotPausedError,
     TransitionRefused,
 )
-from penstock.services import pausing
+from penstock.services import pause_links, pausing
 from penstock.services.pausing import Person
 
 from ..blocks.services import WebService, web_service
@@ -167,6 +168,34 @@ def test_those_who_are_asked_are_told_and_reminded(record: Record, flows: Flows,
     decide(run, Verdict.APPROVE, "ann")
     until(lambda: outcome)
     assert outcome[0].approved
+
+
+def test_who_is_asked_gets_a_link_that_decides_and_the_same_again(
+    record: Record, flows: Flows, slack: WebService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = SlackWebhook(url=SecretStr(f"{slack.url}/hook"))
+    monkeypatch.setenv("PENSTOCK_UI_URL", "https://flows.example")
+    outcome = flows.start(asks(notify=block, remind_every=1, links=True, approvers=["ann", "role:admin"]))
+    until(lambda: len(slack.came) >= 2)
+    first, again = (
+        set(re.findall(r"(\S+): https://flows.example/decide/(\S+)", each.json["text"])) for each in slack.came[:2]
+    )
+    assert first == again
+    assert {to for to, _ in first} == {"ann", "role:admin"}
+    with pytest.raises(NotAllowed):
+        decide(paused(record), Verdict.APPROVE, "link")
+    store, token = connect.open_store(), dict(first)["ann"]
+    pause_links.use(store, token, Verdict.APPROVE, now=connect._clock.now(), lives=identity.lives)
+    until(lambda: outcome)
+    assert outcome[0].decisions[0].name == "ann"
+
+
+def test_a_link_that_cannot_be_made_is_no_reason_not_to_wait(record: Record, flows: Flows, slack: WebService) -> None:
+    outcome = flows.start(asks(notify=SlackWebhook(url=SecretStr(f"{slack.url}/hook")), links=True))
+    run = paused(record)
+    until(lambda: any("set PENSTOCK_UI_URL" in line for line in record.messages(run)))
+    decide(run, Verdict.APPROVE, "ann")
+    until(lambda: outcome)
 
 
 def test_nobody_who_can_be_told_is_no_reason_not_to_wait(record: Record, flows: Flows, slack: WebService) -> None:

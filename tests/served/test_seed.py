@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 
 from penstock import connect, get_client, resume_flow_run
+from penstock.approvals import create_link
 from penstock.domain.runs import FlowRun
 from penstock.settings import temporary_settings
 
@@ -50,7 +53,12 @@ def by_client(run: FlowRun, server: ServerProcess) -> None:
         client.resume_flow_run(run.id)
 
 
-@pytest.mark.parametrize("approve", [by_command, by_python, by_client])
+def by_link(run: FlowRun, server: ServerProcess) -> None:
+    with urlopen(create_link(run.id, to="ann"), data=urlencode({"verdict": "approve"}).encode()) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("approve", [by_command, by_python, by_client, by_link])
 def test_somebody_is_told_approves_and_the_rest_is_run(
     slack: WebService, server: ServerProcess, programs: Programs, penstock_home: Path,
     approve: Callable[[FlowRun, ServerProcess], None],
@@ -86,7 +94,8 @@ def test_somebody_is_told_approves_and_the_rest_is_run(
         after = [line.message for line in client.read_logs(run.id)]
         assert "Process got approved! 🎉 Moving on to the next task" in after
         assert "The answer is... 42!" in after
-        assert ended.states[3].message == "Resumed by anonymous."  # nobody has to sign in at this server
+        who = "ann at 127.0.0.1 via link (made by anonymous)" if approve is by_link else "anonymous"
+        assert ended.states[3].message == f"Resumed by {who}."  # nobody has to sign in at this server
 
 
 def test_without_a_server_it_waits_and_goes_on_as_well(

@@ -16,6 +16,7 @@ from ..protocol.stream import SIGNALS, STREAM
 from ..services import answers
 from .downloads import LogDownloads
 from .journal import Journal, Recorder
+from .link_page import LinkPage
 from .metrics import Metrics
 from .operations import Operations
 from .pages import Pages
@@ -92,6 +93,7 @@ def make_app(service: Service, *, hosts: Collection[str] | None = None) -> ASGIA
         Place("/docs", pages.docs),
         Place("/docs/style.css", pages.style),
         LogDownloads(service),
+        LinkPage(service),
         Below(API, Operations(service)),
     ]
     # A router, and not the `Starlette` around it: that would answer faults itself.

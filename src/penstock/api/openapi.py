@@ -26,6 +26,7 @@ TROUBLES = {
     "403": "Who asks may not do this, or the request comes from a page of another site.",
     "404": "There is no such thing.",
     "409": "It cannot be done as things stand.",
+    "410": "It was good for once, or for a while, and is not any more.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
     "422": "What was sent can be read, and does not fit.",

@@ -8,6 +8,8 @@ from penstock.cli import choosing, shown
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
 from penstock.cli.pausing import go_on, input_of
 from penstock.cli.record import ask, listed
+from penstock.cli.stopping import seconds
+from penstock.flows.decision_links import make_link
 from penstock.protocol import flow_runs as asked
 from penstock.protocol.flow_runs import FIND_FLOW_RUN, FindRun
 
@@ -65,3 +67,15 @@ def reject(id: str, comment: str | None, output: str) -> None:
     """Reject what a flow run asks."""
     found = ask(FIND_FLOW_RUN, FindRun(id))
     go_on(ask(asked.REJECT_FLOW_RUN, asked.RejectRun(id=found.id, comment=comment)), output)
+
+
+@approval.command()
+@click.argument("id", metavar="RUN")
+@click.option("--to", default="link", metavar="NAME", help="In whose name it decides; by itself: whoever has it.")
+@click.option(
+    "--expires-in", callback=seconds, default="86400", show_default=True, metavar="SECONDS", help="How long it is good."
+)
+def link(id: str, to: str, expires_in: float) -> None:
+    """Make a link by which somebody answers what a flow run waits for, once, without signing in."""
+    found = ask(FIND_FLOW_RUN, FindRun(id))
+    click.echo(make_link(found.id, to, expires_in, way="CLI"))

@@ -347,6 +347,12 @@ class InputRefused(PenstockError, ValueError):
     code = "input-refused"
 
 
+class LinkRefused(PenstockError):
+    """A link by which a pause is answered is none, was used, or is good no more."""
+
+    code = "link-refused"
+
+
 class SchemaError(PenstockError, ValueError):
     """A JSON schema is none, or refers to what is not there."""
 

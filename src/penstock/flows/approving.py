@@ -8,11 +8,16 @@ from typing import Any
 
 import msgspec
 
-from ..domain.errors import ApprovalRejected
+from ..domain.errors import ApprovalRejected, PenstockError
+from ..domain.pause_links import ANYONE_WITH_LINK
 from ..domain.pauses import Decision, Outcome, Pause
+from ..engine.attempts import WARNING
 from ..engine.context import FlowRunContext
 from ..engine.pausing import Answered, Wish
+from ..engine.runlog import say
+from ..protocol.pause_links import MOST, USUAL
 from ..settings import current
+from .decision_links import make_link
 from .pausing import TIMEOUT, begin, check_timeout, wish_of
 
 MOST_APPROVERS, MOST_QUORUM = 100, 100
@@ -41,6 +46,7 @@ def require_approval(
     key: str | None = None,
     notify: Any = (),
     remind_every: float | None = None,
+    links: bool = False,
     raise_on_rejection: bool = True,
     suspend: bool = False,
 ) -> Any:
@@ -50,7 +56,9 @@ def require_approval(
     `quorum` of them have to approve, each decides once, and one who rejects is enough: then `ApprovalRejected` is
     raised, or with `raise_on_rejection=False` the approval is not `approved`. `wait_for_input`, `timeout`, `key` and
     `default` are those of `pause_flow_run`; when the time is over, `on_timeout` is fail, approve or reject. `notify`
-    are notification blocks that are told, and again every `remind_every` seconds. With `suspend` no process waits.
+    are notification blocks that are told, and again every `remind_every` seconds; with `links`, they get a link for
+    each of the approvers, by which that one decides once, without signing in: whoever reads the message can. `"link"`
+    among the approvers is whoever has one. With `suspend` no process waits.
 
     In an asynchronous flow or task it is awaited. Raises what `pause_flow_run` raises, and `ApprovalRejected`.
 
@@ -61,14 +69,14 @@ def require_approval(
     """
     ask = partial(
         _wish, text, tuple(approvers) if not isinstance(approvers, str) else (approvers,), quorum, wait_for_input,
-        timeout, on_timeout, default, key, notify, remind_every,
+        timeout, on_timeout, default, key, notify, remind_every, links,
     )  # fmt: skip
     return begin(ask, suspends=suspend, take=partial(_approval, raise_on_rejection))
 
 
 def _wish(
     text: Any, approvers: tuple[Any, ...], quorum: Any, wait_for_input: Any, timeout: Any, on_timeout: Any,
-    default: Any, key: Any, notify: Any, remind_every: Any, flow: FlowRunContext,
+    default: Any, key: Any, notify: Any, remind_every: Any, links: bool, flow: FlowRunContext,
 ) -> Wish:  # fmt: skip
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"text is what people are to approve; it is {text!r:.40}.")
@@ -85,17 +93,19 @@ def _wish(
     if every is not None and every < 1:
         raise ValueError(f"remind_every is at least a second; it is {remind_every!r:.40}.")
     blocks = notify if isinstance(notify, Sequence) else [notify]
+    if links and not blocks:
+        raise ValueError("links are sent with a notification: say to whom by notify=, or make one by create_link().")
     return msgspec.structs.replace(
         wish,
         approval=True,
         approvers=approvers,
         quorum=quorum,
-        tell=partial(_tell, list(blocks), flow) if blocks else None,
+        tell=partial(_tell, list(blocks), flow, {} if links else None) if blocks else None,
         tell_every=every,
     )
 
 
-def _tell(blocks: list[Any], flow: FlowRunContext, pause: Pause) -> None:
+def _tell(blocks: list[Any], flow: FlowRunContext, links: dict[str, str] | None, pause: Pause) -> None:
     run, ui = flow.run, current().ui_url
     until = "" if pause.deadline is None else f" until {pause.deadline:%Y-%m-%d %H:%M} UTC"
     lines = [
@@ -104,8 +114,22 @@ def _tell(blocks: list[Any], flow: FlowRunContext, pause: Pause) -> None:
     ]  # fmt: skip
     if ui is not None:
         lines.append(f"{ui}/flow-runs/flow-run/{run.id}")
+    if links is not None:
+        lines += _links(flow, links, pause)
     for block in blocks:
         block._notify("\n".join(lines), f"{run.flow_name}: approval wanted")
+
+
+def _links(flow: FlowRunContext, links: dict[str, str], pause: Pause) -> list[str]:
+    """One for each approver. Who is reminded gets the same again."""
+    seconds = USUAL if pause.deadline is None else (pause.deadline - flow.runtime.clock.now()).total_seconds()
+    try:
+        for to in pause.approvers or (ANYONE_WITH_LINK,):
+            if to not in links:
+                links[to] = make_link(flow.run.id, to, min(max(seconds, 1.0), MOST), pause.id)
+    except PenstockError as error:  # the run waits all the same, and can be decided otherwise
+        say(flow, WARNING, f"No link could be made by which to decide: {error}")
+    return [f"{'Decide' if to == ANYONE_WITH_LINK else to}: {url}" for to, url in links.items()]
 
 
 def _approval(raises: bool, answered: Answered) -> Approval:

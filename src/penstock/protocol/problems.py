@@ -17,6 +17,7 @@ STATUS: dict[type[PenstockError], int] = {
     errors.ObjectNotFound: 404,
     errors.AmbiguousId: 409,
     errors.TransitionRefused: 409,
+    errors.LinkRefused: 410,
     errors.UnfinishedRun: 409,
     errors.NameTaken: 409,
     errors.TooLarge: 413,

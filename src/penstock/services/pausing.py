@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from ..domain.errors import InputRefused, NotAllowed, NotPausedError, ObjectNotFound, TransitionRefused
+from ..domain.pause_links import ANYONE_WITH_LINK
 from ..domain.pauses import (
     NEVER_RESUMED,
     RESUMING,
@@ -143,11 +144,12 @@ def resume(
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Who decides: a `name`, `who` that is in words, and with which `role`."""
+    """Who decides: a `name`, `who` that is in words, with which `role`, and whether a link is all that says so."""
 
     name: str
     who: str
     role: str = ""
+    by_link: bool = False
 
 
 def decide(
@@ -157,31 +159,39 @@ def decide(
     """Answers the pause of a run, or adds a decision to it where several people decide: the run as it is then. What is
     raised, `resume` says; and `TransitionRefused` for who has decided already, or where there is nothing to reject."""
     with store.write() as tx:
-        run = _run(tx, run_id)
-        pause = pauses.open_of(tx, run_id)
-        below = (run.state.details or {}).get(WAITS_FOR)
-        if pause is None and run.state.name == SUSPENDED and below is not None:  # it waits with a subflow run
-            run, pause = _run(tx, UUID(below)), pauses.open_of(tx, UUID(below))
-        if run.state.type is not PAUSED or pause is None:
-            raise NotPausedError(f"Cannot resume a run that isn't paused! {called(run)} is {run.state_name}.")
-        if pause.is_over(now):
-            raise NotPausedError(
-                f"Cannot resume a run that isn't paused! The time to resume {called(run)} was over at "
-                f"{pause.deadline:%Y-%m-%d %H:%M:%S} UTC."
-            )
-        if pause.plain and not (isinstance(input, dict) and input.keys() == {"value"}):
-            input = {"value": input}
-        _check_person(run, pause, verdict, by)
-        if verdict is Verdict.APPROVE:
-            _check_input(run, pause, input)
-        decision = Decision(verdict, now, by.name, by.who, comment, input)
-        if not pause.approval:
-            pause.answer = Answer(Outcome.RESUMED, now, by.who, input, comment)
-        elif pause.decide(decision) is None:
-            pauses.put(tx, pause)
-            orchestrate.enter(tx, run.id, waiting(pause, now), Facts(), deadline=run.deadline)
-            return _run(tx, run.id)
-        return _answered(tx, run, pause, now, lives)
+        return decide_in(tx, run_id, verdict, by, now=now, lives=lives, input=input, comment=comment)
+
+
+def decide_in(
+    tx: Tx, run_id: UUID, verdict: Verdict, by: Person, *, now: datetime, lives: rescue.Lives, input: Any = None,
+    comment: str | None = None,
+) -> FlowRun:  # fmt: skip
+    """`decide`, with what else is written together with it."""
+    run = _run(tx, run_id)
+    pause = pauses.open_of(tx, run_id)
+    below = (run.state.details or {}).get(WAITS_FOR)
+    if pause is None and run.state.name == SUSPENDED and below is not None:  # it waits with a subflow run
+        run, pause = _run(tx, UUID(below)), pauses.open_of(tx, UUID(below))
+    if run.state.type is not PAUSED or pause is None:
+        raise NotPausedError(f"Cannot resume a run that isn't paused! {called(run)} is {run.state_name}.")
+    if pause.is_over(now):
+        raise NotPausedError(
+            f"Cannot resume a run that isn't paused! The time to resume {called(run)} was over at "
+            f"{pause.deadline:%Y-%m-%d %H:%M:%S} UTC."
+        )
+    if pause.plain and not (isinstance(input, dict) and input.keys() == {"value"}):
+        input = {"value": input}
+    _check_person(run, pause, verdict, by)
+    if verdict is Verdict.APPROVE:
+        _check_input(run, pause, input)
+    decision = Decision(verdict, now, by.name, by.who, comment, input)
+    if not pause.approval:
+        pause.answer = Answer(Outcome.RESUMED, now, by.who, input, comment)
+    elif pause.decide(decision) is None:
+        pauses.put(tx, pause)
+        orchestrate.enter(tx, run.id, waiting(pause, now), Facts(), deadline=run.deadline)
+        return _run(tx, run.id)
+    return _answered(tx, run, pause, now, lives)
 
 
 def _check_person(run: FlowRun, pause: Pause, verdict: Verdict, by: Person) -> None:
@@ -189,7 +199,7 @@ def _check_person(run: FlowRun, pause: Pause, verdict: Verdict, by: Person) -> N
         if verdict is Verdict.REJECT:
             raise TransitionRefused(f"{called(run)} waits to be resumed, not for an approval: cancel it instead.")
         return
-    if not pause.may_decide(by.name, by.role):
+    if not (pause.may_decide(by.name, by.role) or (by.by_link and ANYONE_WITH_LINK in pause.approvers)):
         raise NotAllowed(f"{called(run)} is approved by {', '.join(pause.approvers)}, and not by {by.name}.")
     if any(each.name == by.name for each in pause.decisions):
         raise TransitionRefused(f"{by.name} has approved {called(run)} already: it waits for somebody else as well.")
