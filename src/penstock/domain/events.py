@@ -41,6 +41,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     flow_run_id: UUID | None = None
     received: datetime | None = None
 
+    def jsonable(self) -> dict[str, Any]:
+        """As JSON has it."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Events that fit all the fields that are given. `events` and `resource_ids` are whole, or beginnings with a `*` at
@@ -56,6 +61,33 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for text in (*self.events, *self.resource_ids):
             if "*" in text[:-1]:
                 raise FilterError(f"{text!r:.80} cannot be looked for: a * stands at the end only.")
+
+
+class EventMatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The events that are waited for: `event` is their name, whole or a beginning with a `*` behind it; `resource_id`
+    that of the resource, in the same way; `payload` has what theirs must have, and theirs may have more. `after` is the
+    moment from which on they count, where that is not when the wait began."""
+
+    event: Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_NAME)]
+    resource_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_NAME)] | None = None
+    payload: dict[str, Any] = {}
+    after: Moment | None = None
+
+    def __post_init__(self) -> None:
+        for text in (self.event, self.resource_id or ""):
+            if "*" in text[:-1]:
+                raise FilterError(f"{text!r:.80} cannot be waited for: a * stands at the end only.")
+
+    def fits(self, event: Event) -> bool:
+        return (
+            _begins(event.event, self.event)
+            and (self.resource_id is None or _begins(resource_id(event.resource), self.resource_id))
+            and all(name in event.payload and event.payload[name] == value for name, value in self.payload.items())
+        )
+
+
+def _begins(text: str, pattern: str) -> bool:
+    return text.startswith(pattern[:-1]) if pattern.endswith("*") else text == pattern
 
 
 def resource_id(labels: Labels) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from .events import EventMatch
 from .states import State, make
 
 Json = dict[str, Any]
@@ -83,7 +84,8 @@ class Pause(msgspec.Struct, kw_only=True, omit_defaults=True):
     `problem` is why the last answer was given back.
 
     With `approval` it is approved or rejected: by one of the `approvers` (names of users, `role:editor`; none: by
-    anyone), and approved when `quorum` of them have, each of whom decides once, and is in `decisions`.
+    anyone), and approved when `quorum` of them have, each of whom decides once, and is in `decisions`. An `event` that
+    fits answers it, too.
     """
 
     id: UUID
@@ -104,6 +106,7 @@ class Pause(msgspec.Struct, kw_only=True, omit_defaults=True):
     approvers: tuple[str, ...] = ()
     quorum: int = 1
     decisions: tuple[Decision, ...] = ()
+    event: EventMatch | None = None
     answer: Answer | None = None
 
     def is_over(self, now: datetime) -> bool:
@@ -143,7 +146,8 @@ def waiting(pause: Pause, now: datetime) -> State[Any]:
     name = SUSPENDED if pause.suspended else "Paused"
     by = "" if pause.who is None else f"{name} by {pause.who}. "
     until = "" if pause.deadline is None else f" until {pause.deadline:%Y-%m-%d %H:%M:%S} UTC"
-    message = f"{by}Waits to be {'approved' if pause.approval else 'resumed'}{until}."
+    what = f"event {pause.event.event!r}" if pause.event else f"to be {'approved' if pause.approval else 'resumed'}"
+    message = f"{by}Waits {'for ' if pause.event else ''}{what}{until}."
     if pause.decisions:
         message = f"{message} Approved by {len(pause.decisions)} of {pause.quorum}."
     if pause.problem is not None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from ..domain.errors import FlowPauseTimeout, PenstockError, RunSuspended
+from ..domain.events import EventMatch
 from ..domain.pauses import NEVER_RESUMED, SUSPENDED, WAITS_FOR, OnTimeout, Outcome, Pause, going_on, waiting
 from ..domain.rules import Facts
 from ..domain.states import State, make
@@ -56,6 +57,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     approval: bool = False
     approvers: tuple[str, ...] = ()
     quorum: int = 1
+    event: EventMatch | None = None
     # told when the run waits, with its pause, and again every so many seconds
     tell: Callable[[Pause], Any] | None = None
     tell_every: float | None = None
@@ -142,7 +144,7 @@ def _perform(context: RunContext[Any], flow: FlowRunContext, gate: Gate, wish: W
         begun = yield from Ask(runtime.ledger, BeginPause(made, flow.run.epoch, made.begun))
         if begun.answer is None:
             _enter(flow, waiting(begun, made.begun))
-            say(flow, INFO, f"Pausing flow, execution will continue when this flow run is {_word(wish)}.")
+            say(flow, INFO, f"Pausing flow, execution will continue when {_when(wish)}.")
             yield from _tell(context, wish, begun, scope)
         begun, value = yield from _answer(context, flow, gate, begun, wish, scope, attempts.left_of(lifted, flow))
     except GeneratorExit:  # nobody performs this script any more
@@ -159,6 +161,10 @@ def _perform(context: RunContext[Any], flow: FlowRunContext, gate: Gate, wish: W
     if begun.answer.outcome in (Outcome.EXPIRED, Outcome.WITHDRAWN):
         raise FlowPauseTimeout(NEVER_RESUMED)
     return Answered(begun, value)
+
+
+def _when(wish: Wish) -> str:
+    return f"this flow run is {_word(wish)}" if wish.event is None else f"event {wish.event.event!r} happens"
 
 
 def _word(wish: Wish) -> str:
@@ -277,6 +283,7 @@ def _pause(flow: FlowRunContext, wish: Wish, *, suspended: bool) -> Pause:
         approval=wish.approval,
         approvers=wish.approvers,
         quorum=wish.quorum,
+        event=wish.event,
     )
 
 

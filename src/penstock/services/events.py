@@ -12,12 +12,14 @@ from ..domain.errors import ObjectNotFound, UnstorableValue
 from ..domain.events import Event, EventFilter
 from ..store import events as kept
 from ..store.contract import Store, Tx
+from . import awaited_events
 
 
 def add(store: Store, events: Iterable[Event], now: datetime) -> int:
     """How many were given; those that are there already stay as they are. Raises `UnstorableValue`."""
     made = [rules.checked(event) for event in events]
     with store.write() as tx:
+        awaited_events.arrived(tx, made, now)
         kept.add(tx, made, now)
     return len(made)
 
@@ -29,7 +31,9 @@ def report(tx: Tx, events: Iterable[Event]) -> None:
         with contextlib.suppress(UnstorableValue):
             made.append(rules.checked(event))
     if made:
-        kept.add(tx, made, max(event.occurred for event in made))
+        now = max(event.occurred for event in made)
+        awaited_events.arrived(tx, made, now)
+        kept.add(tx, made, now)
 
 
 def get(store: Store, id: UUID) -> Event:

@@ -17,7 +17,6 @@ from ..domain.errors import InputRefused, NotAllowed, NotPausedError, ObjectNotF
 from ..domain.pause_links import ANYONE_WITH_LINK
 from ..domain.pauses import (
     NEVER_RESUMED,
-    RESUMING,
     SUSPENDED,
     WAITS_FOR,
     Answer,
@@ -26,7 +25,6 @@ from ..domain.pauses import (
     Pause,
     Verdict,
     going_on,
-    resuming,
     waiting,
 )
 from ..domain.reopening import called
@@ -37,7 +35,7 @@ from ..domain.stops import PAUSE, RESUME, SUSPEND, Signal
 from ..protocol.journal import BeginPause, TakeAnswer
 from ..store import concurrency, flow_runs, pauses, signals
 from ..store.contract import Store, Tx
-from . import leaving, orchestrate, rescue, schemas
+from . import awaited_events, continuing, orchestrate, rescue, schemas
 
 # Runs whose pause is over, that are closed in one transaction.
 AT_ONCE = 500
@@ -75,6 +73,12 @@ def begin(tx: Tx, asked: BeginPause) -> Pause:
         run.holder = None
     run.enter(waiting(pause, asked.now))
     flow_runs.put(tx, run)
+    happened = awaited_events.happened_already(tx, pause)
+    if happened is not None:
+        continuing.answered(
+            tx, run, msgspec.structs.replace(pause, answer=awaited_events.answer(happened, asked.now)), asked.now,
+            continuing.unknown,
+        )  # fmt: skip
     return pause
 
 
@@ -191,7 +195,7 @@ def decide_in(
         pauses.put(tx, pause)
         orchestrate.enter(tx, run.id, waiting(pause, now), Facts(), deadline=run.deadline)
         return _run(tx, run.id)
-    return _answered(tx, run, pause, now, lives)
+    return continuing.answered(tx, run, pause, now, lives)
 
 
 def _check_person(run: FlowRun, pause: Pause, verdict: Verdict, by: Person) -> None:
@@ -203,27 +207,6 @@ def _check_person(run: FlowRun, pause: Pause, verdict: Verdict, by: Person) -> N
         raise NotAllowed(f"{called(run)} is approved by {', '.join(pause.approvers)}, and not by {by.name}.")
     if any(each.name == by.name for each in pause.decisions):
         raise TransitionRefused(f"{by.name} has approved {called(run)} already: it waits for somebody else as well.")
-
-
-def _answered(tx: Tx, run: FlowRun, pause: Pause, now: datetime, lives: rescue.Lives) -> FlowRun:
-    """The run is on its way again: to the process that waits, or to whoever enters it next."""
-    pauses.put(tx, pause)
-    orchestrate.enter(tx, run.id, resuming(pause, now), Facts())
-    run = _run(tx, run.id)
-    if run.holder is not None and not pause.suspended and lives(run.holder) is not False:
-        who = "" if pause.answer is None else pause.answer.who or ""
-        signals.put(tx, Signal(run.id, now, who, kind=RESUME))
-        return run
-    leaving.launch_again(tx, run, now)
-    above = run
-    while above.flow_run_id is not None:  # they wait with it, and it is entered through them
-        above = _run(tx, above.flow_run_id)
-        if above.state.name == SUSPENDED and above.holder is None and pauses.open_of(tx, above.id) is None:
-            details = {"who": pause.answer.who} if pause.answer is not None and pause.answer.who else None
-            state = make(RESUMING, now, message=f"Subflow run {run.name!r} was resumed.", details=details)
-            orchestrate.enter(tx, above.id, state, Facts())
-            leaving.launch_again(tx, _run(tx, above.id), now)
-    return run
 
 
 def _check_input(run: FlowRun, pause: Pause, input: Any) -> None:
@@ -309,7 +292,7 @@ def _expire(tx: Tx, id: UUID, now: datetime, lives: rescue.Lives) -> bool:
     if run is None or run.state.type is not PAUSED:
         pauses.put(tx, pause)
     elif answer.outcome is not Outcome.EXPIRED:
-        _answered(tx, run, pause, now, lives)
+        continuing.answered(tx, run, pause, now, lives)
     else:
         pauses.put(tx, pause)
         rescue.close(tx, run, _never_resumed(now), NOBODY_DID)

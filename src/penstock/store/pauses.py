@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from .contract import Row, Tx, Value
 
 # Pauses that are asked for in one statement.
 AT_ONCE = 100
-_COLUMNS = ("id", "flow_run_id", "key", "deadline", "open", "data")
+_COLUMNS = ("id", "flow_run_id", "key", "deadline", "open", "awaits", "data")
 _decode = msgspec.json.Decoder(Pause).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -75,6 +75,20 @@ def open_ones(tx: Tx, limit: int, after: UUID | None = None) -> list[Pause]:
     ]
 
 
+def awaiting(tx: Tx, names: Iterable[str]) -> list[Pause]:
+    """Those that nobody has answered and that wait for an event of one of these names, the oldest first."""
+    if tx.row("SELECT 1 FROM pause WHERE open = 1 AND awaits IS NOT NULL LIMIT 1") is None:
+        return []
+    wanted = {text for name in names for text in (name, *(f"{name[:end]}*" for end in range(len(name) + 1)))}
+    found: list[Pause] = []
+    texts = sorted(wanted)
+    for start in range(0, len(texts), AT_ONCE):
+        some = texts[start : start + AT_ONCE]
+        sql = f"SELECT data FROM pause WHERE open = 1 AND awaits IN ({', '.join('?' * len(some))})"
+        found += [_from(row) for row in tx.rows(sql, some)]
+    return sorted(found, key=lambda pause: pause.id)
+
+
 def due(tx: Tx, now: datetime, limit: int, later_than: tuple[datetime, UUID] | None = None) -> list[Pause]:
     """Those that nobody has answered and whose time is over, the longest first; those behind one of these."""
     where = ""
@@ -96,7 +110,8 @@ def next_deadline(tx: Tx, after: datetime) -> datetime | None:
 def _row(pause: Pause) -> tuple[bytes | str | int | None, ...]:
     return (
         pause.id.bytes, pause.flow_run_id.bytes, codec.writable(pause.key), codec.micros(pause.deadline),
-        int(pause.answer is None), _encode(codec.all_writable(pause)).decode(),
+        int(pause.answer is None), None if pause.event is None else codec.writable(pause.event.event),
+        _encode(codec.all_writable(pause)).decode(),
     )  # fmt: skip
 
 
