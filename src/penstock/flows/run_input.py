@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar, Self
+from uuid import UUID
 
 import pydantic
+
+from .sent_inputs import InputMetadata, Inputs, receive_input, respond, send_input
 
 
 class RunInput(pydantic.BaseModel):
@@ -22,6 +25,25 @@ class RunInput(pydantic.BaseModel):
 
     _description: ClassVar[str | None] = None
     _initial: ClassVar[dict[str, Any] | None] = None
+    _metadata: InputMetadata | None = pydantic.PrivateAttr(None)
+
+    @property
+    def metadata(self) -> InputMetadata | None:
+        """Of one that was received: who sent it, and when."""
+        return self._metadata
+
+    def send_to(self, flow_run_id: UUID | str, sender: str | None = None, key_prefix: str | None = None) -> Any:
+        """`send_input` of this."""
+        return send_input(self, flow_run_id, sender, key_prefix)
+
+    def respond(self, run_input: Any, sender: str | None = None, key_prefix: str | None = None) -> Any:
+        """Sends the run that sent this an answer. Raises `ValueError` where that was no run."""
+        return respond(self._metadata, run_input, sender, key_prefix)
+
+    @classmethod
+    def receive(cls, *args: Any, **options: Any) -> Inputs:
+        """`receive_input` of this type, with the same arguments."""
+        return receive_input(cls, *args, **options)
 
     @classmethod
     def with_initial_data(cls, description: str | None = None, **initial: Any) -> type[Self]:

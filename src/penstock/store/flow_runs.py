@@ -231,6 +231,7 @@ def delete(tx: Tx, ids: list[UUID]) -> int:
         tx.run("DELETE FROM launch WHERE flow_run_id = ?", (id.bytes,))
         tx.run("DELETE FROM pause WHERE flow_run_id = ?", (id.bytes,))
         tx.run("DELETE FROM pause_link WHERE flow_run_id = ?", (id.bytes,))
+        tx.run("DELETE FROM run_input WHERE flow_run_id = ?", (id.bytes,))
         gone = tx.run("DELETE FROM flow_run WHERE id = ?", (id.bytes,))
         if gone:
             changes.note_deleted(tx, id.bytes)
