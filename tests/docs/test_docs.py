@@ -85,7 +85,7 @@ def commands() -> list[tuple[str, str]]:
 def understood(line: str) -> str | None:
     """What is wrong with a command line, None when its commands and options exist."""
     command: click.Command = root
-    context = click.Context(root, info_name="penstock")
+    context = click.Context(root, info_name="penstock", **root.context_settings)
     words = shlex.split(line.replace("…", "").replace("...", "").replace("[OPTIONS]", ""))[1:]
     while words:
         word = words.pop(0)

@@ -177,14 +177,19 @@ class Block(pydantic.BaseModel):
         return await asyncio.to_thread(cls.delete, name)
 
     @classmethod
-    def _from(cls, document: StoredBlock) -> Self:
+    def of_fields(cls, fields: dict[str, Any], address: str) -> Self:
+        """A block of stored fields. Raises `UnreadableBlock` for what is not (any more) what the type asks for."""
         try:
-            block = cls.model_validate(document.fields())
+            return cls.model_validate(fields)
         except pydantic.ValidationError as error:
             raise UnreadableBlock(
-                f"Block {document.address!r} is not what {cls.__name__} asks for now: {problems(error)}. Give new "
+                f"Block {address!r} is not what {cls.__name__} asks for now: {problems(error)}. Give new "
                 "fields a default, or save the block again."
             ) from None
+
+    @classmethod
+    def _from(cls, document: StoredBlock) -> Self:
+        block = cls.of_fields(document.fields(), document.address)
         block._block_document_id, block._block_document_name = document.id, document.name
         return block
 

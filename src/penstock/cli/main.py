@@ -20,6 +20,7 @@ from penstock.domain.errors import PenstockError
 COMMANDS: dict[str, tuple[str, str]] = {
     "agent": ("penstock.cli.worker:agent", "Start a worker under its older name."),
     "approval": ("penstock.cli.approval:approval", "View what waits for a decision, approve it, or reject it."),
+    "automation": ("penstock.cli.automation:automation", "Have something done by itself when something happens."),
     "artifact": ("penstock.cli.artifact:artifact", "View what runs want people to see: texts, tables, links."),
     "auth": ("penstock.cli.auth:auth", "Manage users, API keys and signing in; read the audit log."),
     "block": ("penstock.cli.block:block", "Manage blocks: secrets and other stored configuration."),

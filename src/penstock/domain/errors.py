@@ -347,6 +347,12 @@ class InputRefused(PenstockError, ValueError):
     code = "input-refused"
 
 
+class AutomationError(PenstockError, ValueError):
+    """An automation is none, or could never do what it is to do."""
+
+    code = "automation-error"
+
+
 class LinkRefused(PenstockError):
     """A link by which a pause is answered is none, was used, or is good no more."""
 

@@ -32,6 +32,7 @@ STATUS: dict[type[PenstockError], int] = {
     errors.InputRefused: 422,
     errors.SchemaError: 422,
     errors.ScheduleError: 422,
+    errors.AutomationError: 422,
     errors.DeploymentError: 422,
     errors.WorkPoolError: 422,
     errors.DefinitionError: 422,

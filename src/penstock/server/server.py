@@ -26,14 +26,14 @@ from ..engine import identity
 from ..protocol.admin import ShownSetting
 from ..services.desk import Desk
 from ..services.loops import LOOPS
-from ..services.loops.supervisor import Supervisor
+from ..services.loops.supervisor import NoMeters, Supervisor
 from ..settings import Settings
 from ..settings.kinds import written
 from ..settings.table import SETTINGS
 from ..store.contract import Store
 from ..store.opening import open_store
 from ..vault import Vault
-from . import notice
+from . import notice, notifications
 from .connections import Connection
 
 # Of the ten seconds in which a server ends: for requests under way; for a loop under way.
@@ -61,18 +61,23 @@ def run(
             url = url_of(settings.server_api_host, listening)
             service = make_service(settings, store, version)
             app = make_app(service, hosts=hosts_of(settings))
-            supervisor = Supervisor(service.desk, LOOPS if loops else (), service.meters)
+            supervisors = (
+                Supervisor(service.desk, LOOPS, service.meters),
+                Supervisor(service.desk, notifications.LOOPS, NoMeters(), notifications.LEAD),
+            )
             server = _Server(_config(settings, app), service.hub, lambda: ready(url))
             settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
             noted = notice.put(settings.home, url)
             try:
                 if loops:
-                    supervisor.start()
+                    for supervisor in supervisors:
+                        supervisor.start()
                 with asyncio.Runner() as runner:
                     runner.run(server.serve([listening]))
             finally:
                 if loops:
-                    supervisor.stop(LOOP_PATIENCE)
+                    for supervisor in supervisors:
+                        supervisor.stop(LOOP_PATIENCE)
                 notice.take_away(settings.home, noted)
     finally:
         store.close()
@@ -87,7 +92,7 @@ def open_record(settings: Settings) -> Store:
 def make_service(settings: Settings, store: Store, version: str) -> Service:
     desk = Desk(
         store, Vault(settings.home / "secret.key", settings.encryption_key), _now, identity.lives, "the server",
-        version=version, settings=shown(settings), ages=Ages.of(settings),
+        version=version, settings=shown(settings), ui_url=settings.ui_url, ages=Ages.of(settings),
     )  # fmt: skip
     gate = Gate(store, settings, _now)
     return Service(

@@ -47,6 +47,7 @@ class Desk(msgspec.Struct, frozen=True):
     # Of a server, for whoever asks about it.
     version: str = ""
     settings: tuple[ShownSetting, ...] = ()
+    ui_url: str | None = None
     # How long the loops of a server keep what.
     ages: Ages = Ages()
 

@@ -12,14 +12,14 @@ from ..domain.errors import ObjectNotFound, UnstorableValue
 from ..domain.events import Event, EventFilter
 from ..store import events as kept
 from ..store.contract import Store, Tx
-from . import awaited_events
+from . import awaited_events, firing
 
 
 def add(store: Store, events: Iterable[Event], now: datetime) -> int:
     """How many were given; those that are there already stay as they are. Raises `UnstorableValue`."""
     made = [rules.checked(event) for event in events]
     with store.write() as tx:
-        awaited_events.arrived(tx, made, now)
+        _tell(tx, made, now)
         kept.add(tx, made, now)
     return len(made)
 
@@ -32,8 +32,14 @@ def report(tx: Tx, events: Iterable[Event]) -> None:
             made.append(rules.checked(event))
     if made:
         now = max(event.occurred for event in made)
-        awaited_events.arrived(tx, made, now)
+        _tell(tx, made, now)
         kept.add(tx, made, now)
+
+
+def _tell(tx: Tx, made: list[Event], now: datetime) -> None:
+    """Whoever waits for one of them, before they are written: what the record has already is no news."""
+    awaited_events.arrived(tx, made, now)
+    firing.heard(tx, made, now)
 
 
 def get(store: Store, id: UUID) -> Event:

@@ -67,6 +67,11 @@ def kept(store: Store) -> Kept:
         return Kept(changes.first(tx), changes.last(tx))
 
 
+def last_change(tx: Tx) -> int:
+    """The number of the last change; 0 when there was none."""
+    return changes.last(tx)
+
+
 def start(store: Store, run_id: UUID | None) -> tuple[Kept, FlowRun | None]:
     """The changes that can be read, and a flow run as the last of them left it. Raises `ObjectNotFound`."""
     with store.read() as tx:

@@ -17,7 +17,7 @@ _DIALECT = re.compile(r"/\*(sqlite|postgres) (.*?)\*/", re.DOTALL)
 
 # The newest script's number; a test holds it to the folder. Known without a look at the folder, which costs more than
 # opening the database.
-NEWEST = 17
+NEWEST = 18
 
 
 def scripts() -> list[tuple[int, str, str]]:
@@ -25,7 +25,7 @@ def scripts() -> list[tuple[int, str, str]]:
     from importlib.resources import files
 
     found = [entry for entry in files(__package__).joinpath("migrations").iterdir() if entry.name.endswith(".sql")]
-    return [(int(each.name[:4]), each.name, each.read_text()) for each in sorted(found, key=lambda each: each.name)]
+    return [(int(each.name[:4]), each.name, each.read_text("utf-8")) for each in sorted(found, key=lambda each: each.name)]
 
 
 def in_dialect(sql: str, dialect: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..desk import Desk
-from . import expiring, launching, pruning, rescuing, retaining, scheduling
+from . import automating, expiring, launching, pruning, rescuing, retaining, scheduling
 
 
 class Loop(msgspec.Struct, frozen=True):
@@ -26,6 +26,7 @@ LOOPS = (
     Loop("rescue", rescuing.once, 2.0),
     Loop("pauses", expiring.once, 0.05),
     Loop("schedule", scheduling.once, 1.0),
+    Loop("automations", automating.once, 0.25),
     Loop("launches", launching.once, 5.0),
     Loop("prune", pruning.once, 60.0),
     Loop("retention", retaining.once, 30.0),

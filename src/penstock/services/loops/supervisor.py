@@ -40,12 +40,13 @@ class NoMeters:
 class Supervisor:
     """One thread, from `start` to `stop`: loops are short, and none of them is in a hurry."""
 
-    def __init__(self, desk: Desk, loops: Sequence[Loop], meters: Meters) -> None:
+    def __init__(self, desk: Desk, loops: Sequence[Loop], meters: Meters, lead: str = LEAD) -> None:
         self._desk = desk
         self._loops = loops
+        self._name = lead
         self._meters = meters
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="penstock-loops", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"penstock-{lead}", daemon=True)
         self._lead: Lead | None = None
         self._away = False
 
@@ -61,7 +62,7 @@ class Supervisor:
         try:
             while not self._stop.is_set():
                 try:
-                    self._lead = self._desk.store.try_lead(LEAD)
+                    self._lead = self._desk.store.try_lead(self._name)
                 except PenstockError as error:
                     self._note_away(error)
                 if self._lead is not None:

@@ -2,7 +2,7 @@
 
 CREATE TABLE run_input (
     flow_run_id BYTEA NOT NULL,
-    seq BIGINT NOT NULL,            -- 1, 2, …: in the order of their coming
+    seq BIGINT NOT NULL,            -- 1, 2 and so on: in the order of their coming
     key TEXT NOT NULL,              -- what it is, for who receives: its type, by itself
     data TEXT NOT NULL,
     PRIMARY KEY (flow_run_id, seq)
