@@ -25,7 +25,8 @@ def scripts() -> list[tuple[int, str, str]]:
     from importlib.resources import files
 
     found = [entry for entry in files(__package__).joinpath("migrations").iterdir() if entry.name.endswith(".sql")]
-    return [(int(each.name[:4]), each.name, each.read_text("utf-8")) for each in sorted(found, key=lambda each: each.name)]
+    found.sort(key=lambda each: each.name)
+    return [(int(each.name[:4]), each.name, each.read_text("utf-8")) for each in found]
 
 
 def in_dialect(sql: str, dialect: str) -> str:
