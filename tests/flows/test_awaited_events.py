@@ -91,6 +91,20 @@ def test_one_event_has_all_go_on_that_wait_for_it_and_is_heard_once(record: Reco
     assert [each[0].id for each in outcomes] == [said.id, said.id]
 
 
+@pytest.mark.parametrize("year", [1999, 2199])
+def test_it_counts_when_an_event_was_said_and_not_when_its_author_says_it_occurred(
+    record: Record, flows: Flows, year: int
+) -> None:
+    outcome = flows.start(awaits("order.shipped"))
+    paused(record)
+    emit_event("order.shipped", ORDER, occurred=datetime(year, 1, 1, tzinfo=UTC))
+    until(lambda: outcome)
+    assert outcome[0].occurred.year == year
+    moments = [state.timestamp for state in until(lambda: run_ended(record)).states]
+    assert moments == sorted(moments)
+    assert moments[-1].year != year
+
+
 def test_a_person_can_have_it_go_on_without(record: Record, flows: Flows) -> None:
     outcome = flows.start(awaits("order.shipped"))
     resume_flow_run(paused(record).id)

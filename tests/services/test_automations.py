@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -34,7 +35,7 @@ from penstock.engine.clock import SYSTEM
 from penstock.exceptions import AutomationError, InvalidName, ObjectNotFound
 from penstock.protocol.deployments import ApplyDeployment
 from penstock.services import automations, deployments, events, orchestrate
-from penstock.store import workers
+from penstock.store import flow_runs, workers
 from penstock.store.contract import Store
 
 from .test_pausing import Office
@@ -190,6 +191,30 @@ def test_deployments_are_run_once_paused_and_resumed(office: Watched) -> None:
     office.enter(office.run(), "Crashed")
     office.act()
     assert not deployments.get(office.store, found.id).paused
+
+
+def test_a_run_that_it_made_does_not_fire_it_again(office: Watched) -> None:
+    deployed(office)
+    office.automate(RunState(states=("Completed",)), RunDeployment(deployment="f/d"))
+    office.enter(office.run(tags=("automation:a",)), "Completed")
+    assert office.fired() == []
+    office.enter(office.run(tags=("automation:b",)), "Completed")
+    office.act()
+    with office.store.read() as tx:
+        made = [run for (id,) in tx.rows("SELECT id FROM flow_run WHERE deployment_id IS NOT NULL")
+                if (run := flow_runs.get(tx, UUID(bytes=bytes(id)))) is not None]  # fmt: skip
+    assert [run.tags for run in made] == [("automation:a",)]
+
+
+def test_many_that_wait_to_be_told_keep_nothing_from_being_done(office: Watched) -> None:
+    office.automate(RunState(states=("Failed",)), *[TELL] * 20, name="tell")
+    office.automate(RunState(states=("Crashed",)), CancelRun(), name="do")
+    for _ in range(30):
+        office.enter(office.run(), "Failed")
+    office.enter(office.run(), "Crashed")
+    office.watch()
+    assert len(automations.to_do(office.store, notifications=True)) == automations.AT_ONCE
+    assert [each.automation for each in automations.to_do(office.store, notifications=False)] == ["do"]
 
 
 def test_what_cannot_be_done_is_recorded_and_the_rest_is_done(office: Watched) -> None:

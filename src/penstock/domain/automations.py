@@ -180,6 +180,11 @@ def message(action: Notify, about: Mapping[str, str]) -> str:
     return filled(body, about)
 
 
+def tag_of(name: str) -> str:
+    """The tag of runs that an automation makes."""
+    return f"automation:{name}"
+
+
 def filled(text: str, about: Mapping[str, str]) -> str:
     """The text with what is known in its places."""
     return _PLACE.sub(lambda found: about.get(found[1], found[0]), text)

@@ -51,6 +51,7 @@ def emit_event(
                 payload={} if payload is None else payload,
                 follows=None if follows is None else follows.id,
                 flow_run_id=flow_run_id,
+                received=now,
             )
         )
         runtime.ledger.write(made)

@@ -17,7 +17,6 @@ from ..domain.automations import (
     Automation,
     CancelRun,
     Firing,
-    Notify,
     PauseDeployment,
     ResumeDeployment,
     RunDeployment,
@@ -26,6 +25,7 @@ from ..domain.automations import (
     WorkerGone,
     checked,
     filled_all,
+    tag_of,
 )
 from ..domain.errors import ObjectNotFound, PenstockError
 from ..domain.pools import WorkerRecord
@@ -128,7 +128,9 @@ def watch(store: Store, now: datetime, lives: Lives, ui_url: str | None) -> bool
                     firings += firings_of(each, subject, now, _of_run(run, ui_url), run.id)
     if firings or read.to != before:
         with store.write() as tx:
-            automations.fire(tx, firings)
+            # (Some may have been changed meanwhile.)
+            stands = {each.name for each in automations.all_of(tx) if each in enabled}
+            automations.fire(tx, [each for each in firings if each.automation in stands])
             automations.set_cursor(tx, read.to)
             automations.prune(tx, now - KEPT, AT_ONCE)
     return read.more
@@ -137,6 +139,8 @@ def watch(store: Store, now: datetime, lives: Lives, ui_url: str | None) -> bool
 def _entered(
     automation: Automation, trigger: RunState, run: FlowRun, now: datetime, ui_url: str | None
 ) -> list[Firing]:
+    if tag_of(automation.name) in run.tags:  # it made the run itself: it would go round for ever
+        return []
     found = []
     for place, state in enumerate(run.states):
         if trigger.fits(run, state) and (automation.since is None or state.timestamp >= automation.since):
@@ -188,7 +192,7 @@ def _of_worker(worker: WorkerRecord) -> dict[str, str]:
 def to_do(store: Store, notifications: bool) -> list[Firing]:
     """What is to be done: notifications, or all else."""
     with store.read() as tx:
-        return [each for each in automations.open_ones(tx, AT_ONCE) if isinstance(each.action, Notify) == notifications]
+        return automations.open_ones(tx, notifications, AT_ONCE)
 
 
 def settle(store: Store, firing: Firing, outcome: str, *, failed: bool, now: datetime) -> None:
@@ -216,8 +220,9 @@ def _act(store: Store, firing: Firing, now: datetime, lives: Lives) -> str:
     if isinstance(action, RunDeployment):
         found = deployments.find(store, action.deployment)
         wanted = CreateRun(
-            id=found.id, parameters=filled_all(action.parameters, firing.about), idempotency_key=f"firing {firing.id}"
-        )
+            id=found.id, parameters=filled_all(action.parameters, firing.about), tags=(tag_of(firing.automation),),
+            idempotency_key=f"firing {firing.id}",
+        )  # fmt: skip
         return f"Flow run {deployments.create_run(store, wanted, now).name!r} was made."
     assert isinstance(action, PauseDeployment | ResumeDeployment)
     found = deployments.find(store, action.deployment)

@@ -26,8 +26,10 @@ def arrived(tx: Tx, happened: Sequence[Event], now: datetime) -> None:
         run = flow_runs.get(tx, pause.flow_run_id)
         if found is None or run is None or run.state.type is not PAUSED or pause.is_over(now):
             continue
-        pause.answer = answer(found, now)
-        continuing.answered(tx, run, pause, now, continuing.unknown)
+        # It may have been said before the wait began, and come only now.
+        at = max(now, run.state.timestamp)
+        pause.answer = answer(found, at)
+        continuing.answered(tx, run, pause, at, continuing.unknown)
 
 
 def happened_already(tx: Tx, pause: Pause) -> Event | None:

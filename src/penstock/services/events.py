@@ -31,7 +31,8 @@ def report(tx: Tx, events: Iterable[Event]) -> None:
         with contextlib.suppress(UnstorableValue):
             made.append(rules.checked(event))
     if made:
-        now = max(event.occurred for event in made)
+        # (`occurred` is what its author says; when it was said, the process knows.)
+        now = max(event.received or event.occurred for event in made)
         _tell(tx, made, now)
         kept.add(tx, made, now)
 

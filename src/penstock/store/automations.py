@@ -7,13 +7,15 @@ from uuid import UUID
 
 import msgspec
 
-from ..domain.automations import Automation, Firing, Happened
+from ..domain.automations import Automation, Firing, Happened, Notify
 from . import codec
 from .contract import Tx
 
 _automation = msgspec.json.Decoder(Automation).decode
 _firing = msgspec.json.Decoder(Firing).decode
 _encode = msgspec.json.Encoder().encode
+# Of a firing that is to be done: what it is about.
+DO, TELL = 1, 2
 _FIRING = ("id", "automation", "subject", "place", "at", "open", "data")
 
 
@@ -42,7 +44,7 @@ def awaiting_events(tx: Tx) -> list[Automation]:
 
 def delete(tx: Tx, name: str) -> bool:
     """Whether there was one. What it was to do and has not done, it does not do."""
-    tx.run("DELETE FROM firing WHERE automation = ? AND open = 1", (codec.writable(name),))
+    tx.run("DELETE FROM firing WHERE automation = ? AND open > 0", (codec.writable(name),))
     return tx.run("DELETE FROM automation WHERE name = ?", (codec.writable(name),)) > 0
 
 
@@ -66,9 +68,10 @@ def settle(tx: Tx, firing: Firing) -> None:
     tx.run("UPDATE firing SET open = 0, data = ? WHERE id = ?", (data, firing.id.bytes))
 
 
-def open_ones(tx: Tx, limit: int) -> list[Firing]:
-    """Those that are to be done, the oldest first."""
-    return [_firing(row[0]) for row in tx.rows("SELECT data FROM firing WHERE open = 1 ORDER BY id LIMIT ?", (limit,))]
+def open_ones(tx: Tx, notifications: bool, limit: int) -> list[Firing]:
+    """What is to be told, or what else is to be done, the oldest first."""
+    sql = "SELECT data FROM firing WHERE open = ? ORDER BY id LIMIT ?"
+    return [_firing(row[0]) for row in tx.rows(sql, (TELL if notifications else DO, limit))]
 
 
 def fired(tx: Tx, automation: str | None, limit: int, behind: UUID | None) -> list[Firing]:
@@ -93,8 +96,14 @@ def prune(tx: Tx, before: datetime, limit: int) -> int:
     )
 
 
+def _open(firing: Firing) -> int:
+    if firing.done is not None:
+        return 0
+    return TELL if isinstance(firing.action, Notify) else DO
+
+
 def _row(firing: Firing) -> tuple[bytes | str | int | None, ...]:
     return (
         firing.id.bytes, codec.writable(firing.automation), codec.writable(firing.subject), firing.place,
-        codec.micros(firing.at), int(firing.done is None), _encode(codec.all_writable(firing)).decode(),
+        codec.micros(firing.at), _open(firing), _encode(codec.all_writable(firing)).decode(),
     )  # fmt: skip

@@ -18,9 +18,9 @@ CREATE TABLE firing (
     subject TEXT NOT NULL,          -- of what: an automation fires once for it
     place BIGINT NOT NULL,          -- of which of its actions
     at BIGINT NOT NULL,
-    open BIGINT NOT NULL,           -- 1: it is to be done
+    open BIGINT NOT NULL,           -- 1: it is to be done, 2: to be told; 0: that was tried
     data TEXT NOT NULL
 );
 CREATE UNIQUE INDEX firing_once ON firing (automation, subject, place);
-CREATE INDEX firing_open ON firing (id) WHERE open = 1;
+CREATE INDEX firing_open ON firing (open, id) WHERE open > 0;
 CREATE INDEX firing_at ON firing (at);
