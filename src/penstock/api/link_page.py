@@ -150,7 +150,7 @@ def _simple(schema: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
         return None
     for each in properties.values():
         choice = isinstance(each.get("enum"), list) and all(isinstance(one, str) for one in each["enum"])
-        if not choice and ("enum" in each or each.get("type") not in _KINDS):
+        if not choice and ("enum" in each or str(each.get("type")) not in _KINDS):
             return None
     return properties
 

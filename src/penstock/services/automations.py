@@ -7,6 +7,7 @@ twice, or knows that it was done. (A notification may be sent again.)
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -36,6 +37,8 @@ from ..store.contract import Store, Tx
 from . import cancelling, deployments, streaming
 from .firing import firings_of
 from .rescue import Lives
+
+_log = logging.getLogger("penstock.server")
 
 KEPT = timedelta(days=30)
 AT_ONCE = 500
@@ -208,6 +211,9 @@ def act(store: Store, firing: Firing, now: datetime, lives: Lives) -> None:
         outcome, failed = _act(store, firing, now, lives), False
     except PenstockError as error:
         outcome, failed = str(error), True
+    except Exception as error:  # one that cannot be done must not keep the others waiting for ever
+        _log.exception("an action of automation %s failed", firing.automation)
+        outcome, failed = f"{type(error).__name__}: {error}", True
     settle(store, firing, outcome, failed=failed, now=now)
 
 
