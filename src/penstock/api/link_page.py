@@ -68,15 +68,20 @@ class LinkPage(BaseRoute):
         )
 
 
-def _shown(desk: Desk, token: str, problem: str = "", status: int = 200) -> tuple[int, str]:
+Typed = dict[str, str]
+
+
+def _shown(desk: Desk, token: str, problem: str = "", status: int = 200, typed: Typed | None = None) -> tuple[int, str]:
+    """The question; again, with what was `typed` and cannot be taken."""
     try:
         shown = desk.answer(asked.READ_PAUSE_LINK, asked.LookAtLink(token=token))
     except PenstockError as error:
         return status_of(error), _page("This link is of no use", f"<p>{escape(str(error))}</p>")
-    return status, _page(f"{shown.flow_name}: {shown.run_name}", _question(shown, problem))
+    return status, _page(f"{shown.flow_name}: {shown.run_name}", _question(shown, problem, typed))
 
 
 def _decided(desk: Desk, token: str, body: bytes) -> tuple[int, str]:
+    fields: Typed = {}
     try:
         shown = desk.answer(asked.READ_PAUSE_LINK, asked.LookAtLink(token=token))
         fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
@@ -87,7 +92,7 @@ def _decided(desk: Desk, token: str, body: bytes) -> tuple[int, str]:
         query = asked.UseLink(token=token, verdict=verdict, run_input=given, comment=fields.get("comment") or None)
         run = desk.answer(asked.USE_PAUSE_LINK, msgspec.convert(msgspec.to_builtins(query), asked.UseLink))
     except (PenstockError, ValueError) as error:
-        return _shown(desk, token, str(error), status_of(error) if isinstance(error, PenstockError) else 422)
+        return _shown(desk, token, str(error), status_of(error) if isinstance(error, PenstockError) else 422, fields)
     word = "Rejected" if verdict is Verdict.REJECT else "Approved"
     state = escape(f"{run.name} is {run.state_name}: {run.state.message}")
     return 200, _page(f"{word}. Thank you.", f"<p>{state}</p>")
@@ -96,7 +101,7 @@ def _decided(desk: Desk, token: str, body: bytes) -> tuple[int, str]:
 # --- the form --------------------------------------------------------------------------------------------------------
 
 
-def _question(shown: asked.LinkShown, problem: str) -> str:
+def _question(shown: asked.LinkShown, problem: str, typed: Typed | None) -> str:
     pause = shown.pause
     if pause is None:
         return f"<p>The run is {escape(str(shown.state_name))}: it does not wait for anybody now.</p>"
@@ -105,9 +110,11 @@ def _question(shown: asked.LinkShown, problem: str) -> str:
         f'<p role="alert"><strong>{escape(problem)}</strong></p>' if problem else "",
         f'<p class="quiet">It waits{until}. This link is for {escape(shown.to)}, and for one answer.</p>',
         f"<article><p>{_lines(pause.text or 'It waits to be resumed.')}</p></article>",
-        '<form method="post">',
-        "" if pause.schema is None else _fields(pause.schema, pause.initial),
-        '<p><label>Comment<br><input name="comment" size="60" maxlength="10000"></label></p>',
+        # The first button is what the Enter key presses: it decides nothing.
+        '<form method="post"><button disabled hidden></button>',
+        "" if pause.schema is None else _fields(pause.schema, pause.initial, typed),
+        '<p><label>Comment<br><input name="comment" size="60" maxlength="10000" '
+        f'value="{escape((typed or {}).get("comment", ""))}"></label></p>',
         f'<p><button name="verdict" value="approve">{"Approve" if pause.approval else "Resume"}</button> ',
         '<button name="verdict" value="reject">Reject</button>' if pause.approval else "",
         "</p></form>",
@@ -115,12 +122,15 @@ def _question(shown: asked.LinkShown, problem: str) -> str:
     return "".join(parts)
 
 
-def _fields(schema: dict[str, Any], initial: Any) -> str:
+def _fields(schema: dict[str, Any], initial: Any, typed: Typed | None) -> str:
     simple = _simple(schema)
     initial = initial if isinstance(initial, dict) else {}
     if simple is None:
-        text = escape(json.dumps(initial, indent=2, ensure_ascii=False))
+        text = json.dumps(initial, indent=2, ensure_ascii=False) if typed is None else typed.get(WHOLE, "")
+        text = escape(text)
         return f'<p><label>Input, as JSON<br><textarea name="{WHOLE}" rows="10" cols="60">{text}</textarea></label></p>'
+    if typed is not None:
+        initial = {name: typed.get(f"f.{name}") for name in simple}
     return "".join(_field(name, each, initial.get(name, each.get("default"))) for name, each in simple.items())
 
 
@@ -134,7 +144,7 @@ def _field(name: str, schema: dict[str, Any], value: Any) -> str:
         )
         control = f'<select name="{key}">{chosen}</select>'
     elif schema["type"] == "boolean":
-        control = f'<input type="checkbox" name="{key}" value="true"{" checked" if value is True else ""}>'
+        control = f'<input type="checkbox" name="{key}" value="true"{" checked" if value in (True, "true") else ""}>'
     else:
         kind = _KINDS[schema["type"]]
         step = ' step="any"' if schema["type"] == "number" else ""

@@ -20,9 +20,17 @@ code, pre { font: 14px ui-monospace, monospace } pre { overflow-x: auto; backgro
 .method { display: inline-block; min-width: 4rem; font-weight: 700; color: #1860c4 }
 table { border-collapse: collapse } td, th { text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top }
 .quiet { color: #5d636f } nav a { margin-right: 1rem }
+[role=alert]:not(:empty) { border-left: 4px solid #b3261e; padding-left: 1rem }
+input:not([type=checkbox]), select, textarea { font: inherit; padding: .3rem .5rem; max-width: 100%; width: 30rem;
+  border: 1px solid #8a919c; border-radius: 4px; box-sizing: border-box; background: inherit; color: inherit }
+input[type=checkbox] { width: 1.2rem; height: 1.2rem }
+button { font: inherit; font-weight: 600; padding: .5rem 1.4rem; border-radius: 4px; border: 1px solid #1860c4;
+  background: #1860c4; color: #fff; cursor: pointer }
+button[value=reject] { background: none; color: #b3261e; border-color: #b3261e }
 @media (prefers-color-scheme: dark) {
   body { background: #15181d; color: #e4e7eb } article { background: #1d2128 } pre { background: #15181d }
-  a, .method { color: #7fb0ff } .quiet { color: #9aa2ae } h2 { border-color: #333a44 }
+  a, .method { color: #7fb0ff } button[value=reject] { color: #f2a29b; border-color: #f2a29b }
+  .quiet { color: #9aa2ae } h2 { border-color: #333a44 }
 }
 """
 
