@@ -23,6 +23,7 @@ from .pages import Pages
 from .replies import Reply, send_reply, trouble
 from .service import Service
 from .streams import Streams
+from .ui import Ui, wants_page
 from .wall import Wall
 
 API = "/api"
@@ -70,6 +71,13 @@ def make_app(service: Service, *, hosts: Collection[str] | None = None) -> ASGIA
     streams = Streams(service)
     pages = Pages(service.desk.version)
     metrics = Metrics(service, lambda: recorder.waiting_bytes)
+    ui = Ui()
+
+    async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and wants_page(scope) and not scope["path"].startswith(f"{API}/"):
+            await ui.page(scope, send, 404)
+        else:
+            await _nowhere(scope, receive, send)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Router) -> AsyncIterator[None]:
@@ -95,9 +103,10 @@ def make_app(service: Service, *, hosts: Collection[str] | None = None) -> ASGIA
         LogDownloads(service),
         LinkPage(service),
         Below(API, Operations(service)),
+        ui,
     ]
     # A router, and not the `Starlette` around it: that would answer faults itself.
-    app = Router(routes, redirect_slashes=False, default=_nowhere, lifespan=lifespan)
+    app = Router(routes, redirect_slashes=False, default=nowhere, lifespan=lifespan)
     return Wall(GZipMiddleware(app, GZIP_FROM, GZIP_LEVEL), hosts)
 
 

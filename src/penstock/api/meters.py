@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from threading import Lock
@@ -22,6 +23,8 @@ class Meters:
         self.counts: Counter[str] = Counter()
         # name of a loop -> how it ended ("ok", "failed") -> how often
         self.loops: Counter[tuple[str, str]] = Counter()
+        # name of a loop -> when it ran last, in seconds since 1970
+        self.loops_at: dict[str, float] = {}
         self.leading = False
 
     def request(self, operation: str, status: int, seconds: float) -> None:
@@ -41,3 +44,4 @@ class Meters:
     def loop(self, name: str, ended: str) -> None:
         with self._lock:
             self.loops[name, ended] += 1
+            self.loops_at[name] = time.time()

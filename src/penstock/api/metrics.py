@@ -88,6 +88,9 @@ class Metrics:
         add("loop_runs_total", "counter", "How often a loop of this server ran, and how that ended.", (
             ({"loop": name, "ended": ended}, count) for (name, ended), count in sorted(meters.loops.items())
         ))  # fmt: skip
+        add("loop_last_run_seconds", "gauge", "When a loop of this server ran last, in seconds since 1970.", (
+            ({"loop": name}, at) for name, at in sorted(meters.loops_at.copy().items())
+        ))  # fmt: skip
         add("leading", "gauge", "Whether this server runs the loops.", [({}, int(meters.leading))])
         reachable = int(not service.hub.away)
         add("record_reachable", "gauge", "Whether the record could be read just now.", [({}, reachable)])
@@ -122,4 +125,4 @@ def _process(cpu: float, began: float) -> list[str]:
 
 def _line(name: str, labels: dict[str, str], value: float) -> str:
     inside = ",".join(f'{key}="{text}"' for key, text in labels.items())
-    return f"{name}{{{inside}}} {value:.10g}" if inside else f"{name} {value:.10g}"
+    return f"{name}{{{inside}}} {value:.14g}" if inside else f"{name} {value:.14g}"

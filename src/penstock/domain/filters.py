@@ -40,6 +40,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     and `before` are about when the run was created; the first is included, the second is not. `state_names` are
     those of `states.NAMES`. `names` are whole names of runs. `flow_run_id` is the flow run above: of task runs the one
     they are of, of flow runs the one that called them; with `roots` only runs fit that have none.
+    `deployment_id` is the deployment that flow runs were made from.
     """
 
     flow_names: Texts = ()
@@ -54,6 +55,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ids: Annotated[tuple[UUID, ...], msgspec.Meta(max_length=MOST_IDS)] = ()
     names: Texts = ()
     roots: bool = False
+    deployment_id: UUID | None = None
 
     def types(self) -> frozenset[StateType] | None:
         """The types of state that are left by types and names together; None when any will do."""

@@ -28,11 +28,12 @@ Labels = Annotated[dict[Name, Annotated[str, msgspec.Meta(max_length=1000)]], ms
 
 
 class FilterRuns(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Runs that fit, the newest first."""
+    """Runs that fit, the newest first, or with `oldest_first` the other way round."""
 
     filter: RunFilter = RunFilter()
     limit: Limit = 200
     cursor: Cursor | None = None
+    oldest_first: bool = False
 
 
 class CountRuns(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

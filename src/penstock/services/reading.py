@@ -32,11 +32,14 @@ _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 # --- lists -----------------------------------------------------------------------------------------------------------
 
 
-def list_flow_runs(store: Store, filter: RunFilter, limit: int, *, after: UUID | None = None) -> list[FlowRun]:
-    """The newest flow runs that fit; with `after`, those that come after that one in the list."""
-    where, params = filters.runs(filter, filters.FLOW_RUN, limit, after)
+def list_flow_runs(
+    store: Store, filter: RunFilter, limit: int, *, after: UUID | None = None, oldest_first: bool = False
+) -> list[FlowRun]:
+    """The newest flow runs that fit, or the oldest; with `after`, those that come after that one in the list."""
+    order = filters.OLDEST_FIRST if oldest_first else filters.NEWEST_FIRST
+    where, params = filters.runs(filter, filters.FLOW_RUN, limit, after, order)
     with store.read() as tx:
-        return list(flow_runs.select(tx, where, params, filters.NEWEST_FIRST, limit))
+        return list(flow_runs.select(tx, where, params, order, limit))
 
 
 def count_flow_runs(store: Store, filter: RunFilter) -> int:
@@ -51,11 +54,14 @@ def count_all_task_runs(store: Store, filter: RunFilter) -> int:
         return filters.count(tx, filter, filters.TASK_RUN)
 
 
-def list_task_runs(store: Store, filter: RunFilter, limit: int, *, after: UUID | None = None) -> list[TaskRun]:
-    """The newest task runs that fit; with `after`, those that come after that one in the list."""
-    where, params = filters.runs(filter, filters.TASK_RUN, limit, after)
+def list_task_runs(
+    store: Store, filter: RunFilter, limit: int, *, after: UUID | None = None, oldest_first: bool = False
+) -> list[TaskRun]:
+    """The newest task runs that fit, or the oldest; with `after`, those that come after that one in the list."""
+    order = filters.OLDEST_FIRST if oldest_first else filters.NEWEST_FIRST
+    where, params = filters.runs(filter, filters.TASK_RUN, limit, after, order)
     with store.read() as tx:
-        return list(task_runs.select(tx, where, params, filters.NEWEST_FIRST, limit))
+        return list(task_runs.select(tx, where, params, order, limit))
 
 
 def count_task_runs(store: Store, flow_run_id: UUID) -> dict[str, int]:

@@ -128,6 +128,10 @@ def fits(filter: RunFilter, run: FlowRun) -> bool:
     return (
         (not filter.flow_names or run.flow_name in filter.flow_names)
         and (filter.flow_run_id is None or run.flow_run_id == filter.flow_run_id)
+        and (filter.deployment_id is None or run.deployment_id == filter.deployment_id)
+        and (not filter.roots or run.flow_run_id is None)
+        and (not filter.ids or run.id in filter.ids)
+        and (not filter.names or run.name in filter.names)
         and (filter.name_contains is None or ascii_lower(filter.name_contains) in ascii_lower(run.name))
         and (types is None or run.state.type in types)
         and (not filter.state_names or run.state.name in filter.state_names)

@@ -21,7 +21,7 @@ from . import codec
 from .contract import Row, Tx, Value
 
 FLOW_RUN, TASK_RUN = "flow_run", "task_run"
-NEWEST_FIRST = "id DESC"
+NEWEST_FIRST, OLDEST_FIRST = "id DESC", "id"
 
 Condition = tuple[str, list[Value]]
 
@@ -32,16 +32,18 @@ _NOTHING: Condition = ("1 = 0", [])
 _to_json = msgspec.json.Encoder().encode
 
 
-def runs(filter: RunFilter, table: str, limit: int, after: UUID | None = None) -> Condition:
-    """The condition for the first `limit` runs of `table` in the order of `NEWEST_FIRST`, behind the run `after`."""
+def runs(filter: RunFilter, table: str, limit: int, after: UUID | None = None, order: str = NEWEST_FIRST) -> Condition:
+    """The condition for the first `limit` runs of `table` in this order, behind the run `after`."""
     types = filter.types()
     if types is not None and not types:
         return _NOTHING
-    behind: list[Condition] = [] if after is None else [("id < ?", [after.bytes])]
+    behind: list[Condition] = []
+    if after is not None:
+        behind.append(("id < ?" if order == NEWEST_FIRST else "id > ?", [after.bytes]))
     arms = [_joined([*arm, *behind]) for arm in _arms(filter, table, types)]
     if len(arms) == 1:
         return arms[0]
-    arm = f"SELECT id FROM (SELECT id FROM {table} WHERE {{}} ORDER BY {NEWEST_FIRST} LIMIT ?) AS arm"
+    arm = f"SELECT id FROM (SELECT id FROM {table} WHERE {{}} ORDER BY {order} LIMIT ?) AS arm"
     sql = " UNION ALL ".join(arm.format(where) for where, _ in arms)
     return f"id IN ({sql})", [value for _, params in arms for value in (*params, limit)]
 
@@ -133,6 +135,8 @@ def _driver(filter: RunFilter, table: str, types: frozenset[StateType] | None) -
             return "name", [*dict.fromkeys(filter.names)]
         if types is not None and COMPLETED not in types:
             return states
+        if filter.deployment_id is not None:
+            return "deployment_id", [filter.deployment_id.bytes]
         return ("flow_name", [*dict.fromkeys(filter.flow_names)]) if filter.flow_names else states
     if types is not None and COMPLETED not in types:
         return states
@@ -167,6 +171,8 @@ def _rest(
         found.append(_any("task_name", filter.task_names))
     if filter.flow_run_id is not None and driving != "flow_run_id":
         found.append(("coalesce(flow_run_id, NULL) = ?", [filter.flow_run_id.bytes]))
+    if filter.deployment_id is not None and driving != "deployment_id":
+        found.append(_of_deployment(filter.deployment_id, table))
     if filter.roots:
         found.append(("coalesce(flow_run_id, NULL) IS NULL", []))
     if filter.names and driving != "name":
@@ -186,6 +192,12 @@ def _of_flows(names: tuple[str, ...]) -> Condition:
     marks = ", ".join("?" * len(names))
     sql = f"EXISTS (SELECT 1 FROM flow_run f WHERE f.id = task_run.flow_run_id AND f.flow_name IN ({marks}))"
     return sql, [*names]
+
+
+def _of_deployment(id: UUID, table: str) -> Condition:
+    if table == FLOW_RUN:
+        return "coalesce(deployment_id, NULL) = ?", [id.bytes]
+    return "EXISTS (SELECT 1 FROM flow_run f WHERE f.id = task_run.flow_run_id AND f.deployment_id = ?)", [id.bytes]
 
 
 def _any(column: str, values: Iterable[Value]) -> Condition:

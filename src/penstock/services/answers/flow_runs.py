@@ -29,7 +29,9 @@ def in_list(run: Any) -> Any:
 
 @answers(asked.FILTER_FLOW_RUNS)
 def filter_flow_runs(desk: Desk, query: asked.FilterRuns) -> Page[FlowRun]:
-    found = reading.list_flow_runs(desk.store, query.filter, query.limit, after=paging.id_in(query.cursor))
+    found = reading.list_flow_runs(
+        desk.store, query.filter, query.limit, after=paging.id_in(query.cursor), oldest_first=query.oldest_first
+    )
     more = paging.after(found[-1].id) if len(found) == query.limit else None
     return Page(items=[in_list(run) for run in found], next=more)
 

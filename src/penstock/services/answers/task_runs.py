@@ -17,7 +17,9 @@ from .flow_runs import in_list
 
 @answers(asked.FILTER_TASK_RUNS)
 def filter_task_runs(desk: Desk, query: of_runs.FilterRuns) -> Page[TaskRun]:
-    found = reading.list_task_runs(desk.store, query.filter, query.limit, after=paging.id_in(query.cursor))
+    found = reading.list_task_runs(
+        desk.store, query.filter, query.limit, after=paging.id_in(query.cursor), oldest_first=query.oldest_first
+    )
     more = paging.after(found[-1].id) if len(found) == query.limit else None
     return Page(items=[in_list(run) for run in found], next=more)
 

@@ -1,0 +1,54 @@
+// Deleting runs: what goes with them is said first. A run that has not ended stays.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { sentence } from "../ask";
+import { bulkDeleteFlowRuns, type BulkDeleted } from "../generated/api";
+import { many } from "../words";
+import { Button } from "./button";
+import { Dialog } from "./dialog";
+import { say } from "./notices";
+
+export function Deleting({ ids, close, done }: { ids: string[]; close: () => void; done: () => void }) {
+  const preview = useSignal<BulkDeleted | null>(null);
+  const refused = useSignal<string | null>(null);
+  useEffect(() => {
+    bulkDeleteFlowRuns({ ids, dry_run: true }).then(
+      (found) => (preview.value = found),
+      (error) => (refused.value = sentence(error)),
+    );
+  }, []);
+  async function remove(): Promise<void> {
+    try {
+      const found = await bulkDeleteFlowRuns({ ids });
+      say(`${many(found.ids.length, "run")} deleted`);
+      done();
+      close();
+    } catch (error) {
+      refused.value = sentence(error);
+    }
+  }
+  const found = preview.value;
+  return (
+    <Dialog title={`Delete ${many(ids.length, "run")}`} close={close}>
+      {found && (
+        <p>
+          {many(found.ids.length, "run")}
+          {found.subflow_runs ? ` and ${many(found.subflow_runs, "subflow run")} below` : ""}, with all task runs and logs, are gone for good.
+        </p>
+      )}
+      {refused.value && (
+        <p class="problem" role="alert">
+          {refused.value}
+        </p>
+      )}
+      <footer>
+        <button type="button" onClick={close}>
+          Keep them
+        </button>
+        <Button kind="danger" needs="operator" disabled={!found} does={remove}>
+          Delete for good
+        </Button>
+      </footer>
+    </Dialog>
+  );
+}
