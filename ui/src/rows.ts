@@ -40,6 +40,8 @@ export function segmentsOf(states: State[]): Segment[] {
     const next = states[index + 1];
     const end = next ? millis(next.timestamp) : null;
     const last = found.at(-1);
+    // An attempt that is tried again did not come to what it should.
+    if (last?.type === "RUNNING" && state.name === "AwaitingRetry") last.type = "FAILED";
     if (last && last.type === state.type && last.name === state.name && last.end === start) last.end = end;
     else found.push({ type: state.type, name: state.name ?? state.type, start, end });
   }
@@ -107,7 +109,7 @@ export class Rows {
   }
 
   async loadSubflows(): Promise<void> {
-    await this.pages(filterFlowRuns);
+    await this.pages(filterFlowRuns).catch(() => {}); // it is tried again
   }
 
   stop(): void {

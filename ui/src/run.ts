@@ -1,5 +1,5 @@
 // A flow run as its page has it: read once, and kept as the stream says it is.
-import { computed, signal } from "@preact/signals";
+import { computed, type Signal, signal } from "@preact/signals";
 import { sentence } from "./ask";
 import {
   countTaskRunsOfFlowRun, filterPauses, type FlowRun, type Launch, type Pause, readFlowRun, readLaunch, type StateType, type TaskRun,
@@ -17,7 +17,7 @@ export class RunPage {
   readonly pauses = signal<Pause[]>([]);
   readonly launch = signal<Launch | null>(null);
   readonly counts = signal<Record<string, number>>({});
-  readonly rows = signal<Rows>(new Rows("", { types: [], text: "" }));
+  readonly rows: Signal<Rows>;
   /** The task run that was heard of last: what shows it reads it again. */
   readonly heard = signal<TaskRun | null>(null);
   readonly open = computed(() => this.pauses.value.find((each) => !each.answer) ?? null);
@@ -30,7 +30,9 @@ export class RunPage {
   private stale = false;
   private polling: ReturnType<typeof setInterval> | undefined;
 
-  constructor(readonly id: string) {}
+  constructor(readonly id: string) {
+    this.rows = signal(new Rows(id, { types: [], text: "" }));
+  }
 
   start(): void {
     void this.read();

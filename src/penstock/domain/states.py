@@ -88,7 +88,7 @@ LOOKS: dict[StateType, tuple[str, str]] = {
     FAILED: ("#c9352b", "✗"),
     CANCELLED: ("#5d636f", "⊘"),
     CRASHED: ("#d9620d", "⚡"),
-    PAUSED: ("#7a4fc0", "⏸"),
+    PAUSED: ("#7a4fc0", "‖"),
     CANCELLING: ("#8a6d3b", "◌"),
 }
 

@@ -26,7 +26,7 @@ export const LOOKS: Record<StateType, { glyph: string }> = {
     "glyph": "⚡"
   },
   "PAUSED": {
-    "glyph": "⏸"
+    "glyph": "‖"
   },
   "CANCELLING": {
     "glyph": "◌"

@@ -56,7 +56,7 @@ export function Copy({ text, label, children }: { text: string; label?: string; 
     <button type="button" class="bare copy" title={`Copy ${label ?? text}`} onClick={() => void copy()}>
       {children ?? <code>{text}</code>}
       <span aria-hidden="true" class="copy-sign">
-        ⧉
+        ❐
       </span>
     </button>
   );
