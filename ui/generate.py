@@ -89,10 +89,7 @@ def api_ts() -> str:
             if any(not kind.startswith("application/json") for kind in content) or "x-stream" in operation:
                 continue
             functions.append(_function(path, method, operation, types))
-    return (
-        f'{HEAD}import {{ ask }} from "../ask";\n\n{types.all()}\n'
-        + "\n".join(functions)
-    )
+    return f'{HEAD}import {{ ask }} from "../ask";\n\n{types.all()}\n' + "\n".join(functions)
 
 
 def _function(path: str, method: str, operation: dict[str, Any], types: Types) -> str:

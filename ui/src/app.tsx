@@ -142,7 +142,7 @@ function WaitingCount() {
   return found ? <span class="count">{found >= 100 ? "99+" : found}</span> : null;
 }
 
-const CONNECTIONS = { live: "live", connecting: "connecting…", away: "reconnecting…", paused: "held" };
+const CONNECTIONS = { live: "live", connecting: "connecting…", away: "reconnecting…" };
 
 function ConnectionDot() {
   const state = connection.value;

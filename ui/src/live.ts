@@ -4,9 +4,9 @@ import { signal } from "@preact/signals";
 import { reachable } from "./ask";
 import type { FlowRun, RunFilter, TaskRun } from "./generated/api";
 
-export type Connection = "live" | "connecting" | "away" | "paused";
+export type Connection = "live" | "connecting" | "away";
 /** How the page's stream is doing; a dot shows it. */
-export const connection = signal<Connection>("connecting");
+export const connection = signal<Connection>("live");
 
 export interface Heard {
   /** A flow run as it is now. */
@@ -24,7 +24,6 @@ export interface Asked {
 
 const SOONEST = 300;
 const LATEST = 5_000;
-// The server says something at least so often; a connection that is silent for longer is dead.
 const open = new Set<Stream>();
 
 class Stream {
@@ -40,6 +39,7 @@ class Stream {
     private readonly heard: Heard,
   ) {
     open.add(this);
+    show();
     this.connect();
   }
 

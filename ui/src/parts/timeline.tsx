@@ -1,7 +1,7 @@
 // Time is the x axis: a row a task run, what it did as bars, what it waited for hatched. Only the rows that are seen
 // are on the page, however many there are.
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Row, Rows, Segment } from "../rows";
 import { clock, now, span } from "../words";
 import { glyphOf } from "./state";
@@ -23,6 +23,8 @@ export function Timeline({ rows, start, end, chosen, choose }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const top = useSignal(0);
   const height = useSignal(400);
+  // Of a run that goes on the latest is looked at, until somebody looks elsewhere.
+  const stuck = useRef(end === null);
   const zoom = useSignal<[number, number] | null>(null);
   const drag = useSignal<[number, number] | null>(null);
   void rows.version.value;
@@ -36,6 +38,10 @@ export function Timeline({ rows, start, end, chosen, choose }: Props) {
     sizes.observe(element);
     return () => sizes.disconnect();
   }, []);
+
+  useLayoutEffect(() => {
+    if (stuck.current && box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [rows.all.length, height.value]);
 
   const first = Math.max(0, Math.floor(top.value / ROW) - SPARE);
   const last = Math.min(rows.all.length, Math.ceil((top.value + height.value) / ROW) + SPARE);
@@ -97,7 +103,11 @@ export function Timeline({ rows, start, end, chosen, choose }: Props) {
         role="listbox"
         aria-label="Task runs in the order in which they were made"
         aria-activedescendant={chosen ? `row-${chosen}` : undefined}
-        onScroll={(event) => (top.value = event.currentTarget.scrollTop)}
+        onScroll={(event) => {
+          const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
+          top.value = scrollTop;
+          stuck.current = end === null && scrollHeight - scrollTop - clientHeight < ROW;
+        }}
         onKeyDown={(event) => {
           const by = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 15, PageUp: -15 }[event.key];
           if (!by || !box.current) return;
