@@ -214,6 +214,7 @@ _SLOW = (
     "tests/services/test_retention.py",
     "tests/store/test_postgres.py",
     "tests/typing/",
+    "tests/ui/",
     "tests/watchdog/",
     "tests/worker/",
 )

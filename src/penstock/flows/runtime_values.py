@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.context import FlowRunContext, TaskRunContext
+from ..settings import current
 
 FLOW_RUN = (
     "id", "name", "flow_name", "flow_version", "parameters", "tags", "run_count", "scheduled_start_time",
@@ -29,6 +30,7 @@ def flow_run_value(name: str) -> Any:
         "parent_flow_run_id": _text(run.parent_flow_run_id),
         "parent_deployment_id": _text(run.deployment_id),
         "root_flow_run_id": str(run.root_flow_run_id or run.id),
+        **_addresses("flow", str(run.id)),
     }
     return values[name] if name in values else getattr(run, name, None)
 
@@ -40,8 +42,20 @@ def task_run_value(name: str) -> Any:
     context = TaskRunContext.get()
     if context is None:
         return {"parameters": {}, "tags": [], "run_count": 0}.get(name)
-    values = {"id": str(context.run.id), "parameters": context.parameters, "tags": list(context.run.tags)}
+    id = str(context.run.id)
+    values = {
+        "id": id, "parameters": context.parameters, "tags": list(context.run.tags), **_addresses("task", id),
+    }  # fmt: skip
     return values[name] if name in values else getattr(context.run, name, None)
+
+
+def _addresses(kind: str, id: str) -> dict[str, str | None]:
+    """Where the run is over REST, and its page; None where no server is known."""
+    api, ui = current().api_url, current().ui_url
+    return {
+        "api_url": api and f"{api}/{kind}_runs/{id}",
+        "ui_url": ui and f"{ui}/{kind}-runs/{kind}-run/{id}",
+    }
 
 
 def _text(value: Any) -> str | None:

@@ -59,7 +59,7 @@ def run(
         check_exposure(settings, settings.server_api_host, store)
         with listen(settings.server_api_host, settings.server_api_port) as listening:
             url = url_of(settings.server_api_host, listening)
-            service = make_service(settings, store, version)
+            service = make_service(settings, store, version, settings.ui_url or url)
             app = make_app(service, hosts=hosts_of(settings))
             supervisors = (
                 Supervisor(service.desk, LOOPS, service.meters),
@@ -89,10 +89,11 @@ def open_record(settings: Settings) -> Store:
     return open_store(address, spool_folder=settings.home / "spool")
 
 
-def make_service(settings: Settings, store: Store, version: str) -> Service:
+def make_service(settings: Settings, store: Store, version: str, ui_url: str | None = None) -> Service:
+    """`ui_url` is where people reach the UI: what they are told of runs has links to it."""
     desk = Desk(
         store, Vault(settings.home / "secret.key", settings.encryption_key), _now, identity.lives, "the server",
-        version=version, settings=shown(settings), ui_url=settings.ui_url, ages=Ages.of(settings),
+        version=version, settings=shown(settings), ui_url=ui_url, ages=Ages.of(settings),
     )  # fmt: skip
     gate = Gate(store, settings, _now)
     return Service(

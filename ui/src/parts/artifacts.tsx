@@ -67,8 +67,10 @@ function Body({ artifact: { type, data } }: { artifact: Artifact }) {
     );
   }
   if (type === "image" && typeof data === "string") return <SafeLink href={data} text={data} />;
-  const link = type === "markdown" && typeof data === "string" ? /^\[([^\]]*)\]\(([^)\s]+)\)$/.exec(data.trim()) : null;
-  if (link) return <SafeLink href={link[2] as string} text={link[1] || (link[2] as string)} />;
+  if (type === "link" && data && typeof data === "object" && "link" in data) {
+    const { link, text } = data as { link: string; text?: string };
+    return <SafeLink href={link} text={text || link} />;
+  }
   return <Json value={data} />;
 }
 
