@@ -11,10 +11,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from playwright.sync_api import expect
 
 from penstock.api import ui
+from penstock.cli.main import root
 from penstock.domain.states import LOOKS
 
 from ..flows.kit import SOURCE
@@ -42,7 +44,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     entrypoint = f"{Path(__file__).parent / 'programs.py'}:etl"
     for arguments in (
         ["work-pool", "create", "my-pool", "--type", "process"],
-        ["concurrency-limit", "create", "database", "2"],
+        ["concurrency-limit", "create", "database", "--tag", "--limit", "2"],
         ["variable", "set", "answer", "42"],
         ["deploy", entrypoint, "-n", "nightly", "-p", "my-pool", "--cron", "0 2 * * *"],
     ):
@@ -68,7 +70,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_too_wide(house: House, look: L
     for path in every_path(house):
         watched.go(path)
         expect(page.locator("h1")).to_be_visible()
-        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(300)  # what comes after the first answer is looked at as well
         page.add_script_tag(path=AXE)
         violations = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(found => found.violations)")
         for each in violations:
@@ -85,7 +87,7 @@ def test_a_deployment_is_run_with_a_form_from_its_parameters(house: House, look:
     page.get_by_role("link", name="nightly").click()
     expect(page.locator("h1")).to_contain_text("nightly")
     page.get_by_role("tab", name="Schedules").click()
-    expect(page.get_by_role("tabpanel")).to_contain_text("At 02:00")
+    expect(page.get_by_role("tabpanel")).to_contain_text("at 02:00 every day")
     page.get_by_role("button", name="Run", exact=True).click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_label("parts")).to_have_value("3")
@@ -130,6 +132,25 @@ def test_what_the_ui_has_from_python_is_current() -> None:
     for name, text in json.loads(made.stdout).items():
         assert (UI / "src" / "generated" / name).read_text() == text, f"{name}: run python ui/generate.py"
     assert all(colour in (UI / "src" / "generated" / "states.css").read_text() for colour, _ in LOOKS.values())
+
+
+def test_the_commands_that_the_ui_shows_are_commands() -> None:
+    """With all that is named in them: groups, commands and options."""
+    shown = {
+        match
+        for path in (UI / "src").rglob("*.tsx")
+        for match in re.findall(r'penstock((?: [a-z][a-z-]+)+)((?: [^`\\"<{\n]*)?)', path.read_text())
+    }
+    assert len(shown) > 15
+    for words, rest in shown:
+        names, command, context = words.split(), root, click.Context(root)
+        while names and isinstance(command, click.Group):
+            found = command.get_command(context, names[0])
+            assert found is not None, f"penstock{words}: there is no {names[0]}"
+            command, names = found, names[1:]
+        options = {option for parameter in command.params for option in parameter.opts}
+        wanted = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest))
+        assert wanted <= options | {"--help"}, f"penstock{words}{rest}: no {wanted - options}"
 
 
 def test_server_and_page_know_the_same_places() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -23,7 +24,7 @@ PASSWORD = "correct horse battery staple"
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     found = House(tmp_path_factory.mktemp("signed"))
     found.paused, _ = found.begun("release", "Paused")  # type: ignore[attr-defined]
-    with open_store(f"sqlite:///{found.home / 'penstock.db'}") as store:
+    with contextlib.closing(open_store(found.home / "penstock.db", spool_folder=found.home / "spool")) as store:
         for name, role in (("ann", ADMIN), ("otto", OPERATOR), ("vera", VIEWER)):
             accounts.create_user(store, name, role, PASSWORD, datetime.now(UTC))
     yield found

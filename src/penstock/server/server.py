@@ -59,7 +59,7 @@ def run(
         check_exposure(settings, settings.server_api_host, store)
         with listen(settings.server_api_host, settings.server_api_port) as listening:
             url = url_of(settings.server_api_host, listening)
-            service = make_service(settings, store, version, settings.ui_url or url)
+            service = make_service(settings, store, version, settings.ui_url or url.removesuffix("/api"))
             app = make_app(service, hosts=hosts_of(settings))
             supervisors = (
                 Supervisor(service.desk, LOOPS, service.meters),

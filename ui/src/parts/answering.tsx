@@ -6,7 +6,7 @@ import { beginningOf, type Schema } from "../schema";
 import { away, briefly, millis, now } from "../words";
 import { Button } from "./button";
 import { Dialog } from "./dialog";
-import { SchemaForm } from "./form";
+import { SchemaForm, useBroken } from "./form";
 import { say } from "./notices";
 
 interface Props {
@@ -22,7 +22,7 @@ export function Answering({ run, pause, close, done }: Props) {
   const input = useSignal<unknown>(schema ? beginningOf(schema, schema, pause?.plain && initial != null ? { value: initial } : (initial ?? {})) : undefined);
   const comment = useSignal("");
   const refused = useSignal<string | null>(null);
-  const broken = useSignal(false);
+  const broken = useBroken();
   const deadline = millis(pause?.deadline);
 
   async function answer(verdict: "go" | "reject"): Promise<void> {
@@ -42,12 +42,8 @@ export function Answering({ run, pause, close, done }: Props) {
 
   return (
     <Dialog title={`${pause?.approval ? "Decide on" : "Resume"} ${run.name}`} close={close}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void answer("go");
-        }}
-      >
+      {/* Enter in a field decides nothing: a click does. */}
+      <form onSubmit={(event) => event.preventDefault()}>
         {pause?.text && <p class="asked">{pause.text}</p>}
         {pause?.event && <p>It waits for an event {pause.event.event}; resumed, it goes on without it.</p>}
         {deadline !== null && (
@@ -61,7 +57,7 @@ export function Answering({ run, pause, close, done }: Props) {
             {(pause.quorum ?? 1) > 1 ? `; ${pause.decisions?.length ?? 0} of ${pause.quorum} have approved` : ""}
           </p>
         )}
-        {schema && <SchemaForm schema={schema} value={input.value} change={(given) => (input.value = given)} broken={(is) => (broken.value = is)} />}
+        {schema && <SchemaForm schema={schema} value={input.value} change={(given) => (input.value = given)} broken={broken.mark} />}
         <div class="field">
           <label for="comment">Comment</label>
           <input id="comment" autocomplete="off" value={comment.value} onInput={(event) => (comment.value = event.currentTarget.value)} />
@@ -77,7 +73,7 @@ export function Answering({ run, pause, close, done }: Props) {
               Reject
             </Button>
           )}
-          <Button kind="main" needs="operator" disabled={broken.value} does={() => answer("go")}>
+          <Button kind="main" needs="operator" disabled={broken.any} does={() => answer("go")}>
             {pause?.approval ? "Approve" : "Resume"}
           </Button>
         </footer>

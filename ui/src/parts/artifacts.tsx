@@ -35,7 +35,7 @@ function Body({ artifact: { type, data } }: { artifact: Artifact }) {
   if (rows) {
     const [head, ...rest] = rows;
     return (
-      <div class="scroller">
+      <div class="scroller" role="region" aria-label="Table" tabIndex={0}>
         <table>
           <thead>
             <tr>

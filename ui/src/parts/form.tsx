@@ -1,6 +1,6 @@
 // A form for what a JSON schema describes. What it cannot draw, it takes as JSON; all of it can be given as JSON, too.
 import { useSignal } from "@preact/signals";
-import { useId } from "preact/hooks";
+import { useEffect, useId } from "preact/hooks";
 import { beginning, beginningOf, kindOf, resolved, type Schema, typeWords, variants } from "../schema";
 
 interface FormProps {
@@ -8,7 +8,23 @@ interface FormProps {
   value: unknown;
   change: (value: unknown) => void;
   /** Something is written that is no value yet; with it nothing can be sent. */
-  broken?: (is: boolean) => void;
+  broken?: Mark;
+}
+
+/** Says of a field, by its id, whether what is written in it is no value. */
+type Mark = (id: string, is: boolean) => void;
+
+/** Which fields are broken: `any` of them, and how they say it. */
+export function useBroken(): { any: boolean; mark: Mark } {
+  const broken = useSignal<ReadonlySet<string>>(new Set());
+  const mark = (id: string, is: boolean) => {
+    if (broken.peek().has(id) === is) return;
+    const next = new Set(broken.peek());
+    if (is) next.add(id);
+    else next.delete(id);
+    broken.value = next;
+  };
+  return { any: broken.value.size > 0, mark };
 }
 
 /** Fields of an object, or one field where the schema is no object. */
@@ -141,7 +157,7 @@ function Input({ id, name, schema, root, value, change, required, broken }: Fiel
     case "boolean":
       return <input id={id} type="checkbox" checked={value === true} onChange={(event) => change(event.currentTarget.checked)} />;
     case "number":
-      return <NumberInput id={id} schema={schema} value={value} change={change} broken={broken} />;
+      return <NumberInput id={id} schema={schema} value={value} change={change} />;
     case "text":
       return <TextInput id={id} schema={schema} value={value} change={change} required={required} />;
     case "list":
@@ -160,7 +176,7 @@ function Input({ id, name, schema, root, value, change, required, broken }: Fiel
 
 type Simple = Omit<FormProps, "schema"> & { id: string; schema: Schema };
 
-function NumberInput({ id, schema, value, change, broken }: Simple) {
+function NumberInput({ id, schema, value, change }: Simple) {
   const text = useSignal(value === undefined || value === null ? "" : String(value));
   const wrong = useSignal(false);
   return (
@@ -175,7 +191,6 @@ function NumberInput({ id, schema, value, change, broken }: Simple) {
         const written = text.value.trim();
         const number = Number(written.replace(",", "."));
         wrong.value = written !== "" && !Number.isFinite(number);
-        broken?.(wrong.value);
         // What is no number goes as it is written: the server says what is wrong with it.
         change(written === "" ? undefined : wrong.value ? written : number);
       }}
@@ -256,7 +271,7 @@ interface JsonProps {
   label: string;
   value: unknown;
   change: (value: unknown) => void;
-  broken?: (is: boolean) => void;
+  broken?: Mark;
   rows: number;
   id?: string;
 }
@@ -266,6 +281,7 @@ export function JsonField({ label, value, change, broken, rows, id }: JsonProps)
   const text = useSignal(value === undefined ? "" : JSON.stringify(value, null, 2));
   const trouble = useSignal<string | null>(null);
   const own = useId();
+  useEffect(() => () => broken?.(own, false), []);
   return (
     <div class="json">
       <textarea
@@ -284,7 +300,7 @@ export function JsonField({ label, value, change, broken, rows, id }: JsonProps)
           } catch (error) {
             trouble.value = (error as Error).message;
           }
-          broken?.(trouble.value !== null);
+          broken?.(own, trouble.value !== null);
         }}
       />
       {trouble.value && (

@@ -20,8 +20,8 @@ interface Props<T> {
 
 export function Table<T>({ label, items, columns, id, open, mark }: Props<T>) {
   return (
-    <div class="scroller">
-      <table aria-label={label}>
+    <div class="scroller" role="region" aria-label={label} tabIndex={0}>
+      <table>
         <thead>
           <tr>
             {columns.map((each) => (

@@ -10,7 +10,7 @@ import { AskDialog, TextField } from "../parts/ask_dialog";
 import { Button, Copy } from "../parts/button";
 import { Commands, curl } from "../parts/commands";
 import { Json, Tags } from "../parts/facts";
-import { JsonField } from "../parts/form";
+import { JsonField, useBroken } from "../parts/form";
 import { Empty, Problem } from "../parts/notices";
 import { Table } from "../parts/table";
 import { query, setQuery } from "../route";
@@ -102,12 +102,12 @@ function Setting({ variable, close, reload }: { variable?: VariableRecord; close
   const name = useSignal(variable?.name ?? "");
   const value = useSignal<unknown>(variable?.value ?? "");
   const tags = useSignal((variable?.tags ?? []).join(", "));
-  const broken = useSignal(false);
+  const broken = useBroken();
   return (
     <AskDialog
       title={variable ? `Change ${variable.name}` : "Set a variable"}
       does={variable ? "Change" : "Set"}
-      disabled={broken.value || !name.value.trim() || value.value === undefined}
+      disabled={broken.any || !name.value.trim() || value.value === undefined}
       close={close}
       run={async () => {
         const given = { value: value.value, tags: tags.value.split(",").map((each) => each.trim()).filter(Boolean) };
@@ -121,7 +121,7 @@ function Setting({ variable, close, reload }: { variable?: VariableRecord; close
         <span>
           Value, as JSON: <code>"text"</code>, <code>3</code>, <code>{"{…}"}</code>
         </span>
-        <JsonField label="Value as JSON" rows={5} value={value.value} change={(given) => (value.value = given)} broken={(is) => (broken.value = is)} />
+        <JsonField label="Value as JSON" rows={5} value={value.value} change={(given) => (value.value = given)} broken={broken.mark} />
       </div>
       <TextField label="Tags, by commas" value={tags.value} set={(text) => (tags.value = text)} />
     </AskDialog>

@@ -11,7 +11,7 @@ import { AskDialog, TextField } from "../parts/ask_dialog";
 import { Button, Copy } from "../parts/button";
 import { Commands, curl, quoted } from "../parts/commands";
 import { Fact, Facts, Json, Tags, Values } from "../parts/facts";
-import { SchemaForm } from "../parts/form";
+import { SchemaForm, useBroken } from "../parts/form";
 import { History } from "../parts/history";
 import { attempt, Problem, say } from "../parts/notices";
 import { StateBadge } from "../parts/state";
@@ -200,7 +200,7 @@ function Runs({ deployment }: { deployment: Deployment }) {
 function Running({ deployment, close }: { deployment: Deployment; close: () => void }) {
   const schema = (deployment.parameter_schema ?? {}) as Schema;
   const parameters = useSignal<unknown>(beginningOf(schema, schema, deployment.parameters ?? {}));
-  const broken = useSignal(false);
+  const broken = useBroken();
   const name = useSignal("");
   const when = useSignal("");
   const tags = useSignal("");
@@ -209,7 +209,7 @@ function Running({ deployment, close }: { deployment: Deployment; close: () => v
     <AskDialog
       title={`Run ${deployment.flow_name}/${deployment.name}`}
       does="Run"
-      disabled={broken.value}
+      disabled={broken.any}
       close={close}
       run={async () => {
         const run = await createFlowRunFromDeployment({
@@ -224,7 +224,7 @@ function Running({ deployment, close }: { deployment: Deployment; close: () => v
       }}
     >
       {takes ? (
-        <SchemaForm schema={schema} value={parameters.value} change={(given) => (parameters.value = given)} broken={(is) => (broken.value = is)} />
+        <SchemaForm schema={schema} value={parameters.value} change={(given) => (parameters.value = given)} broken={broken.mark} />
       ) : (
         <p class="quiet">The flow takes no parameters.</p>
       )}

@@ -31,14 +31,14 @@ export function LimitsView() {
         <Commands
           commands={[
             { does: "List them", cli: "penstock concurrency-limit ls", rest: curl("POST", "/concurrency_limits/filter", {}) },
-            { does: "Make one", cli: "penstock concurrency-limit create TAG 5", rest: curl("POST", "/concurrency_limits", { name: "tag:TAG", limit: 5 }) },
+            { does: "Make one", cli: "penstock concurrency-limit create TAG --tag --limit 5", rest: curl("POST", "/concurrency_limits", { name: "tag:TAG", limit: 5 }) },
           ]}
         />
       </header>
       <Problem text={error.value} retry={reload} />
       {found && !found.length && (
         <Empty title="There are no limits: any number of task runs may be at work. One for a tag:">
-          <pre class="code">penstock concurrency-limit create database 5</pre>
+          <pre class="code">penstock concurrency-limit create database --tag --limit 5</pre>
         </Empty>
       )}
       {!!found?.length && (
