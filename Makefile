@@ -13,6 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_HOME := $(CURDIR)/.demo
+# For the server that `make demo` ends with, as --port 8080.
+DEMO_OPTIONS ?=
 
 .PHONY: env ui demo lint format test test-fast bench clean
 .DEFAULT_GOAL := test
@@ -35,15 +37,20 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 
-# Embedded, in a home of its own, whatever the caller's settings say.
-demo: env
+# Embedded, in a home of its own, whatever the caller's settings say; then a server on the same record, until Ctrl-C, and
+# a run that waits for the reader.
+demo: env ui
 	@show() { echo "\$$ $$*"; "$$@"; echo; }; \
 	unset PENSTOCK_API_URL; export PENSTOCK_HOME='$(DEMO_HOME)'; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	show python examples/hello.py; \
 	show penstock flow-run ls; \
 	newest="$$(penstock flow-run ls --limit 1 --output json \
 	    | python -c 'import json, sys; print(json.load(sys.stdin)[0]["id"])')"; \
-	for view in inspect graph logs; do show penstock flow-run "$$view" "$$newest"; done
+	for view in inspect graph logs; do show penstock flow-run "$$view" "$$newest"; done; \
+	echo 'Now in the browser: more runs, one of which waits for you to resume it. Ctrl-C ends the server and the run.'; \
+	python docs/demo.py >/dev/null 2>&1 & demo=$$!; \
+	trap 'kill $$demo 2>/dev/null || true' EXIT; \
+	penstock server start $(DEMO_OPTIONS)
 
 # Node from the system, or from a package where there is none.
 ui: env
