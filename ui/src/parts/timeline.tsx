@@ -9,6 +9,8 @@ import { glyphOf } from "./state";
 const ROW = 24;
 const SPARE = 12;
 const LEAST_BAR = 6;
+/** The room that a moment takes on the axis. */
+const TICK = 110;
 
 interface Props {
   rows: Rows;
@@ -23,6 +25,7 @@ export function Timeline({ rows, start, end, chosen, choose }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const top = useSignal(0);
   const height = useSignal(400);
+  const width = useSignal(1000);
   // Of a run that goes on the latest is looked at, until somebody looks elsewhere.
   const stuck = useRef(end === null);
   const zoom = useSignal<[number, number] | null>(null);
@@ -34,7 +37,10 @@ export function Timeline({ rows, start, end, chosen, choose }: Props) {
   useEffect(() => {
     const element = box.current;
     if (!element) return;
-    const sizes = new ResizeObserver(() => (height.value = element.clientHeight));
+    const sizes = new ResizeObserver(() => {
+      height.value = element.clientHeight;
+      width.value = element.clientWidth;
+    });
     sizes.observe(element);
     return () => sizes.disconnect();
   }, []);
@@ -80,7 +86,7 @@ export function Timeline({ rows, start, end, chosen, choose }: Props) {
             drag.value = null;
           }}
         >
-          {ticks(from, to).map((at) => (
+          {ticks(from, to, Math.max(1, Math.floor((width.value * 0.75) / TICK))).map((at) => (
             <span key={at} class="tick" style={{ left: `${share(at)}%` }}>
               {to - from > 172_800_000 ? new Date(at).toLocaleDateString() : clock(at, to - from < 5_000 ? "ms" : "s")}
             </span>
@@ -171,13 +177,13 @@ function Bar({ segment, until, share }: { segment: Segment; until: number; share
   );
 }
 
-/** Round moments of a stretch of time, some five of them. */
-function ticks(from: number, to: number): number[] {
+/** Round moments of a stretch of time, not more than find room. */
+function ticks(from: number, to: number, most: number): number[] {
   const steps = [
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5, 216e5, 864e5,
     6048e5, 2592e6,
   ];
-  const step = steps.find((each) => (to - from) / each <= 6) ?? 31_536e6;
+  const step = steps.find((each) => (to - from) / each <= most) ?? 31_536e6;
   const found: number[] = [];
   for (let at = Math.ceil(from / step) * step; at < to; at += step) found.push(at);
   return found;

@@ -126,6 +126,9 @@ function Runs({ text }: { text: string }) {
     chosen.value = next;
   };
   const close = () => (asks.value = null);
+  // What is planned would stand before all that has happened: it is counted, and shown to who asks for it.
+  const planned = text ? [] : list.items.filter((each) => each.state_name === "Scheduled");
+  const items = planned.length ? list.items.filter((each) => each.state_name !== "Scheduled") : list.items;
   const open = list.items.filter((each) => each.state_type && !FINAL.has(each.state_type));
   return (
     <>
@@ -139,6 +142,12 @@ function Runs({ text }: { text: string }) {
           {list.total.value === null ? "…" : many(list.total.value, "run")}
           {chosen.value.size ? `, ${count(chosen.value.size)} chosen` : ""}
         </span>
+        {planned.length > 0 && (
+          <a href={at.runs("state:Scheduled")}>
+            {many(planned.length, "run")}
+            {list.next ? " or more" : ""} planned for later
+          </a>
+        )}
         {list.held.value > 0 && <span class="quiet">{many(list.held.value, "change")} held while you point at the list</span>}
         <span class="grow" />
         {chosen.value.size > 0 && (
@@ -162,17 +171,17 @@ function Runs({ text }: { text: string }) {
       </div>
       <Problem text={list.trouble.value} retry={() => list.read()} />
       <div onMouseEnter={() => list.hold(true)} onMouseLeave={() => list.hold(false)}>
-        {list.items.length > 0 ? (
+        {items.length > 0 ? (
           <Table
             label="Flow runs"
-            items={list.items}
+            items={items}
             id={(run) => run.id}
             open={(run) => go(at.run(run.id))}
             mark={(run) => (list.fits(run) ? "" : "left")}
             columns={columns(chosen.value, choose)}
           />
         ) : (
-          !list.loading.value && <Nothing text={text} />
+          !list.loading.value && !planned.length && <Nothing text={text} />
         )}
       </div>
       {list.next && (
