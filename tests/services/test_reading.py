@@ -17,7 +17,7 @@ from penstock.domain.logs import LogLine
 from penstock.domain.runs import FlowRun, TaskRun
 from penstock.domain.states import COMPLETED, CRASHED, FAILED, PENDING, RUNNING, SCHEDULED, StateType, make
 from penstock.engine.clock import SYSTEM
-from penstock.services import log_reading, reading
+from penstock.services import log_reading, reading, streaming
 from penstock.store import filters, flow_runs, logs, task_runs
 from penstock.store.contract import Store
 from penstock.store.sqlite import SqliteStore
@@ -36,6 +36,8 @@ FLOW_RUN_PLANS = [
     (RunFilter(names=("a", "b"), state_types=(FAILED,)), "flow_run_by_name"),
     (RunFilter(ids=(RUN, UUID(int=7)), state_types=(COMPLETED,), flow_names=("a",)), "sqlite_autoindex_flow_run_1"),
     (RunFilter(roots=True), "sqlite_autoindex_flow_run_1"),
+    (RunFilter(deployment_id=RUN), "flow_run_of_deployment (deployment_id=?)"),
+    (RunFilter(deployment_id=RUN, after=NOW), "flow_run_of_deployment (deployment_id=? AND id>?)"),
     (RunFilter(flow_names=("a", "b")), "flow_run_by_flow"),
     (RunFilter(state_types=(FAILED,)), "flow_run_by_state"),
     (RunFilter(state_types=(FAILED, CRASHED, RUNNING)), "flow_run_by_state"),
@@ -109,7 +111,8 @@ def test_lists_agree_with_a_look_at_every_run(store: Store) -> None:
         made.append(
             FlowRun(id=chance.choice((told, SYSTEM.new_id())), name=f"run-{chance.randrange(40)}", created=moment,
                     states=(state,), version=1, flow_id=flow_id(flow), flow_name=flow, tags=tags,
-                    flow_run_id=made[0].id if made and chance.random() < 0.3 else None)
+                    flow_run_id=made[0].id if made and chance.random() < 0.3 else None,
+                    deployment_id=chance.choice((None, RUN)))
         )  # fmt: skip
     with store.write() as tx:
         for run in made:
@@ -127,11 +130,19 @@ def test_lists_agree_with_a_look_at_every_run(store: Store) -> None:
             flow_run_id=chance.choice((None, None, None, made[0].id)),
             after=chance.choice((None, NOW + timedelta(minutes=300))),
             before=chance.choice((None, NOW + timedelta(minutes=700))),
+            deployment_id=chance.choice((None, None, RUN)),
         )
-        limit = chance.choice((1, 5, 500))
-        newest_first = sorted(made, key=lambda run: run.id.bytes, reverse=True)
-        expected = [run.id for run in newest_first if fits(filter, run)]
-        assert [run.id for run in reading.list_flow_runs(store, filter, limit)] == expected[:limit], filter
+        limit, oldest_first = chance.choice((1, 5, 500)), chance.random() < 0.3
+        in_order = sorted(made, key=lambda run: run.id.bytes, reverse=not oldest_first)
+        expected = [run.id for run in in_order if fits(filter, run)]
+        listed = reading.list_flow_runs(store, filter, limit, oldest_first=oldest_first)
+        assert [run.id for run in listed] == expected[:limit], filter
+        # The next page goes on behind the one before, and a stream's filter means the same.
+        if len(expected) > limit:
+            after = expected[limit - 1]
+            more = reading.list_flow_runs(store, filter, limit, after=after, oldest_first=oldest_first)
+            assert [run.id for run in more] == expected[limit : 2 * limit], filter
+        assert [run.id for run in in_order if streaming.fits(filter, run)] == expected, filter
         assert reading.count_flow_runs(store, filter) == len(expected)
 
 
@@ -146,6 +157,7 @@ def fits(filter: RunFilter, run: FlowRun) -> bool:
         and (not filter.ids or run.id in filter.ids)
         and (not filter.roots or run.flow_run_id is None)
         and filter.flow_run_id in (None, run.flow_run_id)
+        and filter.deployment_id in (None, run.deployment_id)
         and (filter.after is None or run.created >= filter.after)
         and (filter.before is None or run.created < filter.before)
     )

@@ -1,5 +1,5 @@
 // Keys that do something wherever the focus is, unless somebody types. `?` shows them all.
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 export interface Key {
   /** As it is pressed: `j`, `/`, or two after one another: `g r`. */
@@ -19,7 +19,8 @@ export function knownKeys(): Key[] {
 
 /** The keys are good while the part is on the page. */
 export function useKeys(keys: Key[], what: unknown[] = []): void {
-  useEffect(() => {
+  // With what is seen, and not a moment after it.
+  useLayoutEffect(() => {
     for (const key of keys) known.add(key);
     return () => {
       for (const key of keys) known.delete(key);

@@ -174,8 +174,7 @@ function Tallies({ counts }: { counts: Record<string, number> }) {
 function Actions({ page }: { page: RunPage }) {
   const asks = useSignal<"cancel" | "resume" | "pause" | "retry" | null>(null);
   const run = page.run.value;
-  if (!run?.state_type) return null;
-  const type = run.state_type;
+  const type = run?.state_type ?? "PENDING";
   const over = FINAL.has(type);
   const close = () => (asks.value = null);
   useKeys(
@@ -185,6 +184,7 @@ function Actions({ page }: { page: RunPage }) {
     ],
     [type],
   );
+  if (!run) return null;
   return (
     <div class="actions">
       {type === "PAUSED" && (
