@@ -29,7 +29,7 @@ from penstock.domain.filters import FilterError, LogFilter, RunFilter
 from penstock.domain.ids import InvalidId
 from penstock.domain.runs import FlowRun, Holder
 from penstock.domain.schedules import CronSchedule
-from penstock.domain.states import CANCELLED, COMPLETED, FAILED, Cancelled, Completed, Failed, Running
+from penstock.domain.states import CANCELLED, COMPLETED, FAILED, Cancelled, Completed, Failed, Paused, Running
 from penstock.protocol.block_documents import ClearSecret
 from penstock.protocol.deployments import APPLY_DEPLOYMENT, ApplyDeployment
 from penstock.protocol.flow_runs import Outcome, Verdict
@@ -216,6 +216,10 @@ def test_a_state_that_a_person_proposes(client: SyncPenstockClient, records: Rec
     held, idle = running(records), records.flow_run("Scheduled")
     answer = client.set_flow_run_state(held.id, Completed())
     assert (answer.status, answer.state.name) == (Verdict.REJECT, "Running")
+    answer = client.set_flow_run_state(held.id, Paused())
+    assert (answer.status, answer.state.name) == (Verdict.ACCEPT, "Running")
+    assert answer.details.reason == "The run is asked to wait: it is Paused before its next task."
+    assert client.set_flow_run_state(idle.id, Paused()).status is Verdict.REJECT
     answer = client.set_flow_run_state(held.id, Completed(), force=True)
     assert answer.status is Verdict.REJECT
     assert "lives, as far as is known" in (answer.details.reason or "")

@@ -9,9 +9,10 @@ from msgspec import UNSET
 
 from ...domain.errors import BadRequest, ObjectNotFound, PenstockError, TransitionRefused
 from ...domain.filters import RunFilter
+from ...domain.pauses import SUSPENDED
 from ...domain.pauses import Verdict as Decided
 from ...domain.runs import FlowRun
-from ...domain.states import CANCELLED, CANCELLING, State
+from ...domain.states import CANCELLED, CANCELLING, PAUSED, State
 from ...protocol import flow_runs as asked
 from ...protocol import paging
 from ...protocol.flow_runs import Cancelled, Outcome, Reason, StateSet, Verdict
@@ -185,9 +186,12 @@ def set_flow_run_state(desk: Desk, query: asked.SetState) -> StateSet:
             run = cancelling.cancel_flow_run(
                 desk.store, query.id, who=desk.who, grace=None, now=desk.now(), lives=desk.lives
             )
+        elif wanted.type is PAUSED and not query.force:
+            run = pause_flow_run(desk, asked.PauseRun(id=query.id, suspend=wanted.name == SUSPENDED))
         elif not query.force:
             raise TransitionRefused(
-                "A person can cancel a run (CANCELLING, CANCELLED); with force, also close one that nobody executes."
+                "A person can cancel a run (CANCELLING, CANCELLED) or pause it (PAUSED); with force, also close one "
+                "that nobody executes."
             )
         else:
             run = proposals.close(
@@ -205,6 +209,8 @@ def set_flow_run_state(desk: Desk, query: asked.SetState) -> StateSet:
         return StateSet(Verdict.REJECT, state, Reason(str(refusal)))
     same = run.state.type is wanted.type
     why = None if same else f"The run is {run.state_name}: it is {CANCELLED.title()} when its code has stopped."
+    if wanted.type is PAUSED and not same:
+        why = "The run is asked to wait: it is Paused before its next task."
     if run.state.is_cancelled() and wanted.type is CANCELLING:
         why = "Nobody executes the run: it was cancelled at once."
     return StateSet(Verdict.ACCEPT, run.state, Reason(why))
