@@ -138,7 +138,8 @@ class Proposal(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class SetState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """CANCELLING and CANCELLED ask for the run's end, PAUSED that it waits before its next task. With `force` a final state closes a run that nobody executes."""
+    """CANCELLING and CANCELLED ask for the run's end, PAUSED that it waits before its next task. With `force` a final
+    state closes a run that nobody executes."""
 
     id: UUID
     state: Proposal
