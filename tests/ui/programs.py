@@ -87,6 +87,12 @@ def many_lines(lines: int = 30_000) -> None:
         print(f"line {number} of many")
 
 
+@flow(log_prints=True)
+def odd_lines() -> None:
+    for number in range(30):
+        print("\x1b[31mred\x1b[0m", "漢字" * 150, "🎉" * 60, "tab\tand\ttab", number)
+
+
 @flow
 def wide(tasks: int = 1_500) -> None:
     for each in step.map(range(tasks)):

@@ -105,6 +105,18 @@ def test_a_link_to_a_line_opens_the_log_there(house: House, look: Look) -> None:
     assert page.locator(".line").count() < 200
 
 
+def test_lines_of_other_scripts_stand_below_one_another_and_colours_of_terminals_are_left_out(
+    house: House, look: Look
+) -> None:
+    run = house.run("odd_lines")
+    page = look().go(f"/flow-runs/flow-run/{run.id}?tab=logs")
+    expect(page.get_by_role("log").get_by_text("red").last).to_be_visible()
+    expect(page.get_by_role("log")).not_to_contain_text("[31m")
+    boxes = """[...document.querySelectorAll(".line")].map(each => each.getBoundingClientRect())
+        .sort((one, other) => one.top - other.top).map(each => [each.top, each.bottom])"""
+    page.wait_for_function(f"(found => found.every((each, at) => !at || each[0] >= found[at - 1][1] - 1))({boxes})")
+
+
 def test_the_timeline_has_a_row_a_task_run_and_its_inspector_tells_the_rest(house: House, look: Look) -> None:
     run = house.run("etl")
     page = look().go(f"/flow-runs/flow-run/{run.id}")

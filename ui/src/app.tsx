@@ -101,7 +101,7 @@ function isAt(place: string): boolean {
 function View() {
   const [, first = "", ...rest] = path.value.split("/");
   // The field's own addresses, with its kinds in them, and short ones.
-  const id = decodeURIComponent(rest.at(-1) ?? "");
+  const id = decoded(rest.at(-1) ?? "");
   switch (first) {
     case "":
       return <RunsView />;
@@ -133,6 +133,15 @@ function View() {
           <a href="/runs">To the runs</a>
         </Empty>
       );
+  }
+}
+
+/** A part of an address; as it stands, where it is not well formed. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
 }
 

@@ -135,7 +135,10 @@ function Lines({ log, wrap }: { log: Log; wrap: boolean }) {
   const narrow = size.value.width < 600;
   const head = narrow ? 13 : 44;
   const columns = wrap ? Math.max(20, Math.floor((size.value.width - 24) / size.value.letter) - head) : 0;
-  const tops = useMemo(() => topsOf(log.lines, columns), [log.version.value, columns, log]);
+  // Heights that are not what letters of one width would have: of emoji, tabs, other scripts.
+  const odd = useMemo(() => new Map<number, number>(), [log, columns]);
+  const measured = useSignal(0);
+  const tops = useMemo(() => topsOf(log.lines, columns, odd), [log.version.value, columns, log, measured.value]);
   const total = tops[log.lines.length] ?? 0;
 
   useLayoutEffect(() => {
@@ -151,9 +154,22 @@ function Lines({ log, wrap }: { log: Log; wrap: boolean }) {
     top.value = element.scrollTop;
   }, [log.version.value, columns, size.value.height]);
 
+  useLayoutEffect(() => {
+    let changed = false;
+    for (const element of box.current?.querySelectorAll<HTMLElement>("[data-at]") ?? []) {
+      const at = Number(element.dataset.at);
+      const line = log.lines[at];
+      const height = element.offsetHeight;
+      if (!line || height === (tops[at + 1] ?? 0) - (tops[at] ?? 0)) continue;
+      odd.set(line.seq, height);
+      changed = true;
+    }
+    if (changed) measured.value++;
+  });
+
   function bring(seq: number): void {
     const at = log.lines.findIndex((each) => each.seq >= seq);
-    if (at >= 0 && box.current) box.current.scrollTop = (topsOf(log.lines, columns)[at] ?? 0) - size.value.height / 2;
+    if (at >= 0 && box.current) box.current.scrollTop = (topsOf(log.lines, columns, odd)[at] ?? 0) - size.value.height / 2;
   }
 
   function scrolled(element: HTMLElement): void {
@@ -187,6 +203,7 @@ function Lines({ log, wrap }: { log: Log; wrap: boolean }) {
               <Line
                 key={line.seq}
                 line={line}
+                at={first + index}
                 task={log.nameOf(line.task_run_id)}
                 top={tops[first + index] ?? 0}
                 chosen={line.seq === chosen}
@@ -227,6 +244,8 @@ function isFiltered(): boolean {
 
 interface LineProps {
   line: LogLine;
+  /** Its place among the lines that are kept. */
+  at: number;
   task: string | null;
   top: number;
   chosen: boolean;
@@ -234,11 +253,12 @@ interface LineProps {
   parted: boolean;
 }
 
-function Line({ line, task, top, chosen, narrow, parted }: LineProps) {
-  const at = millis(line.timestamp) ?? 0;
+function Line({ line, at, task, top, chosen, narrow, parted }: LineProps) {
+  const time = millis(line.timestamp) ?? 0;
   const level = levelName(line.level);
   return (
     <div
+      data-at={at}
       class={`line level-${level.toLowerCase()}${chosen ? " chosen" : ""}`}
       style={{ transform: `translateY(${top}px)` }}
     >
@@ -246,10 +266,10 @@ function Line({ line, task, top, chosen, narrow, parted }: LineProps) {
       <button
         type="button"
         class="line-time"
-        title={`${day(at)} ${clock(at, "ms")}${line.file ? ` – ${line.file}:${line.line}` : ""}; a link to this line`}
+        title={`${day(time)} ${clock(time, "ms")}${line.file ? ` – ${line.file}:${line.line}` : ""}; a link to this line`}
         onClick={() => setQuery({ line: String(line.seq) })}
       >
-        {clock(at, "ms")}
+        {clock(time, "ms")}
       </button>
       {!narrow && <span class="line-level">{level}</span>}
       {!narrow && (
@@ -257,7 +277,7 @@ function Line({ line, task, top, chosen, narrow, parted }: LineProps) {
           {task ?? ""}
         </span>
       )}
-      <span class="line-text">{line.message}</span>
+      <span class="line-text">{plain(line.message)}</span>
     </div>
   );
 }
@@ -269,15 +289,22 @@ function levelName(level: number): string {
 }
 
 /** Where each line begins; behind the last one, where they end. Lines are of letters of one width. */
-function topsOf(lines: LogLine[], columns: number): Float64Array {
+function topsOf(lines: LogLine[], columns: number, odd: ReadonlyMap<number, number>): Float64Array {
   const tops = new Float64Array(lines.length + 1);
   let top = 0;
   for (const [index, line] of lines.entries()) {
     tops[index] = top;
-    top += rowsOf(line.message, columns) * LINE + (isParted(lines[index - 1], line) ? LINE : 0);
+    top += odd.get(line.seq) ?? rowsOf(plain(line.message), columns) * LINE + (isParted(lines[index - 1], line) ? LINE : 0);
   }
   tops[lines.length] = top;
   return tops;
+}
+
+const SEQUENCES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;?]*[A-Za-z]`, "g");
+
+/** A message without the colours and moves of terminals. */
+function plain(text: string): string {
+  return text.includes("\u001b") ? text.replace(SEQUENCES, "") : text;
 }
 
 function rowsOf(text: string, columns: number): number {
