@@ -90,7 +90,7 @@ def many_lines(lines: int = 30_000) -> None:
 @flow(log_prints=True)
 def odd_lines() -> None:
     for number in range(30):
-        print("\x1b[31mred\x1b[0m", "漢字" * 150, "🎉" * 60, "tab\tand\ttab", number)
+        print("\x1b[31mred\x1b[0m", "漢字" * 150, "🎉" * 60, "a\tb\t" * 60, number)
 
 
 @flow
