@@ -52,6 +52,10 @@ function Frame() {
     { keys: "t", does: "light or dark", run: nextTheme },
     { keys: "?", does: "show the keys", run: () => (help.value = true) },
   ]);
+  // On a narrow screen the views do not all find room: the present one is to be seen.
+  useEffect(() => {
+    document.querySelector("header.frame nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [path.value]);
   return (
     <>
       <a class="skip" href="#view" onClick={() => document.getElementById("view")?.focus()}>

@@ -272,11 +272,14 @@ function Line({ line, at, task, top, chosen, narrow, parted }: LineProps) {
         {clock(time, "ms")}
       </button>
       {!narrow && <span class="line-level">{level}</span>}
-      {!narrow && (
-        <span class="line-task" title={task ?? "the flow"}>
-          {task ?? ""}
-        </span>
-      )}
+      {!narrow &&
+        (task ? (
+          <button type="button" class="line-task" title={`Only the lines of ${task}`} onClick={() => setQuery({ task: line.task_run_id, line: null })}>
+            {task}
+          </button>
+        ) : (
+          <span class="line-task" />
+        ))}
       <span class="line-text">{plain(line.message)}</span>
     </div>
   );

@@ -13,6 +13,8 @@ const LEAST_BAR = 6;
 const TICK = 110;
 
 interface Props {
+  /** The flow run itself: what is below it happened in it. */
+  own: Row;
   rows: Rows;
   /** From when, and until when (null: now). */
   start: number;
@@ -21,7 +23,7 @@ interface Props {
   choose: (row: Row) => void;
 }
 
-export function Timeline({ rows, start, end, chosen, choose }: Props) {
+export function Timeline({ own, rows, start, end, chosen, choose }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const top = useSignal(0);
   const height = useSignal(400);
@@ -101,6 +103,19 @@ export function Timeline({ rows, start, end, chosen, choose }: Props) {
             />
           )}
         </div>
+      </div>
+      <div class={`row own state-${own.type.toLowerCase()}`}>
+        <span class="row-name">
+          <span class="glyph" aria-hidden="true">
+            {glyphOf(own.type)}
+          </span>
+          {own.name}
+        </span>
+        <span class="row-area">
+          {own.segments.map((segment) => (
+            <Bar key={segment.start} segment={segment} until={until} share={share} />
+          ))}
+        </span>
       </div>
       <div
         class="rows"

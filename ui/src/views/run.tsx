@@ -24,7 +24,7 @@ import { chosenTab, Tabs } from "../parts/tabs";
 import { Timeline } from "../parts/timeline";
 import { at, go, query, setQuery } from "../route";
 import { RunPage } from "../run";
-import { MOST_ROWS } from "../rows";
+import { MOST_ROWS, rowOf } from "../rows";
 import { sentence } from "../ask";
 import { lastLine, stopping, storyOf } from "../story";
 import { count, many, millis, now } from "../words";
@@ -373,11 +373,13 @@ function TimelinePanel({ page }: { page: RunPage }) {
         </span>
       </div>
       <Problem text={rows.trouble.value} retry={() => rows.load()} />
-      {!rows.all.length && !rows.loading.value ? (
+      {!rows.all.length && !rows.loading.value && (
         <p class="empty">{types.length || text ? "No task run fits." : "It has called no task."}</p>
-      ) : (
+      )}
+      {(rows.all.length > 0 || run.start_time) && (
         <div class={chosen ? "panes" : ""}>
           <Timeline
+            own={rowOf(run)}
             rows={rows}
             start={start}
             end={millis(run.end_time)}
