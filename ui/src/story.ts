@@ -1,5 +1,5 @@
 // A run in sentences: what it is doing, why it stopped, what happens next. Pure: of what was read, at a moment.
-import type { FlowRun, Launch, Pause, State, TaskRun } from "./generated/api";
+import type { FlowRun, Launch, Pause, State } from "./generated/api";
 import { FINAL } from "./generated/states";
 import { away, briefly, millis, span } from "./words";
 
@@ -131,9 +131,4 @@ function afterPause(pause: Pause, now: number): string {
 /** The last line of an error's message: what it comes to. */
 export function lastLine(text: string): string {
   return text.trim().split("\n").at(-1)?.trim() ?? "";
-}
-
-/** The name of a run's flow or task. */
-export function calledOf(run: FlowRun | TaskRun): string {
-  return "flow_name" in run ? run.flow_name : run.task_name;
 }

@@ -7,7 +7,7 @@ import { away, briefly, millis, now } from "../words";
 import { Button } from "./button";
 import { Dialog } from "./dialog";
 import { SchemaForm, useBroken } from "./form";
-import { say } from "./notices";
+import { Problem, say } from "./notices";
 
 interface Props {
   run: FlowRun;
@@ -62,11 +62,7 @@ export function Answering({ run, pause, close, done }: Props) {
           <label for="comment">Comment</label>
           <input id="comment" autocomplete="off" value={comment.value} onInput={(event) => (comment.value = event.currentTarget.value)} />
         </div>
-        {refused.value && (
-          <p class="problem" role="alert">
-            {refused.value}
-          </p>
-        )}
+        <Problem text={refused.value} />
         <footer>
           {pause?.approval && (
             <Button kind="danger" needs="operator" does={() => answer("reject")}>

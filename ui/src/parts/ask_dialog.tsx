@@ -5,6 +5,7 @@ import { sentence } from "../ask";
 import type { Role } from "../generated/api";
 import { Button } from "./button";
 import { Dialog } from "./dialog";
+import { Problem } from "./notices";
 
 interface Props {
   title: string;
@@ -36,11 +37,7 @@ export function AskDialog({ title, does, danger, needs = "operator", disabled, c
         }}
       >
         {children}
-        {refused.value && (
-          <p class="problem" role="alert">
-            {refused.value}
-          </p>
-        )}
+        <Problem text={refused.value} />
         <footer>
           <button type="button" onClick={close}>
             Leave it

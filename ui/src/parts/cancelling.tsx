@@ -7,7 +7,7 @@ import { FINAL } from "../generated/states";
 import { many } from "../words";
 import { Button } from "./button";
 import { Dialog } from "./dialog";
-import { say } from "./notices";
+import { Problem, say } from "./notices";
 import { StateBadge } from "./state";
 
 interface Props {
@@ -86,11 +86,7 @@ export function Cancelling({ ids, filter, title, close, done }: Props) {
       <label class="check">
         <input type="checkbox" checked={kill.value} onChange={() => (kill.value = !kill.value)} /> Kill now: no time to clean up
       </label>
-      {refused.value && (
-        <p class="problem" role="alert">
-          {refused.value}
-        </p>
-      )}
+      <Problem text={refused.value} />
       <footer>
         <button type="button" onClick={close}>
           Leave {asked.length === 1 ? "it" : "them"}

@@ -4,9 +4,8 @@ import { useEffect } from "preact/hooks";
 import { sentence } from "../ask";
 import { bulkDeleteFlowRuns, type BulkDeleted } from "../generated/api";
 import { many } from "../words";
-import { Button } from "./button";
-import { Dialog } from "./dialog";
-import { say } from "./notices";
+import { AskDialog } from "./ask_dialog";
+import { Problem, say } from "./notices";
 
 export function Deleting({ ids, close, done }: { ids: string[]; close: () => void; done: () => void }) {
   const preview = useSignal<BulkDeleted | null>(null);
@@ -18,37 +17,20 @@ export function Deleting({ ids, close, done }: { ids: string[]; close: () => voi
     );
   }, []);
   async function remove(): Promise<void> {
-    try {
-      const found = await bulkDeleteFlowRuns({ ids });
-      say(`${many(found.ids.length, "run")} deleted`);
-      done();
-      close();
-    } catch (error) {
-      refused.value = sentence(error);
-    }
+    const found = await bulkDeleteFlowRuns({ ids });
+    say(`${many(found.ids.length, "run")} deleted`);
+    done();
   }
   const found = preview.value;
   return (
-    <Dialog title={`Delete ${many(ids.length, "run")}`} close={close}>
+    <AskDialog title={`Delete ${many(ids.length, "run")}`} does="Delete for good" danger disabled={!found} close={close} run={remove}>
       {found && (
         <p>
           {many(found.ids.length, "run")}
           {found.subflow_runs ? ` and ${many(found.subflow_runs, "subflow run")} below` : ""}, with all task runs and logs, are gone for good.
         </p>
       )}
-      {refused.value && (
-        <p class="problem" role="alert">
-          {refused.value}
-        </p>
-      )}
-      <footer>
-        <button type="button" onClick={close}>
-          Keep them
-        </button>
-        <Button kind="danger" needs="operator" disabled={!found} does={remove}>
-          Delete for good
-        </Button>
-      </footer>
-    </Dialog>
+      <Problem text={refused.value} />
+    </AskDialog>
   );
 }

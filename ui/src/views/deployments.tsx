@@ -1,6 +1,6 @@
 // Flows that can be started from here: what each did lately, and when it runs next.
 import { useEffect } from "preact/hooks";
-import { type Deployment, filterDeployments, filterFlowRuns, type FlowRun, updateDeployment } from "../generated/api";
+import { type Deployment, filterDeployments, updateDeployment } from "../generated/api";
 import { useLoaded } from "../load";
 import { Button } from "../parts/button";
 import { Commands, curl } from "../parts/commands";
@@ -115,9 +115,4 @@ export function Served({ deployment }: { deployment: Deployment }) {
   if (polled === null) return <span class="alarm">nothing serves it</span>;
   const gone = Date.now() - polled > 60_000;
   return gone ? <span class="alarm">served last {away(polled)}</span> : <span class="quiet">served</span>;
-}
-
-export async function latestRuns(deployment: string, limit: number): Promise<FlowRun[]> {
-  const page = await filterFlowRuns({ filter: { deployment_id: deployment }, limit });
-  return page.items;
 }

@@ -250,7 +250,7 @@ function Pausing({ page, close }: { page: RunPage; close: () => void }) {
         <input type="checkbox" checked={suspend.value} onChange={() => (suspend.value = !suspend.value)} /> Suspend: end its process, and start it
         again when it is resumed
       </label>
-      <Refusal text={refused.value} />
+      <Problem text={refused.value} />
       <footer>
         <Button kind="main" needs="operator" disabled={wrong} does={pause}>
           Pause
@@ -288,7 +288,7 @@ function Retrying({ page, close }: { page: RunPage; close: () => void }) {
           <Copy text={`penstock flow-run retry ${page.id}`} />
         </p>
       )}
-      <Refusal text={refused.value} />
+      <Problem text={refused.value} />
       <footer>
         <Button kind="main" needs="operator" disabled={!launched || !checked.value} does={retry}>
           Retry
@@ -296,14 +296,6 @@ function Retrying({ page, close }: { page: RunPage; close: () => void }) {
       </footer>
     </Dialog>
   );
-}
-
-export function Refusal({ text }: { text: string | null }) {
-  return text ? (
-    <p class="problem" role="alert">
-      {text}
-    </p>
-  ) : null;
 }
 
 function Panel({ page }: { page: RunPage }) {

@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { sentence } from "../ask";
+import { Problem } from "../parts/notices";
 import { signIn } from "../session";
 
 export function SignInView() {
@@ -29,11 +30,7 @@ export function SignInView() {
           <label for="password">Password</label>
           <input id="password" name="password" type="password" autocomplete="current-password" required />
         </div>
-        {refused.value && (
-          <p class="problem" role="alert">
-            {refused.value}
-          </p>
-        )}
+        <Problem text={refused.value} />
         <button type="submit" class="main" disabled={busy.value}>
           Sign in
         </button>
