@@ -66,6 +66,8 @@ class House:
         self.home = home
         self.server = ServerProcess(home, **environment).start()
         self.origin = f"http://127.0.0.1:{self.server.port}"
+        # runs that a module's tests share, by a name
+        self.known: dict[str, FlowRun] = {}
         self._programs: list[subprocess.Popen[bytes]] = []
 
     def start(self, name: str, directory: Path | None = None) -> subprocess.Popen[bytes]:
