@@ -102,7 +102,7 @@ MORE_FOR: dict[str, frozenset[str]] = {
 # Imports of our own modules inside functions: (who, what, why). Both are patterns. The layers hold for them too.
 LAZY_OURS: tuple[tuple[str, str, str], ...] = (
     ("penstock.cli*", "penstock*", "a command loads only what it runs: `penstock --help` stays under 0.2 s"),
-    ("penstock.connect", "penstock*", "only the ledger that the settings ask for is loaded"),
+    ("penstock.connect*", "penstock*", "only the ledger that the settings ask for is loaded"),
     ("penstock.flows.deploying", "penstock.worker*", "only a program that serves is a worker"),
     ("penstock.flows.*", "penstock.engine*", "decorating a function must not load the engine: import budget"),
     ("penstock.flows.*", "penstock.flows.*", "decorating a function must not load what calls it: import budget"),

@@ -56,7 +56,9 @@ def test_what_the_package_is_built_from_is_in_the_image() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     sources = " ".join(rest for word, rest in instructions() if word == "COPY")
-    for needed in ("pyproject.toml", project["readme"], *project["license-files"], "src"):
+    hooks = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["hooks"]
+    assert set(hooks) == {"custom"}  # which is hatch_build.py, and builds what is in ui
+    for needed in ("pyproject.toml", project["readme"], *project["license-files"], "src", "hatch_build.py", "ui"):
         assert needed in sources
     assert "postgres" in project["optional-dependencies"]
 

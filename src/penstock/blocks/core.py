@@ -16,7 +16,6 @@ from .. import connect
 from ..domain import names
 from ..domain.blocks import Place, parse_address
 from ..domain.errors import DefinitionError, InvalidName, UnknownBlockType, UnreadableBlock
-from ..engine.clock import SYSTEM
 from ..protocol.block_documents import (
     CREATE_BLOCK,
     DELETE_BLOCK,
@@ -131,7 +130,7 @@ class Block(pydantic.BaseModel):
         document = connect.call(
             CREATE_BLOCK,
             SaveBlock(
-                id=SYSTEM.new_id(),
+                id=connect.clock().new_id(),
                 type=self.get_block_type_slug(),
                 name=name,
                 data=fields,

@@ -51,6 +51,8 @@ knows where an error is shown: the CLI prints the sentence, the API maps the cod
 
 from __future__ import annotations
 
+from uuid import UUID
+
 
 class PenstockError(Exception):
     """The root of the tree: `except PenstockError` catches all that Penstock itself raises."""
@@ -137,9 +139,10 @@ class FailedRun(RunError):
 
 
 class CrashedRun(RunError):
-    """The run's process ended before the run did."""
+    """The run's process ended before the run did. `task_run_id` is the task run's that says so of itself."""
 
     code = "run-crashed"
+    task_run_id: UUID | None = None
 
 
 class CancelledRun(RunError):

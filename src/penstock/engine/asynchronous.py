@@ -15,7 +15,7 @@ from . import stopping
 from .blocking import Lost, take_over
 from .context import current
 from .delicate import is_delicate
-from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
+from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script
 from .scopes import Frame, Scope, Where
 from .stopping import MOST_LINES, StopDelivered, line_of, place_of
 
@@ -119,6 +119,10 @@ def _interrupt(frame: FrameType | None) -> None:
 stopping.in_coroutine = _interrupt
 
 
+# Told of each event loop in which a script begins, by whoever wants to know.
+begins: Callable[[asyncio.AbstractEventLoop], None] | None = None
+
+
 async def run(script: Script[T]) -> T:
     """Runs a script to its end and gives its value, or raises its exception."""
     return (await _drive(script, script.send, None))[1]  # type: ignore[no-any-return]
@@ -144,6 +148,8 @@ async def iterate(script: Script[Any]) -> AsyncGenerator[Any, Any]:
 async def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: Any) -> tuple[bool, Any]:
     """Performs effects until the script emits a value (False, value) or ends (True, value)."""
     cancelled = False
+    if begins is not None:
+        begins(asyncio.get_running_loop())
     try:
         while True:
             effect: Effect[Any] = resume(argument)
@@ -210,10 +216,6 @@ async def _stoppable(effect: Call, script: Script[Any]) -> Any:
     return value
 
 
-async def _sleep(effect: Sleep, script: Script[Any]) -> None:
-    await _await(asyncio.sleep(effect.seconds), effect.scope)
-
-
 async def _join(effect: Join, script: Script[Any]) -> None:
     loop = asyncio.get_running_loop()
     for future in effect.futures:
@@ -277,4 +279,4 @@ async def _ask(effect: Ask, script: Script[Any]) -> Any:
     return answered.result()
 
 
-_PERFORM: dict[type, Callable[[Any, Script[Any]], Any]] = {Call: _call, Sleep: _sleep, Join: _join, Ask: _ask}
+_PERFORM: dict[type, Callable[[Any, Script[Any]], Any]] = {Call: _call, Join: _join, Ask: _ask}

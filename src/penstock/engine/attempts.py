@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import traceback
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,11 +66,17 @@ def open_scope(context: RunContext[Any]) -> Scope:
     if live.begins is not None:
         live.begins(context)
     parent = None if context.detached else context.parent
-    scope = Scope(None if parent is None else parent.scope)
+    scope = Scope(None if parent is None else parent.scope, context.runtime.clock)
     context.scope = scope
     if context.halted is not None:
         scope.request(context.halted)
     return scope
+
+
+def code_of(context: RunContext[Any], fn: Callable[..., Any], awaits: bool) -> Callable[..., Any]:
+    """The author's function, or what stands for it in a test."""
+    double = context.runtime.double
+    return fn if double is None else double.code_of(context, fn, awaits)
 
 
 def limit(context: RunContext[Any], scope: Scope, seconds: float, last: bool) -> None:
@@ -136,7 +142,7 @@ def left_of(lifted: Iterable[Lifted], context: RunContext[Any]) -> float | None:
 
 def last_scope(context: RunContext[Any]) -> Scope:
     """For code that comes to its end after its run was stopped: it has the grace for that."""
-    scope = Scope()
+    scope = Scope(None, context.runtime.clock)
     grace = context.runtime.settings.stop_grace_seconds
     scope.limit(grace, Stop(TIMEOUT, f"it took more than {grace:g} second(s)"))
     return scope
@@ -350,7 +356,7 @@ def end_if_held(context: RunContext[Any], attempt: Scope | None) -> None:
 
 def _hook_scope(context: RunContext[Any], stopped: bool) -> Scope:
     """Hooks of a run that was stopped are not stopped with it; but none may keep a run from its end for ever."""
-    scope = context.scope = Scope()
+    scope = context.scope = Scope(None, context.runtime.clock)
     settings, halted = context.runtime.settings, context.halted
     seconds, grace = settings.hooks_timeout_seconds, settings.stop_grace_seconds
     if halted is not None and halted.grace is not None:

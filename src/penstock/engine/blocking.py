@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from ..domain.stops import RAISED, RETURNED
 from .context import current
 from .delicate import give_back
-from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script, Sleep
+from .effects import Ask, Call, ConsumerLeft, Effect, Emit, Join, Script
 from .scopes import Frame
-from .stopping import Post, StopDelivered, ThreadFrame, WaitFrame, my_post, release, shielded
+from .stopping import Post, Ready, StopDelivered, ThreadFrame, WaitFrame, my_post, shielded
 
 T = TypeVar("T")
 
@@ -172,27 +172,20 @@ def take_over(script: Script[Any], context: contextvars.Context) -> Callable[[],
     return wait
 
 
-def _sleep(effect: Sleep, script: Script[Any], post: Post) -> None:
-    never = threading.Lock()
-    never.acquire()
-    _wait(never, effect.seconds, effect.scope, post)
-
-
 def _join(effect: Join, script: Script[Any], post: Post) -> None:
     for future in effect.futures:
-        ready = threading.Lock()
-        ready.acquire()
-        future.add_done_callback(lambda _, ready=ready: release(ready))  # type: ignore[misc]
-        _wait(ready, None, effect.scope, post)
+        ready = Ready()
+        future.add_done_callback(lambda _, ready=ready: ready.tell())  # type: ignore[misc]
+        _wait(ready, effect.scope, post)
 
 
-def _wait(ready: threading.Lock, seconds: float | None, scope: Any, post: Post) -> None:
+def _wait(ready: Ready, scope: Any, post: Post) -> None:
     if scope is None:
-        post.wait(ready, seconds, None)
+        post.wait(ready, None, None)
         return
     scope.frame = WaitFrame(scope, post)
     try:
-        post.wait(ready, seconds, scope)
+        post.wait(ready, None, scope)
     finally:
         scope.frame = None
     if scope.stop is not None:
@@ -203,4 +196,4 @@ def _ask(effect: Ask, script: Script[Any], post: Post) -> Any:
     return effect.ledger.ask(effect.question)
 
 
-_PERFORM: dict[type, Callable[[Any, Script[Any], Post], Any]] = {Call: _call, Sleep: _sleep, Join: _join, Ask: _ask}
+_PERFORM: dict[type, Callable[[Any, Script[Any], Post], Any]] = {Call: _call, Join: _join, Ask: _ask}

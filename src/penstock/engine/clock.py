@@ -6,15 +6,16 @@ import contextlib
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
 from ..domain.ids import uuid7
+from .timers import TIMERS, Timer
 
 
 class Clock:
-    """The system's clock. Tests hand the engine another with the same three methods."""
+    """The system's clock. Tests hand the engine another with the same methods (`penstock.testing.FakeClock`)."""
 
     def now(self) -> datetime:
         """The moment, aware, in UTC: for the record."""
@@ -26,7 +27,11 @@ class Clock:
 
     def new_id(self) -> UUID:
         """A fresh uuid7."""
-        return uuid7(time.time_ns(), _next_random())
+        return uuid7(time.time_ns(), next_random())
+
+    def after(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Has `action()`, which must be short, called in so many seconds, in another thread."""
+        return TIMERS.after(seconds, action)
 
 
 # A system call costs many times what the rest of an id does; so randomness is fetched for many ids at once.
@@ -34,7 +39,7 @@ _BLOCK = 512
 _random: Iterator[int] = iter(())
 
 
-def _next_random() -> int:
+def next_random() -> int:
     global _random
     number = next(_random, None)  # atomic: no number is given twice
     if number is None:

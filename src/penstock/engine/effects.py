@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from ..ledger.awaited import Awaited
+
 if TYPE_CHECKING:
     from ..ledger.contract import Ledger, Question
+    from .clock import Clock
     from .context import RunContext
     from .scopes import Scope
 
@@ -69,16 +72,6 @@ class Emit(Effect[Any]):
         self.value = value
 
 
-class Sleep(Effect[None]):
-    """Wait so many seconds, or until the scope is stopped (then `StopDelivered` is raised)."""
-
-    __slots__ = ("scope", "seconds")
-
-    def __init__(self, seconds: float, scope: Scope | None) -> None:
-        self.seconds = seconds
-        self.scope = scope
-
-
 class Ask(Effect[Any]):
     """Ask the ledger and wait for its answer."""
 
@@ -104,3 +97,13 @@ class Join(Effect[None]):
     def __init__(self, futures: Sequence[Waited], scope: Scope | None) -> None:
         self.futures = futures
         self.scope = scope
+
+
+def sleep(clock: Clock, seconds: float, scope: Scope | None) -> Script[None]:
+    """Waits so many seconds of the clock, or until the scope is stopped (then `StopDelivered` is raised)."""
+    woken = Awaited()
+    timer = clock.after(seconds, woken.happen)
+    try:
+        yield from Join([woken], scope)
+    finally:
+        timer.cancel()

@@ -26,7 +26,7 @@ from . import attempts, live, naming, origin, pausing, replay
 from .attempts import ERROR, INFO
 from .context import FlowRunContext, RunContext, current_tags
 from .definitions import FlowDefinition
-from .effects import Ask, Call, Effect, Join, Script, Sleep
+from .effects import Ask, Call, Effect, Join, Script, sleep
 from .futures import PenstockFuture
 from .gates import Suspending
 from .generators import EMITTED, generate
@@ -296,8 +296,9 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
 
 def _user_code(call: FlowCall) -> Generator[Effect[Any], Any, Any]:
     flow, context = call.flow, call.context
-    code = Call(flow.fn, call.args, call.kwargs, context, context.scope, flow.isasync and not flow.isgenerator)
-    value = yield code
+    awaits = flow.isasync and not flow.isgenerator
+    fn = attempts.code_of(context, flow.fn, awaits)
+    value = yield Call(fn, call.args, call.kwargs, context, context.scope, awaits)
     if flow.isgenerator:
         return (yield from generate(call, value))
     return value
@@ -330,7 +331,7 @@ def _stragglers(call: FlowCall, scope: Scope, ended: State[Any] | None) -> Gener
     while any(not child.closed and not child.suspended for child in waiting):
         if stopped and monotonic() > deadline:
             return
-        yield from Sleep(POLL_SECONDS, None if ended is not None else scope)
+        yield from sleep(call.runtime.clock, POLL_SECONDS, None if ended is not None else scope)
 
 
 def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], Any, bool]:
@@ -422,7 +423,7 @@ def _enter(call: FlowCall, state: State[Any], facts: Facts) -> Generator[Effect[
 def _sleep_before_retry(call: FlowCall, seconds: float) -> Generator[Effect[Any], Any, None]:
     scope = attempts.open_scope(call.context)
     try:
-        yield from Sleep(seconds, scope)
+        yield from sleep(call.runtime.clock, seconds, scope)
     except StopDelivered as stopped:
         call.error = attempts.stopped_error(scope, KIND) or stopped
         state = attempts.stopped_state(call.context, scope, call.runtime.clock.now())

@@ -12,7 +12,7 @@ from uuid import UUID
 from ..domain.limits import LONGEST_SECONDS
 from ..domain.runs import TaskRun
 from ..domain.states import State
-from .stopping import Post, my_post, release, shielded
+from .stopping import Post, Ready, my_post, shielded
 
 R = TypeVar("R")
 
@@ -142,11 +142,11 @@ def as_completed(futures: Iterable[PenstockFuture[R]], timeout: float | None = N
     waited = list(futures)
     done: SimpleQueue[PenstockFuture[R]] = SimpleQueue()
     deadline = None if timeout is None else time.monotonic() + timeout
-    arrived = threading.Lock()  # released whenever a future was put, so that one that waits looks again
+    arrived = Ready()  # told whenever a future was put, so that one that waits looks again
 
     def arrive(future: PenstockFuture[R]) -> None:
         done.put(future)
-        release(arrived)
+        arrived.tell()
 
     for future in waited:
         future.add_done_callback(arrive)
@@ -155,7 +155,7 @@ def as_completed(futures: Iterable[PenstockFuture[R]], timeout: float | None = N
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise TimeoutError(f"{len(waited) - count} of {len(waited)} futures are not done yet.")
-            arrived.acquire(blocking=False)
+            arrived.again()
             if done.empty():
                 wait_in_engine(arrived, left)
         yield done.get()
@@ -167,14 +167,13 @@ def _wait_all(futures: Iterable[PenstockFuture[Any]], timeout: float | None) -> 
     for future in futures:
         if future.done():
             continue
-        ready = threading.Lock()
-        ready.acquire()
-        future.add_done_callback(lambda _, ready=ready: release(ready))  # type: ignore[misc]
+        ready = Ready()
+        future.add_done_callback(lambda _, ready=ready: ready.tell())  # type: ignore[misc]
         wait_in_engine(ready, None if deadline is None else deadline - time.monotonic())
 
 
-def wait_in_engine(ready: threading.Lock, seconds: float | None) -> None:
-    """For user code: waits until a lock is released, at most so long, in a way that a stop of the waiting run ends;
+def wait_in_engine(ready: Ready, seconds: float | None) -> None:
+    """For user code: waits until `ready` is told, at most so long, in a way that a stop of the waiting run ends;
     then the stop is raised in its code.
 
     A worker thread that waits lends its place to another, so that tasks which wait for tasks cannot use up the pool.
@@ -182,7 +181,7 @@ def wait_in_engine(ready: threading.Lock, seconds: float | None) -> None:
     shielded(_wait, my_post(), ready, seconds)
 
 
-def _wait(post: Post, ready: threading.Lock, seconds: float | None) -> None:
+def _wait(post: Post, ready: Ready, seconds: float | None) -> None:
     place, scope = post.place, post.frames[-1].scope if post.frames else None
     if place is None:
         post.wait(ready, seconds, scope)

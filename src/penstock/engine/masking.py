@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from ..domain.masking import Masker
+from ..domain.masking import Learned, Masker
 
 MASKER = Masker()
 _heeded: Any = None
@@ -37,6 +37,15 @@ def heed(settings: SecretSettings) -> None:
             MASKER.add(key)
     MASKER.hold_patterns(settings.logging_mask_patterns)
     _heeded = settings
+
+
+def restore(learned: list[Learned]) -> None:
+    """What was learned since `MASKER.learned()` gave this is forgotten."""
+    global _heeded
+    if len(MASKER.learned()) != len(learned) or _heeded is not None:
+        MASKER.__init__()  # type: ignore[misc]
+        MASKER.learn(learned)
+        _heeded = None
 
 
 def _passwords(url: str | None) -> tuple[str, ...]:

@@ -32,7 +32,6 @@ from .gates import Gate, Suspending
 from .runlog import say
 from .scopes import Scope
 from .stopping import StopDelivered
-from .timers import TIMERS
 
 if TYPE_CHECKING:
     from .task_run import TaskCall
@@ -125,7 +124,7 @@ def pause(context: RunContext[Any], flow: FlowRunContext, wish: Wish) -> Script[
 
     Raises `FlowPauseTimeout`, and `TransitionRefused` where the run cannot be paused.
     """
-    scope = Scope(context.scope)
+    scope = Scope(context.scope, context.runtime.clock)
     try:
         while flow.gate is not None and flow.gate.wanted is None:  # of another task, or thread
             yield from Join([flow.gate.opened], scope)
@@ -146,6 +145,8 @@ def _perform(context: RunContext[Any], flow: FlowRunContext, gate: Gate, wish: W
             _enter(flow, waiting(begun, made.begun))
             say(flow, INFO, f"Pausing flow, execution will continue when {_when(wish)}.")
             yield from _tell(context, wish, begun, scope)
+            if runtime.double is not None:
+                runtime.double.waits(flow, begun)
         begun, value = yield from _answer(context, flow, gate, begun, wish, scope, attempts.left_of(lifted, flow))
     except GeneratorExit:  # nobody performs this script any more
         raise
@@ -175,7 +176,7 @@ def _tell(context: RunContext[Any], wish: Wish, pause: Pause, scope: Scope) -> S
     """Tells whoever is asked. What goes wrong with that is a warning, and no reason not to wait."""
     if wish.tell is None:
         return
-    inner = Scope(scope)
+    inner = Scope(scope, scope.clock)
     try:
         yield from Call(wish.tell, (pause,), None, context, inner)
     except Exception as error:
@@ -206,7 +207,7 @@ def _answer(
                     remind_at = runtime.clock.monotonic() + wish.tell_every
                     continue
                 left_seconds = again if left_seconds is None else min(left_seconds, again)
-            timer = None if left_seconds is None else TIMERS.after(left_seconds, gate.told.happen)
+            timer = None if left_seconds is None else runtime.clock.after(left_seconds, gate.told.happen)
             try:
                 yield from Join([gate.told], scope)
             finally:
@@ -243,7 +244,7 @@ def _checked(context: RunContext[Any], wish: Wish, pause: Pause, scope: Scope) -
     given = None if answer is None else answer.input
     if wish.check is None or answer is None or answer.outcome is not Outcome.RESUMED:
         return given
-    inner = Scope(scope)
+    inner = Scope(scope, scope.clock)
     try:
         return (yield from Call(wish.check, (given,), None, context, inner))
     finally:
@@ -300,7 +301,7 @@ def suspend(context: RunContext[Any], flow: FlowRunContext, wish: Wish) -> Scrip
     """Has a flow run's code left, for its own code; where it was answered since, gives that instead."""
     made = _pause(flow, wish, suspended=True)
     stands: Pause = yield from Ask(context.runtime.ledger, BeginPause(made, flow.run.epoch, made.begun, look=True))
-    scope = Scope(context.scope)
+    scope = Scope(context.scope, context.runtime.clock)
     try:
         if stands.answer is None:
             yield from _tell(context, wish, made, scope)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..domain.pauses import Pause
 from ..domain.runs import Holder
 from ..domain.stops import Stop
 from ..ledger.contract import Ledger
@@ -96,10 +97,22 @@ class NoWatchdog:
         return None
 
 
+class Double(Protocol):
+    """Tests have something else stand for the code of a run, and answer for people."""
+
+    def code_of(self, context: RunContext[Any], fn: Callable[..., Any], awaits: bool) -> Callable[..., Any]:
+        """What is called in the place of `fn` in this attempt, in its scope; `awaits`: it gives a coroutine."""
+
+    def waits(self, context: RunContext[Any], pause: Pause) -> None:
+        """A run waits for a person from now on."""
+
+
 class Runtime:
     """One engine's surroundings."""
 
-    __slots__ = ("clock", "holder", "ledger", "may_be_killed", "settings", "show_level", "slots", "vault", "watchdog")
+    __slots__ = (
+        "clock", "double", "holder", "ledger", "may_be_killed", "settings", "show_level", "slots", "vault", "watchdog",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -112,10 +125,12 @@ class Runtime:
         slots: Callable[[], Slots],
         watchdog: Watchdog | None = None,
         may_be_killed: bool = False,
+        double: Double | None = None,
     ) -> None:
         self.ledger = ledger
         self.settings = settings
         self.clock = clock
+        self.double = double
         self.holder = holder
         self.show_level = show_level  # lines below it are neither shown nor stored
         self.vault = vault  # encrypts what is kept and holds a secret

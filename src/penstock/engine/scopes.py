@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from ..domain.stops import ABANDONED, IDLE, INTERRUPT, PARENT, Proof, Stop
 from ..infrastructure.process import Process, find, kill_tree
 from ..ledger import turns
+from .clock import SYSTEM, Clock
 from .timers import TIMERS, Timer
 
 # How long code may take to yield before its run goes on without it. Long enough for `finally` blocks of a few
@@ -50,17 +50,19 @@ NOWHERE = Where()
 class Scope:
     """Something that can be stopped: one attempt of one run, with the scopes of what it called below it.
 
+    Its times are those of `clock`; but code that is to yield has real time for that, whatever the clock says.
     `ended`, `ended_at`: how its code ended (`RAISED`, `RETURNED`, … of `domain.stops`), and when. `late` is called with
     these when code that the run went on without has come to its end.
     """
 
     __slots__ = (
-        "children", "closed", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late",
+        "children", "clock", "closed", "deadline", "ended", "ended_at", "frame", "guards", "holds_program", "late",
         "limiting", "parent", "patience", "requested_at", "stack", "stop", "suspended", "timer", "where",
     )  # fmt: skip
 
-    def __init__(self, parent: Scope | None = None) -> None:
+    def __init__(self, parent: Scope | None = None, clock: Clock = SYSTEM) -> None:
         self.parent = parent
+        self.clock = clock
         self.children: set[Scope] = set()
         self.stop: Stop | None = None
         self.frame: Frame | None = None
@@ -83,7 +85,7 @@ class Scope:
                 self._begin_to_stop(_below(parent.stop))
 
     def _begin_to_stop(self, stop: Stop) -> None:
-        self.requested_at = time.monotonic()
+        self.requested_at = self.clock.monotonic()
         self.stack: tuple[str, ...] = ()
         self.stop = stop
 
@@ -103,8 +105,8 @@ class Scope:
     def limit(self, seconds: float, stop: Stop) -> None:
         """Requests `stop` in so many seconds unless `close` comes first, and sees to it that the run ends then."""
         self.limiting = stop
-        self.deadline = time.monotonic() + seconds
-        self.timer = TIMERS.after(seconds, self._passed)
+        self.deadline = self.clock.monotonic() + seconds
+        self.timer = self.clock.after(seconds, self._passed)
 
     def lift_limit(self) -> Stop | None:
         """There is no limit for now; gives the stop that it would have been, None when there was none."""
@@ -147,7 +149,7 @@ class Scope:
         all from running. Called when code has ended, and when it was interrupted on behalf of the watchdog."""
         scope: Scope | None = self
         while scope is not None:
-            if scope.deadline is not None and scope.stop is None and time.monotonic() >= scope.deadline:
+            if scope.deadline is not None and scope.stop is None and scope.clock.monotonic() >= scope.deadline:
                 scope._passed()
             scope = scope.parent
 
@@ -163,7 +165,7 @@ class Scope:
             TIMERS.after(GENTLE_SECONDS, lambda: self.abandon(only_stuck=True))
         if self.patience is not None:
             self.patience.cancel()
-        self.patience = TIMERS.after(grace, self.abandon)
+        self.patience = self.clock.after(grace, self.abandon)
 
     def remind(self) -> None:
         """Sends the stop again where it has not arrived: both ways of sending can miss (see `stopping.Post`)."""
@@ -192,7 +194,7 @@ class Scope:
     def finish(self, how: str) -> None:
         """The code has come to its end after a stop was requested. Who says it first knows it best."""
         if self.ended is None:
-            self.ended, self.ended_at = how, time.monotonic()
+            self.ended, self.ended_at = how, self.clock.monotonic()
 
     def proof(self) -> Proof:
         """What became of the code."""
@@ -313,7 +315,7 @@ class Frame:
         scope.holds_program = False
         scope.release_guards()
         if scope.late is not None:
-            scope.late(how, time.monotonic() - scope.requested_at)
+            scope.late(how, scope.clock.monotonic() - scope.requested_at)
 
     def deliver(self) -> None:
         raise NotImplementedError

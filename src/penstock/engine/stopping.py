@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -70,8 +71,8 @@ class Post:
     """
 
     __slots__ = (
-        "_injected", "_lock", "_put_off", "_waiter", "armed", "frames", "ident", "inside", "is_main", "place",
-        "unheard",
+        "__weakref__", "_injected", "_lock", "_put_off", "armed", "frames", "ident", "inside", "is_main", "place",
+        "unheard", "waiter",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -82,7 +83,7 @@ class Post:
         self._injected = False
         self._put_off = 0  # how often the present stop was
         self._lock = threading.Lock()
-        self._waiter: threading.Lock | None = None
+        self.waiter: Ready | None = None
         # how deep in the engine this thread is; 0 between the items of a generator, when its consumer has the floor
         self.inside = 0
         self.unheard = False
@@ -118,24 +119,24 @@ class Post:
             except (StopDelivered, KeyboardInterrupt):
                 continue
 
-    def wait(self, ready: threading.Lock, seconds: float | None, scope: Scope | None) -> bool:
-        """Waits in the engine for `ready` to be released, at most so long; a stop of `scope` ends the wait, too."""
-        self._waiter = ready
+    def wait(self, ready: Ready, seconds: float | None, scope: Scope | None) -> bool:
+        """Waits in the engine until `ready` is told, at most so long; a stop of `scope` ends the wait, too."""
+        self.waiter = ready
         try:
             # Asked after the waiter is known: a stop that comes in between finds the one or is found by the other.
             if scope is not None and scope.stop is not None:
                 return False
             if not self.is_main:
-                return ready.acquire(timeout=-1 if seconds is None else max(seconds, 0.0))
-            return _acquire_in_slices(ready, seconds)
+                return ready.wait(-1 if seconds is None else max(seconds, 0.0))
+            return _wait_in_slices(ready, seconds)
         finally:
-            self._waiter = None
+            self.waiter = None
 
     def deliver(self) -> None:
         """Called by other threads, or by this one in a signal handler: raises in user code, if that has the floor."""
-        waiter = self._waiter
+        waiter = self.waiter
         if waiter is not None:
-            release(waiter)
+            waiter.tell()
             return
         if self.is_main and STOP_SIGNAL is not None:
             if not self.armed:
@@ -160,12 +161,12 @@ class Post:
         return self._put_off <= TRIES
 
 
-def _acquire_in_slices(lock: threading.Lock, seconds: float | None) -> bool:
-    """Waits for a lock, and looks up now and then: that is when signals are taken notice of."""
+def _wait_in_slices(ready: Ready, seconds: float | None) -> bool:
+    """Waits, and looks up now and then: that is when signals are taken notice of."""
     deadline = None if seconds is None else time.monotonic() + seconds
     while True:
         left = SLICE_SECONDS if deadline is None else min(deadline - time.monotonic(), SLICE_SECONDS)
-        if lock.acquire(timeout=max(left, 0.0)):
+        if ready.wait(max(left, 0.0)):
             return True
         if deadline is not None and time.monotonic() >= deadline:
             return False
@@ -221,14 +222,36 @@ class WaitFrame(Frame):
         return NOWHERE
 
 
-def release(lock: threading.Lock) -> None:
-    """Releases a lock that somebody waits for; that it was released already is no matter."""
-    with contextlib.suppress(RuntimeError):
-        lock.release()
+class Ready:
+    """What one thread waits for and another says. `told`: it was said, though who waits may not know it yet."""
+
+    __slots__ = ("_lock", "told")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self.told = False
+
+    def tell(self) -> None:
+        """That it was said before is no matter."""
+        self.told = True
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()
+
+    def again(self) -> None:
+        """It is waited for once more."""
+        self._lock.acquire(blocking=False)
+        self.told = False
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it was said within so many seconds (-1: at any time)."""
+        return self._lock.acquire(timeout=seconds)
 
 
 Returned = TypeVar("Returned")
 _posts = threading.local()
+# Those of all threads that the engine was in.
+posts: weakref.WeakSet[Post] = weakref.WeakSet()
 
 
 def my_post() -> Post:
@@ -236,8 +259,9 @@ def my_post() -> Post:
     try:
         return _posts.mine  # type: ignore[no-any-return]
     except AttributeError:
-        _posts.mine = Post()
-        return _posts.mine  # type: ignore[no-any-return]
+        _posts.mine = post = Post()
+        posts.add(post)
+        return post
 
 
 def shielded(fn: Callable[..., Returned], *args: Any) -> Returned:

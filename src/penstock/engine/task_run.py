@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..domain.caching import CacheEntry
-from ..domain.errors import CancelledRun, FailedRun, RecordError, SerializationError, UpstreamTaskError
+from ..domain.errors import CancelledRun, CrashedRun, FailedRun, RecordError, SerializationError, UpstreamTaskError
 from ..domain.rules import Facts, Replace, Transition
 from ..domain.runs import TaskRun
 from ..domain.states import COMPLETED, FAILED, PENDING, RUNNING, State, make
@@ -25,7 +25,7 @@ from .attempts import ERROR, INFO
 from .caching import NoCache
 from .context import RunContext, TaskRunContext, current_tags
 from .definitions import TaskDefinition
-from .effects import Ask, Call, Effect, Join, Script, Sleep
+from .effects import Ask, Call, Effect, Join, Script, sleep
 from .futures import PenstockFuture
 from .generators import EMITTED, generate
 from .inputs import futures_in, needs_resolving, resolve
@@ -82,7 +82,6 @@ class TaskCall(attempts.RunCall):
         # what has the task's function called elsewhere, whatever its colour, and gives its value
         self.remote: Callable[..., Any] | None = None
         # what `remote` raised because that elsewhere is gone, which is a crash and not a failure
-        self.crash: Exception | None = None
         if not self.needs:
             _name(self)
         RUNS[context.run.id] = context
@@ -279,7 +278,8 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
             if task.isgenerator or call.remote is not None:
                 call.value = yield from _user_code(call)
             else:
-                call.value = yield Call(task.fn, call.args, call.kwargs, context, scope, task.isasync)
+                code = attempts.code_of(context, task.fn, task.isasync)
+                call.value = yield Call(code, call.args, call.kwargs, context, scope, task.isasync)
             if isinstance(call.value, State):
                 yield from _as_returned(call)
             else:
@@ -289,7 +289,8 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
         except Exception as error:
             call.error = error
             now = call.runtime.clock.now()
-            crashed = make("Crashed", now, message=str(error)) if error is call.crash else None
+            its_own = isinstance(error, CrashedRun) and error.task_run_id == context.run.id
+            crashed = make("Crashed", now, message=str(error)) if its_own else None
             yield from _retry_or_fail(call, attempts.failed_state(KIND, error, now), crashed=crashed)
         except GeneratorExit as error:  # nobody performs this script any more
             _enter(call, attempts.aborted_state(error, call.runtime.clock.now()))
@@ -316,7 +317,8 @@ def _user_code(call: TaskCall) -> Generator[Effect[Any], Any, Any]:
     task, context = call.task, call.context
     if call.remote is not None:
         return (yield Call(call.remote, call.args, call.kwargs, context, context.scope))
-    generator = yield Call(task.fn, call.args, call.kwargs, context, context.scope)
+    code = attempts.code_of(context, task.fn, False)
+    generator = yield Call(code, call.args, call.kwargs, context, context.scope)
     return (yield from generate(call, generator))
 
 
@@ -441,7 +443,7 @@ def _pause_before_retry(call: TaskCall, seconds: float) -> Generator[Effect[Any]
         return
     scope = attempts.open_scope(call.context)
     try:
-        yield from Sleep(seconds, scope)
+        yield from sleep(call.runtime.clock, seconds, scope)
     except StopDelivered as stopped:
         _end_stopped(call, scope, stopped)
     finally:

@@ -7,12 +7,12 @@ import heapq
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from itertools import count
 
-from .clock import SYSTEM, Clock
-
 MANY = 1000
+IDLE_SECONDS = 5.0
 
 
 class Timer:
@@ -30,8 +30,7 @@ class Timer:
 class Timers:
     """A heap of timers and the thread that serves it, started when first needed. Actions must be short."""
 
-    def __init__(self, clock: Clock = SYSTEM) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._order = count()
         self.forget()
 
@@ -41,12 +40,22 @@ class Timers:
         self._tidy_at = MANY
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._resting = False
+
+    def rest(self) -> None:
+        """Ends the thread at once if there is nothing left to be called."""
+        with self._changed:
+            self._heap = [each for each in self._heap if each[2].action is not None]
+            heapq.heapify(self._heap)
+            self._resting = True
+            self._changed.notify()
 
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Has `action()` called in so many seconds, by the monotonic clock, in the timers' thread."""
         timer = Timer(action)
         with self._changed:
-            entry = (self._clock.monotonic() + seconds, next(self._order), timer)
+            self._resting = False
+            entry = (time.monotonic() + seconds, next(self._order), timer)
             if len(self._heap) >= self._tidy_at:  # most are cancelled long before their time
                 self._heap = [each for each in self._heap if each[2].action is not None]
                 heapq.heapify(self._heap)
@@ -68,11 +77,11 @@ class Timers:
                     heapq.heappop(self._heap)
                 if not self._heap:
                     # An idle thread is kept for a moment: most programs set many timers, one after the other.
-                    if not self._changed.wait(5.0) and not self._heap:
+                    if (self._resting or not self._changed.wait(IDLE_SECONDS)) and not self._heap:
                         self._thread = None
                         return
                     continue
-                left = self._heap[0][0] - self._clock.monotonic()
+                left = self._heap[0][0] - time.monotonic()
                 if left > 0:
                     self._changed.wait(left)
                     continue

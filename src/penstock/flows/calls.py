@@ -129,6 +129,14 @@ def _runner_of(flow: FlowRunContext | None) -> Any:
     return flow.task_runner
 
 
+def forget_outside() -> None:
+    """The runner of tasks outside of flows is given back; the next such task makes another."""
+    global _outside
+    runner, _outside = _outside, None
+    if runner is not None:
+        runner.close()
+
+
 def map_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Submits a task for each item; futures, or, with `return_state`, the states when all ended."""
     return_state, wait_for = _options(kwargs)

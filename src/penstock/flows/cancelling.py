@@ -21,7 +21,6 @@ from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
 from ..domain.stops import Signal, is_unconfirmed
 from ..engine import identity, live
-from ..engine.clock import SYSTEM
 from ..engine.futures import check_patience
 from ..engine.stopping import shielded
 from ..protocol.flow_runs import CANCEL_FLOW_RUN, READ_FLOW_RUN, WAIT_FOR_FLOW_RUN, ById, CancelRun, WaitForRun
@@ -141,14 +140,14 @@ def ask_flow_run(run_id: UUID, grace: float | None, way: str = WAY) -> FlowRun:
     """Records the request; the run as it is then. Raises `ObjectNotFound` or `TransitionRefused`."""
     run = connect.call(CANCEL_FLOW_RUN, CancelRun(id=run_id, grace=grace), way=way)
     # One of this process need not wait for the record to tell.
-    shielded(live.hear, Signal(run_id, SYSTEM.now(), _who(run.state, way), grace))
+    shielded(live.hear, Signal(run_id, connect.clock().now(), _who(run.state, way), grace))
     return run
 
 
 def ask_task_run(run_id: UUID, grace: float | None, way: str = WAY) -> TaskRun:
     """Records the request; the run as it is then. Raises `ObjectNotFound` or `TransitionRefused`."""
     run = connect.call(CANCEL_TASK_RUN, CancelRun(id=run_id, grace=grace), way=way)
-    shielded(live.hear, Signal(run_id, SYSTEM.now(), connect.asker(way), grace, run.flow_run_id))
+    shielded(live.hear, Signal(run_id, connect.clock().now(), connect.asker(way), grace, run.flow_run_id))
     return run
 
 

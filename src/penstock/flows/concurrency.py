@@ -21,7 +21,7 @@ from ..engine import slots as of_runs
 from ..engine.context import current
 from ..engine.futures import check_patience, wait_in_engine
 from ..engine.runlog import say
-from ..engine.stopping import release, unbroken
+from ..engine.stopping import Ready, unbroken
 from ..ledger.contract import Flush
 
 if TYPE_CHECKING:
@@ -309,13 +309,12 @@ def _wait(pause: _Pause) -> bool:
     if pause.call is not None:
         unbroken(pause.call)
         return True
-    ready, happened = threading.Lock(), threading.Event()
-    ready.acquire()
+    ready, happened = Ready(), threading.Event()
     if pause.what is not None:
 
         def tell(_: Any) -> None:
             happened.set()
-            release(ready)
+            ready.tell()
 
         pause.what.add_done_callback(tell)
     wait_in_engine(ready, pause.seconds)

@@ -42,16 +42,18 @@ def main(arguments: list[str]) -> int:
     return 0 if state.is_completed() or state.is_paused() else 1
 
 
-def execute(run_id: UUID) -> State[Any]:
-    """The state in which the run ended. Raises `ObjectNotFound`, or `TransitionRefused` where it is not to be started;
-    then nothing changed."""
+def execute(run_id: UUID, flow: Any = None) -> State[Any]:
+    """The state in which the run ended; `flow` where it is at hand, else it is loaded.
+
+    Raises `ObjectNotFound`, or `TransitionRefused` where it is not to be started; then nothing changed.
+    """
     launch = connect.call(READ_LAUNCH, LaunchOf(run_id))
     runtime = connect.runtime()
     runtime.ledger.attend()  # before the run is this process's: whoever looks finds it alive
     try:
         taken: Reopened = runtime.ledger.ask(Take(run_id, runtime.clock.now(), runtime.holder))
         try:
-            flow = _flow(launch, taken.run.flow_name)
+            flow = flow or _flow(launch, taken.run.flow_name)
             args, kwargs = _arguments(flow, launch.parameters)
         except (Exception, SystemExit) as error:
             return _fail(runtime, taken, error)

@@ -19,7 +19,6 @@ from ..domain.pauses import OnTimeout
 from ..domain.runs import FlowRun
 from ..domain.stops import RESUME, Signal
 from ..engine import blocking, live, pausing
-from ..engine.clock import SYSTEM
 from ..engine.context import FlowRunContext, current, is_awaited
 from ..engine.effects import Script
 from ..engine.pausing import Answered, Wish
@@ -132,7 +131,7 @@ def resume_flow_run(flow_run_id: UUID | str, run_input: Any = None, *, comment: 
     """
     from .run_inputs import jsonable
 
-    work = partial(_resume, parse_id(flow_run_id), jsonable(run_input), comment)
+    work = partial(resume_now, parse_id(flow_run_id), jsonable(run_input), comment)
     return asyncio.to_thread(work) if is_awaited(current.get()) else work()
 
 
@@ -242,9 +241,9 @@ async def _await(script: Script[Answered], take: Callable[[Answered], Any]) -> A
         raise asyncio.CancelledError("The flow run was stopped while it was paused.") from None
 
 
-def _resume(run_id: UUID, run_input: Any, comment: str | None) -> FlowRun:
+def resume_now(run_id: UUID, run_input: Any, comment: str | None) -> FlowRun:
     connect.settle()
     run = connect.call(RESUME_FLOW_RUN, ResumeRun(id=run_id, run_input=run_input, comment=comment), way=WAY)
     # One of this process need not wait for the record to tell.
-    shielded(live.hear, Signal(run_id, SYSTEM.now(), "", kind=RESUME))
+    shielded(live.hear, Signal(run_id, connect.clock().now(), "", kind=RESUME))
     return run

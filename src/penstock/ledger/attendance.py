@@ -50,9 +50,9 @@ class Attendance:
     def forget(self) -> None:
         """In a forked child: its runs are its own, and the thread is not in it."""
         self._runs = 0
-        self._closed = False
         self._lock = threading.Lock()
         self._begun = threading.Event()
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._heard: dict[Signal, None] = {}
         self.leased = False
@@ -77,22 +77,20 @@ class Attendance:
     def close(self) -> None:
         """The record is given back."""
         with self._lock:
-            self._closed = True
+            self._ending.set()
             self._begun.set()
 
     def _attend(self) -> None:
         seen, looks = -1, 0
-        never = threading.Event()
         while True:
             if not self._begun.wait(REST_SECONDS):
                 with self._lock:
                     if not self._begun.is_set():
                         self._thread = None
                         return
-            never.wait(LOOK_SECONDS)
-            looks += 1
-            if self._closed:
+            if self._ending.wait(LOOK_SECONDS):
                 return
+            looks += 1
             try:
                 seen = self._look(seen)
                 if looks % RENEW_LOOKS == 0:

@@ -174,6 +174,10 @@ class Journal:
         """Whether the record is there and does not answer: its process is stopped, or the network swallows all."""
         return time.monotonic() - self._asking_since > self._impatience
 
+    def is_asked(self) -> bool:
+        """Whether a question is on its way, or its answer."""
+        return self._asking_since != FOR_EVER or any(type(entry) is _Asked for entry in list(self._entries))
+
     def answered(self) -> None:
         """In the midst of `record`: it takes long, but goes on."""
         self._asking_since = time.monotonic()
@@ -319,6 +323,11 @@ def _tell(error: RecordError | None) -> None:
     """(That it can be recorded again is good news, and no news.)"""
     if error is not None:
         print(f"penstock: nothing can be recorded at the moment: {error}", file=sys.__stderr__)
+
+
+def are_asked() -> bool:
+    """Whether a question is on its way, in any journal of the process."""
+    return any(journal.is_asked() for journal in list(_open))
 
 
 def _forget() -> None:

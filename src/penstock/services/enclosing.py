@@ -19,7 +19,7 @@ class EnclosingStore:
         return self._store.dialect
 
     @property
-    def spool_folder(self) -> Path:
+    def spool_folder(self) -> Path | None:
         return self._store.spool_folder
 
     def write(self) -> AbstractContextManager[Tx]:

@@ -24,7 +24,6 @@ def launch_again(tx: Tx, run: FlowRun, now: datetime) -> None:
     launched on is gone; any other is entered by whoever has its program."""
     run.holder = run.deadline = None
     run.epoch += 1
-    run.expected_start_time = now
     run.version += 1
     launch = launches.get(tx, run.id)
     if launch is not None and not (launch.claimed is not None and launch.ended is None):

@@ -62,7 +62,6 @@ def reopen(
     run.epoch += 1
     run.holder = holder
     run.deadline = None
-    run.expected_start_time = now
     if entrypoint is not None:
         run.entrypoint = entrypoint
     flow_runs.put(tx, run)
@@ -91,7 +90,6 @@ def relaunch(store: Store, run_id: UUID, *, who: str, now: datetime) -> FlowRun:
         run.enter(reopening.awaiting_retry(who, now))
         run.epoch += 1
         run.holder = run.deadline = run.infrastructure_pid = None
-        run.expected_start_time = now
         flow_runs.put(tx, run)
         signals.delete(tx, run.id)
         return run
@@ -101,7 +99,7 @@ def with_history(tx: Tx, reopened: Reopened) -> Reopened:
     """With what the run's earlier attempts left. It may be much, so nobody who writes should have to wait for it; and
     what it says cannot change any more, but by the new attempt."""
     id = reopened.run.id
-    subflow_runs = list(flow_runs.select(tx, "flow_run_id = ?", [id.bytes], "id", -1))
+    subflow_runs = list(flow_runs.select(tx, "flow_run_id = ?", [id.bytes], "id", flow_runs.ALL))
     return Reopened(reopened.run, task_runs.left_by(tx, id), subflow_runs, reopened.first_seq)
 
 

@@ -104,12 +104,13 @@ class Watch:
 STARTED_IN = _working_directory()
 
 _watch = Watch()
+_everywhere: _ActiveFrame | None = None
 
 
 def current() -> Settings:
     """The settings of this moment, overrides included; ConfigurationError when they cannot be used."""
     snapshot = _watch.snapshot()
-    active = _frame.get()
+    active = _frame.get() or _everywhere
     if active is None:
         if snapshot.settings is None:
             snapshot.settings = resolve(snapshot.layers, None, _watch.files)
@@ -154,8 +155,24 @@ def temporary_settings(
         _frame.reset(token)
 
 
+@contextmanager
+def settings_everywhere(updates: AnyUpdates) -> Iterator[Settings]:
+    """`temporary_settings` for all threads of the process: for test harnesses."""
+    global _everywhere
+    before, frame = _everywhere, _ActiveFrame(_nested(updates, {}, ()))
+    _everywhere, mine = frame, _frame.get()
+    if mine is not None:  # of this thread alone, and stronger
+        _frame.set(frame)
+    try:
+        yield current()
+    finally:
+        _everywhere = before
+        if mine is not None:  # (a token would ask for the same context, and fixtures may end in another)
+            _frame.set(mine)
+
+
 def _active_frame() -> Frame | None:
-    active = _frame.get()
+    active = _frame.get() or _everywhere
     return None if active is None else active.frame
 
 

@@ -114,6 +114,10 @@ def with_work(tx: Tx, ids: Iterable[UUID]) -> set[UUID]:
     return found
 
 
+# A limit that is none, in both databases.
+ALL = 2**62
+
+
 def put_flow(tx: Tx, id: UUID, name: str, now: datetime) -> None:
     tx.run(
         "INSERT INTO flow (id, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -122,7 +126,7 @@ def put_flow(tx: Tx, id: UUID, name: str, now: datetime) -> None:
 
 
 def select(tx: Tx, where: str, params: Iterable[Value], order: str, limit: int, offset: int = 0) -> Iterator[FlowRun]:
-    """Runs by a condition made by `filters.py`."""
+    """Runs by a condition made by `filters.py`, at most `limit` (`ALL`: every one)."""
     rows = tx.rows(f"{_SELECT} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?", (*params, limit, offset))
     return (_from(row) for row in rows)
 

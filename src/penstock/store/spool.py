@@ -139,11 +139,11 @@ def new_file(folder: Path, holder: Holder) -> SpoolFile:
 class Spool:
     """The facts that this process has reported and the record may not have yet.
 
-    `folder` is where its files are; `holder()` is this process. A spool that cannot be written is none: the journal
-    has the facts all the same.
+    `folder` is where its files are (None: nowhere); `holder()` is this process. A spool that cannot be written is none:
+    the journal has the facts all the same.
     """
 
-    def __init__(self, folder: Path, holder: Callable[[], Holder]) -> None:
+    def __init__(self, folder: Path | None, holder: Callable[[], Holder]) -> None:
         self._folder = folder
         self._holder = holder
         self._begin()
@@ -155,7 +155,7 @@ class Spool:
         self._recorded = 0  # of those who record: one thread
         self._files: list[SpoolFile] = []
         self._current: SpoolFile | None = None
-        self._broken = False
+        self._broken = self._folder is None
 
     def forget(self) -> None:
         """In a forked child: the files are the parent's."""
@@ -210,6 +210,7 @@ class Spool:
             return None
 
     def _make(self) -> SpoolFile:
+        assert self._folder is not None
         file = new_file(self._folder, self._holder())
         self._files.append(file)
         return file
@@ -227,8 +228,9 @@ class Spool:
             for file in self._files:
                 file.close(remove=file.last <= self._recorded)
             self._files, self._current, self._broken = [], None, True
-        with contextlib.suppress(OSError):
-            self._folder.rmdir()
+        if self._folder is not None:
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
         return left
 
 
@@ -239,11 +241,11 @@ class Left(msgspec.Struct):
     holder: Holder
 
 
-def left(folder: Path) -> list[Left]:
+def left(folder: Path | None) -> list[Left]:
     """The spools in a folder, whether their processes live or not."""
     found = []
     try:
-        entries = list(os.scandir(folder))
+        entries = [] if folder is None else list(os.scandir(folder))
     except OSError:
         return []
     for entry in entries:

@@ -27,7 +27,7 @@ import apsw
 from ..domain.errors import CorruptStoreError, PenstockError, StoreUnavailableError, UnstorableValue
 from . import migrate
 from .codec import writable
-from .contract import Row, Value
+from .contract import Lead, Row, Value
 from .leads import FileLead, try_lead
 
 APPLICATION = 0x50454E53  # "PENS": the file says whose it is
@@ -124,20 +124,23 @@ class SqliteStore:
         self._closed = False
         _open.add(self)
         with translated(path):
-            _make_folder(path.parent)
-            fresh = not path.exists()
-            self._writer = self._connect()
-            if fresh:
-                path.chmod(0o600)
-            self._prepare_patiently(self._writer)
-            found = os.stat(path)
-            self._file = (found.st_dev, found.st_ino)
+            self._open()
+
+    def _open(self) -> None:
+        _make_folder(self.path.parent)
+        fresh = not self.path.exists()
+        self._writer = self._connect()
+        if fresh:
+            self.path.chmod(0o600)
+        self._prepare_patiently(self._writer)
+        found = os.stat(self.path)
+        self._file = (found.st_dev, found.st_ino)
 
     def __str__(self) -> str:
         return str(self.path)
 
     @property
-    def spool_folder(self) -> Path:
+    def spool_folder(self) -> Path | None:
         return self.path.with_name(f"{self.path.name}-spool")
 
     def _connect(self) -> apsw.Connection:
@@ -268,7 +271,7 @@ class SqliteStore:
                 pass  # each step gives a page back
             return int(before) - int(connection.execute("PRAGMA freelist_count").get)
 
-    def try_lead(self, name: str) -> FileLead | None:
+    def try_lead(self, name: str) -> Lead | None:
         if self._closed:
             raise StoreUnavailableError(f"The record {self.path} was closed.")
         with translated(self.path):
@@ -309,7 +312,7 @@ def _hold() -> None:
     the child's SQLite would wait for ever to be given back."""
     _forking.acquire()
     for store in list(_open):
-        for lock in (store._writing, store._reading):
+        for lock in {store._writing, store._reading}:
             if lock.acquire(timeout=FORK_PATIENCE):
                 _held.append(lock)
 

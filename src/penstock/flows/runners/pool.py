@@ -58,6 +58,16 @@ class Pool:
             self._closed = True
             self._ready.notify_all()
 
+    def at_work(self) -> int:
+        """How many threads have a job, or are about to take one."""
+        with self._lock:
+            return self._threads - self._idle
+
+    def comes_for_work(self) -> bool:
+        """Whether there are jobs that a thread is about to take."""
+        with self._lock:
+            return bool(self._jobs) and (self._idle > 0 or self._room())
+
     def _short(self) -> bool:
         """Whether there are more jobs than threads that will come for them. (One that was woken counts as idle until
         it has its turn.)"""
@@ -130,25 +140,25 @@ with contextlib.suppress(AttributeError):  # Windows has no fork
 class _Place:
     """One thread's place in the pool; see `engine.stopping.Place`."""
 
-    __slots__ = ("_pool", "lost")
+    __slots__ = ("lost", "pool")
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self.pool = pool
         self.lost = False
 
     def lend(self) -> None:
-        pool = self._pool
+        pool = self.pool
         with pool._lock:
             pool._lent += 1
             if pool._short():
                 pool._grow()
 
     def take_back(self) -> None:
-        with self._pool._lock:
-            self._pool._lent -= 1
+        with self.pool._lock:
+            self.pool._lent -= 1
 
     def lose(self) -> None:
-        pool = self._pool
+        pool = self.pool
         with pool._lock:
             if not self.lost:
                 self.lost = True

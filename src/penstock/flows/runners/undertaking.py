@@ -52,8 +52,8 @@ class Undertaker:
             scope, worker = self._scope, self._worker
             assert scope.stop is not None
             grace = self._call.runtime.grace_of(scope.stop)
-            how = worker.see_out(scope.requested_at + grace - time.monotonic(), self)
-            ended = time.monotonic()
+            how = worker.see_out(scope.requested_at + grace - scope.clock.monotonic(), self)
+            ended = scope.clock.monotonic()
             if how != ABANDONED:
                 self._await_report()
                 stilled = Stilled(self._call.context.run.id, self._attempt, how, ended - scope.requested_at)

@@ -234,7 +234,7 @@ class Worker:
             self.left = not self.outlast(GENTLE_SECONDS, frame)
             how = ABANDONED if self.left else self.how_code_ended()
         else:
-            how = self.see_out(grace - (time.monotonic() - scope.requested_at), frame)
+            how = self.see_out(grace - (scope.clock.monotonic() - scope.requested_at), frame)
         if scope.ended is None:
             scope.finish(how)
         scope.where, scope.stack = self._where

@@ -23,7 +23,7 @@ from ...engine.context import FlowRunContext, current_tags
 from ...engine.masking import MASKER
 from ...engine.results import pickled_within
 from ...engine.scopes import Scope
-from ...engine.stopping import StopDelivered, WaitFrame, my_post, release, shielded
+from ...engine.stopping import Ready, StopDelivered, WaitFrame, my_post, shielded
 from ...engine.timers import TIMERS, Timer
 from ...ledger.piped import Receiver
 from . import parcels, undertaking
@@ -66,7 +66,7 @@ class Workers:
         self._idle: list[Worker] = []
         self._sweeping: Timer | None = None
         self._at_work = 0
-        self._waiting: deque[threading.Lock] = deque()  # released when it is the turn of the one who waits for it
+        self._waiting: deque[Ready] = deque()  # told when it is the turn of the one who waits for it
         self._lock = threading.Lock()
 
     def perform(self, call: TaskCall, /, *args: Any, **kwargs: Any) -> Any:
@@ -94,10 +94,11 @@ class Workers:
             self._end()
         if answer is None:
             doing = "ran" if worker.sent else "started, for"
-            call.crash = CrashedRun(
+            crash = CrashedRun(
                 f"The worker process (pid {worker.pid}) {worker.how_it_ended()} while it {doing} task {task.name!r}."
             )
-            raise call.crash
+            crash.task_run_id = call.context.run.id
+            raise crash
         if flow is not None and answer.tally:
             flow.tally.update(answer.tally)
         if answer.kind == "value":
@@ -126,8 +127,7 @@ class Workers:
             if self._at_work < limit:
                 self._at_work += 1
                 return
-            turn = threading.Lock()
-            turn.acquire()
+            turn = Ready()
             self._waiting.append(turn)
         try:
             with unlimited(call):
@@ -147,7 +147,7 @@ class Workers:
             return
         with self._lock:
             if self._waiting:
-                release(self._waiting.popleft())
+                self._waiting.popleft().tell()
             else:
                 self._at_work -= 1
 
@@ -225,7 +225,7 @@ class _Packed(NamedTuple):
     flow_run: UUID | None
 
 
-def _await(turn: threading.Lock, scope: Scope | None) -> None:
+def _await(turn: Ready, scope: Scope | None) -> None:
     """Waits in a way that a stop ends."""
     assert scope is not None
     post = my_post()

@@ -17,35 +17,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from . import __version__
-from .domain.errors import ConfigurationError, PenstockError
-from .domain.levels import LEVELS
-from .domain.stops import GONE, Stop
-from .engine import identity, live, program, scopes
-from .engine.clock import SYSTEM, Clock
-from .engine.context import RunContext
-from .engine.masking import MASKER, heed
-from .engine.runtime import Runtime
-from .engine.stopping import shielded
-from .engine.timers import TIMERS
-from .ledger.contract import Flush, Ledger
-from .ledger.masked import masked
-from .settings import Settings, current
-from .vault import Vault
+from .. import __version__
+from ..domain.errors import ConfigurationError, PenstockError
+from ..domain.levels import LEVELS
+from ..domain.stops import GONE
+from ..engine import identity, live, scopes
+from ..engine.clock import SYSTEM, Clock
+from ..engine.masking import MASKER, heed
+from ..engine.runtime import Double, Runtime
+from ..engine.stopping import shielded
+from ..engine.timers import TIMERS
+from ..ledger.contract import Flush, Ledger
+from ..settings import Settings, current
+from ..vault import Vault
+from .beside import Beside
+from .beside import may_be_killed as may_be_killed
 
 if TYPE_CHECKING:
     import msgspec
 
-    from .domain.retention import Ages
-    from .ledger.local import LocalLedger
-    from .ledger.remote import RemoteLedger
-    from .ledger.slots import Slots
-    from .protocol.operation import Operation
-    from .services.desk import Desk
-    from .store.contract import Store
-    from .store.sqlite import SqliteStore
-    from .transport import Transport
-    from .watchdog.beside import Guard, Watchdog
+    from ..domain.retention import Ages
+    from ..ledger.local import LocalLedger
+    from ..ledger.remote import RemoteLedger
+    from ..ledger.slots import Slots
+    from ..protocol.operation import Operation
+    from ..services.desk import Desk
+    from ..store.contract import Store
+    from ..store.sqlite import SqliteStore
+    from ..transport import Transport
 
 T = TypeVar("T")
 
@@ -79,6 +78,9 @@ _slots: dict[str, Slots] = {}
 # A process that works for another's run (a worker of the process task runner) reports to that one instead.
 _given: Ledger | None = None
 _clock: Clock = SYSTEM
+_double: Double | None = None
+# Records that tests have put in the place of files.
+_rehearsed: dict[Path, SqliteStore] = {}
 
 
 def runtime() -> Runtime:
@@ -93,9 +95,8 @@ def runtime() -> Runtime:
     # A run in another thread than the main one is a part of a program that does other things as well.
     killable = threading.current_thread() is threading.main_thread() and may_be_killed()
     level = LEVELS[settings.logging_level]
-    return Runtime(
-        ledger, settings, _clock, identity.me(), level, _vault(settings), partial(slots, settings), _beside, killable
-    )
+    slots_of, keys = partial(slots, settings), _vault(settings)
+    return Runtime(ledger, settings, _clock, identity.me(), level, keys, slots_of, _beside, killable, _double)
 
 
 @contextlib.contextmanager
@@ -103,10 +104,11 @@ def attending(runtime: Runtime) -> Iterator[None]:
     """For the time of a run that has no parent: its process is vouched for, requests to stop are heard, and, should
     the process die or freeze, somebody notices."""
     runtime.ledger.attend()
-    watchdog = _beside.watchdog() if _given is None and runtime.settings.stop_watchdog else None
-    timer = None
-    if watchdog is not None:
-        watchdog.attend(_where_is(runtime))
+    where = _where_is(runtime) if runtime.settings.stop_watchdog else None
+    watchdog = timer = None
+    if where is not None:
+        watchdog = _beside.watchdog()
+        watchdog.attend(where)
         timer = TIMERS.after(LONG_SECONDS, watchdog.launch)
     try:
         yield
@@ -118,10 +120,12 @@ def attending(runtime: Runtime) -> Iterator[None]:
         runtime.ledger.leave()
 
 
-def _where_is(runtime: Runtime) -> bytes:
-    """The record that a run reports to, for the watchdog."""
-    from .ledger.local import LocalLedger
-    from .watchdog.places import ServerPlace, where_is, where_is_server
+def _where_is(runtime: Runtime) -> bytes | None:
+    """The record that a run reports to, for the watchdog; None where this process works for the run of another."""
+    if _given is not None:
+        return None
+    from ..ledger.local import LocalLedger
+    from ..watchdog.places import ServerPlace, where_is, where_is_server
 
     if isinstance(runtime.ledger, LocalLedger):
         return where_is(runtime.ledger.store.path)
@@ -131,48 +135,7 @@ def _where_is(runtime: Runtime) -> bytes:
     raise AssertionError("a run reports to a ledger of this process")
 
 
-def may_be_killed() -> bool:
-    """Whether this process may be ended when a run in it does not stop: as the setting says, else if it is a script."""
-    wanted = current().stop_kill
-    return program.is_script() if wanted is None else wanted
-
-
-class _Beside:
-    """The process beside this one, for the engine: made when it is first needed."""
-
-    def __init__(self) -> None:
-        self._watchdog: Watchdog | None = None
-
-    def watchdog(self) -> Watchdog:
-        if self._watchdog is None:
-            from .watchdog.beside import Watchdog
-
-            with _lock:
-                if self._watchdog is None:
-                    self._watchdog = Watchdog(may_be_killed=may_be_killed(), default_grace=current().stop_grace_seconds)
-        return self._watchdog
-
-    def guard(
-        self, context: RunContext[Any], stop: Stop, due_in: float, record_in: float | None, kill_in: float
-    ) -> Guard | None:
-        if _given is not None or not context.runtime.settings.stop_watchdog:
-            return None
-        return self.watchdog().guard(
-            masked(MASKER, context.run),
-            where=_where_is(context.runtime),
-            due_in=due_in,
-            record_in=record_in,
-            kill_in=kill_in if context.runtime.may_be_killed else None,
-            stop=masked(MASKER, stop),
-        )
-
-    def close(self) -> None:
-        watchdog, self._watchdog = self._watchdog, None
-        if watchdog is not None:
-            watchdog.close()
-
-
-_beside = _Beside()
+_beside = Beside(_where_is)
 
 
 def own_ledger(settings: Settings) -> Ledger:
@@ -182,7 +145,7 @@ def own_ledger(settings: Settings) -> Ledger:
 
 def remote_ledger(settings: Settings) -> RemoteLedger:
     """The ledger on a server's record; one for each server and key that this process uses."""
-    from . import served
+    from .. import served
 
     assert settings.api_url is not None
     asked = (settings.api_url, settings.api_key, settings.api_auth_string)
@@ -201,7 +164,7 @@ def database_path(settings: Settings) -> Path:
     """The file of the record of embedded runs. Raises `ConfigurationError` where the record is in no file."""
     if settings.database_url is None:
         return settings.database_path
-    from .store.opening import file_at
+    from ..store.opening import file_at
 
     path = file_at(settings.database_url)
     if path is None:
@@ -214,8 +177,8 @@ def database_path(settings: Settings) -> Path:
 
 def local_ledger(settings: Settings) -> LocalLedger:
     """The ledger on this machine's record; one for each database that this process uses."""
-    from .ledger.local import LocalLedger
-    from .store.sqlite import SqliteStore
+    from ..ledger.local import LocalLedger
+    from ..store.sqlite import SqliteStore
 
     path = database_path(settings)
     ledger = _ledgers.get(path)
@@ -227,7 +190,7 @@ def local_ledger(settings: Settings) -> LocalLedger:
             print(f"penstock: the record {path} was deleted or replaced; a new one is begun", file=sys.__stderr__)
             _lost.append(_ledgers.pop(path))
         if path not in _ledgers:
-            store = SqliteStore(path)
+            store = _rehearsed.get(path) or SqliteStore(path)
             close_dead(store)
             _ledgers[path] = LocalLedger(
                 store,
@@ -244,12 +207,13 @@ def local_ledger(settings: Settings) -> LocalLedger:
 
 def open_store() -> SqliteStore:
     """The record, for reading. Runs whose process is gone are closed first."""
-    from .store.sqlite import SqliteStore
+    from ..store.sqlite import SqliteStore
 
     ledger = _ledgers.get(database_path(current()))
     if ledger is not None and isinstance(ledger.store, SqliteStore):
         return ledger.store
-    store = SqliteStore(database_path(current()))
+    path = database_path(current())
+    store = _rehearsed.get(path) or SqliteStore(path)
     close_dead(store)
     return store
 
@@ -257,8 +221,8 @@ def open_store() -> SqliteStore:
 def close_dead(store: Store) -> None:
     """Closes runs whose process is gone: who looks at the record, or waits for a run in it, is not told that they
     run; nor that they wait, where the time for an answer is over."""
-    from .services.pausing import expire
-    from .services.rescue import rescue
+    from ..services.pausing import expire
+    from ..services.rescue import rescue
 
     rescue(store, identity.lives, _clock.now)
     expire(store, _clock.now(), identity.lives)
@@ -271,13 +235,13 @@ def call(operation: Operation[Any, T], argument: msgspec.Struct, *, way: str = "
 
     Raises what the operation raises, and `RecordError` where the record cannot be asked.
     """
-    from .protocol.operation import checked
+    from ..protocol.operation import checked
 
     settings, argument = current(), checked(operation, argument)
     if settings.api_url:
         server = transport(settings, PATIENCE.get(way, 10.0))
         if way == "CLI" and (settings.home / "spool").exists():
-            from . import served
+            from .. import served
 
             served.ship(settings, server)
         return ask_server(server, operation, argument, key)
@@ -311,7 +275,7 @@ def slots(settings: Settings) -> Slots:
     where = settings.api_url or str(database_path(settings))
     found = _slots.get(where)
     if found is None:
-        from .ledger.slots import Slots
+        from ..ledger.slots import Slots
 
         # What asks is another thread, to which the settings of this moment go with it.
         context = contextvars.copy_context()
@@ -340,8 +304,8 @@ def settle() -> None:
 
 def desk(store: Store, way: str = "Python", ages: Ages | None = None) -> Desk:
     """Where operations are answered in this process: whoever can open the record's file may do all."""
-    from .domain.retention import Ages
-    from .services import answers, desk
+    from ..domain.retention import Ages
+    from ..services import answers, desk
 
     assert answers
     kept = Ages() if ages is None else ages
@@ -351,7 +315,7 @@ def desk(store: Store, way: str = "Python", ages: Ages | None = None) -> Desk:
 def transport(settings: Settings, patience: float = 10.0) -> Transport:
     """The way to the server, on which what is safe is tried again for `patience` seconds; one for each URL and key that
     this process uses."""
-    from .transport import Transport
+    from ..transport import Transport
 
     assert settings.api_url is not None
     asked = (settings.api_url, settings.api_key, settings.api_auth_string, patience)
@@ -379,9 +343,9 @@ def tend() -> Iterator[None]:
     if settings.api_url:
         yield
         return
-    from .domain.retention import Ages
-    from .services.loops import LOOPS
-    from .services.loops.supervisor import NoMeters, Supervisor
+    from ..domain.retention import Ages
+    from ..services.loops import LOOPS
+    from ..services.loops.supervisor import NoMeters, Supervisor
 
     here = ask_record(lambda store: desk(store, "loops", Ages.of(settings)))
     supervisor = Supervisor(here, LOOPS, NoMeters())
@@ -428,6 +392,30 @@ def give(ledger: Ledger) -> None:
     _given = ledger
 
 
+def clock() -> Clock:
+    """The clock of runs that begin now."""
+    return _clock
+
+
+@contextlib.contextmanager
+def rehearsing(store: SqliteStore, clock: Clock, double: Double) -> Iterator[None]:
+    """For tests: for its time, runs whose record is to be at `store.path` are recorded in `store`; the time is that of
+    `clock`, and `double` stands before their code."""
+    global _clock, _double, _given
+    before = _clock, _double, _given
+    _clock, _double, _given, _rehearsed[store.path] = clock, double, None, store
+    try:
+        yield
+    finally:
+        _clock, _double, _given = before
+        del _rehearsed[store.path]
+        office, ledger = _slots.pop(str(store.path), None), _ledgers.pop(store.path, None)
+        if office is not None:
+            office.close()
+        if ledger is not None:
+            _close(ledger, store.path)
+
+
 def disconnect() -> None:
     """Records what is waiting and closes all records; the next run opens them again."""
     while _slots:
@@ -458,15 +446,15 @@ def _end() -> None:
 def _delete_old(ledger: LocalLedger) -> None:
     """At the end of a program, once an hour in each record, and for a twentieth of the time that it ran: no server is
     there to do it. (With a server on the same record there is nothing left to do.)"""
-    from .store import retention as marks
+    from ..store import retention as marks
 
     now = _clock.now()
     try:
         with ledger.store.read() as tx:
             if not marks.is_due(tx, now):
                 return
-        from .domain.retention import Ages
-        from .services import retention
+        from ..domain.retention import Ages
+        from ..services import retention
 
         over = time.monotonic() + min(max((time.monotonic() - _began) / 20, LEAST_SECONDS), MOST_SECONDS)
         retention.prune_if_due(ledger.store, now, Ages.of(current()), is_over=lambda: time.monotonic() > over)
