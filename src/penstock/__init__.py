@@ -5,6 +5,8 @@ This is the front door: the public names, loaded when they are first used, so th
 
 from typing import TYPE_CHECKING, Any
 
+from . import alias as alias
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:

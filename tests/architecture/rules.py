@@ -76,6 +76,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "api": frozenset({"services", "protocol", "domain"}),
     "client": frozenset({"connect", "transport", "protocol", "domain", "settings"}),
     "server": frozenset({"settings", "store", "services", "api", "protocol", "domain", "engine", "vault", "blocks"}),
+    "prefect": ANYTHING,
+    "alias": frozenset({"prefect"}),
     "cli": ANYTHING,
     "testing": ANYTHING,
     "__main__": frozenset({"cli"}),
@@ -96,6 +98,7 @@ MORE_FOR: dict[str, frozenset[str]] = {
     "penstock.store.spool": frozenset({"protocol"}),
     "penstock.store.overflow": frozenset({"protocol"}),
     "penstock.flows.cancelling": frozenset({"watchdog"}),
+    "penstock.flows.programs": frozenset({"prefect"}),
     "penstock.flows.deploying": frozenset({"worker"}),
 }
 
@@ -106,6 +109,9 @@ LAZY_OURS: tuple[tuple[str, str, str], ...] = (
     ("penstock.flows.deploying", "penstock.worker*", "only a program that serves is a worker"),
     ("penstock.flows.*", "penstock.engine*", "decorating a function must not load the engine: import budget"),
     ("penstock.flows.*", "penstock.flows.*", "decorating a function must not load what calls it: import budget"),
+    ("penstock.flows.programs", "penstock.prefect", "only for a program that runs by Prefect's names"),
+    ("penstock.alias", "penstock.prefect", "only for a program that runs by Prefect's names"),
+    ("penstock.prefect.*", "penstock*", "the finder is needed where nothing else is: what it finds is loaded then"),
     ("penstock.flows.cancelling", "penstock.watchdog*", "only where a process does not answer"),
     ("penstock.flows.*", "penstock.connect", "decorating a function must not load a store: import budget"),
     ("penstock.store.opening", "penstock.store.postgres", "psycopg is heavy; only for a record in PostgreSQL"),

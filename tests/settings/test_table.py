@@ -23,6 +23,7 @@ from penstock.settings.kinds import (
     PATH,
     PATTERNS,
     POSITIVE,
+    RULES,
     SECONDS,
     TEXT,
     URL,
@@ -44,6 +45,7 @@ TYPES: dict[Any, tuple[Any, ...]] = {
     PATTERNS: (tuple[str, ...],),
     CONSOLE: (str,),
     CAPTURE: (str,),
+    RULES: (str,),
 }
 
 

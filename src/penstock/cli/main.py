@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "flow-run": ("penstock.cli.flow_run:flow_run", "View and control flow runs."),
     "infrastructure": ("penstock.cli.worker:infrastructure", "View what runs are launched on."),
     "profile": ("penstock.cli.profile:profile", "Select and manage profiles of settings."),
+    "run": ("penstock.cli.run:run", "Run a script, also one that was written for Prefect."),
     "server": ("penstock.cli.server:server", "Start and manage a server."),
     "task-run": ("penstock.cli.task_run:task_run", "View task runs."),
     "variable": ("penstock.cli.variable:variable", "Manage variables."),

@@ -7,6 +7,7 @@ knows where an error is shown: the CLI prints the sentence, the API maps the cod
 
     PenstockError
     ├── ConfigurationError            settings, profiles
+    ├── NameNotOffered (ImportError)  code of Prefect's asks for what is not here
     ├── DefinitionError (ValueError)  a decorator was given something it cannot use
     │   └── ReservedArgumentError (TypeError)
     ├── ParameterError
@@ -468,6 +469,12 @@ class InfrastructureNotFound(InfrastructureError):
     """What was launched is not there (any more)."""
 
     code = "infrastructure-not-found"
+
+
+class NameNotOffered(PenstockError, ImportError):
+    """A name of Prefect's, used by code that runs unchanged, is not here."""
+
+    code = "name-not-offered"
 
 
 # Users import them from `penstock.exceptions`, so that is where tracebacks say they are.

@@ -59,7 +59,8 @@ class Entrypoint(msgspec.Struct, frozen=True):
     """How the run's program was started, so that it can be started again.
 
     `path` is the file of the flow's code, `digest` what was in it, `function` the flow's place in its `module`;
-    `program` is the file that was started, and `program_module` its name where that was how (`python -m`).
+    `program` is the file that was started, and `program_module` its name where that was how (`python -m`). With
+    `prefect` its `import prefect` was Penstock, by the rules of that version.
     """
 
     path: str | None = None
@@ -71,6 +72,7 @@ class Entrypoint(msgspec.Struct, frozen=True):
     program: str | None = None
     program_module: str | None = None
     digest: str | None = None
+    prefect: str | None = None
 
 
 class Arguments(msgspec.Struct, frozen=True):

@@ -42,6 +42,7 @@ def entrypoint(flow: FlowDefinition) -> Entrypoint:
         program=program,
         program_module=name,
         digest=None if path is None else digest(path),
+        prefect=os.environ.get("PENSTOCK_PREFECT_ALIAS"),
     )
 
 

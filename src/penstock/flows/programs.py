@@ -40,6 +40,9 @@ def load(entry: Entrypoint, *, whole: bool = False, moved: bool = False) -> Modu
 
     Raises what the user's code raises, and `ObjectNotFound` for a file or a module that is not there.
     """
+    if entry.prefect is not None:
+        os.environ.setdefault("PENSTOCK_PREFECT_ALIAS", entry.prefect)
+        importlib.import_module("penstock.prefect")  # by name: it is above this room, and only there for such programs
     folder = os.path.dirname(os.path.realpath(entry.program)) if entry.program and not entry.program_module else None
     sys.path.insert(0, folder or entry.directory or os.getcwd())
     sys.argv = list(entry.argv) or [entry.program or ""]

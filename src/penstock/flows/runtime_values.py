@@ -1,16 +1,19 @@
-"""What `penstock.runtime.flow_run` and `penstock.runtime.task_run` know: the present run's facts, None outside runs."""
+"""What `penstock.runtime.flow_run`, `task_run` and `deployment` know: the present run's facts, None outside runs."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..domain.errors import ObjectNotFound
 from ..engine.context import FlowRunContext, TaskRunContext
+from ..protocol.deployments import READ_DEPLOYMENT, DeploymentById
 from ..settings import current
 
 FLOW_RUN = (
     "id", "name", "flow_name", "flow_version", "parameters", "tags", "run_count", "scheduled_start_time",
     "parent_flow_run_id", "parent_deployment_id", "root_flow_run_id", "api_url", "ui_url", "job_variables",
 )  # fmt: skip
+DEPLOYMENT = ("id", "flow_run_id", "name", "parameters", "version")
 TASK_RUN = ("id", "name", "task_name", "parameters", "tags", "run_count", "api_url", "ui_url")
 
 
@@ -33,6 +36,28 @@ def flow_run_value(name: str) -> Any:
         **_addresses("flow", str(run.id)),
     }
     return values[name] if name in values else getattr(run, name, None)
+
+
+def deployment_value(name: str) -> Any:
+    """One of `DEPLOYMENT`; None where the flow run was not made from a deployment, or that is gone. Raises
+    AttributeError for another name."""
+    if name not in DEPLOYMENT:
+        raise AttributeError(f"penstock.runtime.deployment has no {name!r}; it has {', '.join(DEPLOYMENT)}.")
+    context = FlowRunContext.get()
+    while context is not None and context.run.deployment_id is None:  # a subflow's is that of the run above
+        context = context.parent.flow_context if context.parent is not None else None
+    nothing: Any = {} if name == "parameters" else None
+    if context is None or context.run.deployment_id is None:
+        return nothing
+    if name in ("id", "flow_run_id"):
+        return str(context.run.deployment_id if name == "id" else context.run.id)
+    from .. import connect
+
+    try:
+        found = connect.call(READ_DEPLOYMENT, DeploymentById(context.run.deployment_id))
+    except ObjectNotFound:
+        return nothing
+    return getattr(found, name)
 
 
 def task_run_value(name: str) -> Any:

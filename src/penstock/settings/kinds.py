@@ -202,6 +202,7 @@ PATTERNS: Kind[tuple[str, ...]] = Kind(
 )
 CONSOLE = choice("text", "json")
 CAPTURE = choice("prints", "all")
+RULES = choice("2", "3")
 URL = Kind("URL", "a URL that begins with http:// or https://", _url)
 COUNT = whole(minimum=0)
 POSITIVE = whole(minimum=1)

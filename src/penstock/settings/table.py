@@ -22,6 +22,7 @@ from penstock.settings.kinds import (
     PATTERNS,
     PORT,
     POSITIVE,
+    RULES,
     SECONDS,
     TEXT,
     URL,
@@ -189,6 +190,13 @@ PENSTOCK_FLOWS_FAIL_ON_FAILED_TASKS = Setting(
     False,
     "The rule of Prefect 2: a flow that returns None is Failed when any of its tasks failed.",
 )
+PENSTOCK_PREFECT_ALIAS = Setting(
+    "PENSTOCK_PREFECT_ALIAS",
+    optional(RULES),
+    None,
+    "In this program and those that it starts, `import prefect` is Penstock, with the rules of Prefect 2 or 3. Of the "
+    "environment only.",
+)
 PENSTOCK_TASKS_DEFAULT_RETRIES = Setting(
     "PENSTOCK_TASKS_DEFAULT_RETRIES", COUNT, 0, "How often a failed task is retried, unless it says."
 )
@@ -257,8 +265,10 @@ PENSTOCK_JOURNAL_LIMIT = Setting(
 
 SETTINGS: dict[str, Setting[Any]] = {it.name: it for it in list(globals().values()) if isinstance(it, Setting)}
 
-# A profile is found with these, so it cannot hold them.
-NOT_IN_PROFILES = frozenset({PENSTOCK_HOME.name, PENSTOCK_PROFILE.name, PENSTOCK_PROFILES_PATH.name})
+# A profile is found with these, or they are asked before it is read; so it cannot hold them.
+NOT_IN_PROFILES = frozenset(
+    {PENSTOCK_HOME.name, PENSTOCK_PROFILE.name, PENSTOCK_PROFILES_PATH.name, PENSTOCK_PREFECT_ALIAS.name}
+)
 
 
 def full_name(written: str) -> str:

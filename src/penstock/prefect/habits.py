@@ -1,0 +1,103 @@
+"""What Prefect's code does with things of ours that are otherwise the same: awaits them.
+
+Law: taken once a process, when the module of Prefect's that has the thing is imported, and only where the alias is
+active. Code that does not await sees no difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from functools import cache
+from typing import Any
+
+from ..engine.context import current, is_awaited
+from . import environment
+
+
+def take(module: str) -> None:
+    """What goes with a module of Prefect's."""
+    if module == "prefect":
+        _deployments()
+        if environment.version() == "2":
+            _futures()
+    elif module.startswith("prefect.blocks"):
+        _blocks()
+    elif module == "prefect.variables":
+        _variables()
+
+
+@cache
+def _blocks() -> None:
+    """`await Secret.load("x")`, `await block.save("x")` in coroutines."""
+    from ..blocks.core import Block
+
+    for name in ("load", "delete"):
+        found = getattr(Block, name).__func__
+        setattr(Block, name, classmethod(_either(found)))
+    Block.save = _either(Block.save)  # type: ignore[method-assign]
+
+
+@cache
+def _variables() -> None:
+    from ..flows.variables import Variable
+
+    for name in ("get", "set", "unset"):
+        found = getattr(Variable, name).__func__
+        setattr(Variable, name, classmethod(_either(found)))
+
+
+@cache
+def _deployments() -> None:
+    """`await flow.to_deployment(...)`, which need not be awaited here, and `await flow.deploy(...)`, which must."""
+    from ..flows.deploying import RunnerDeployment
+    from ..flows.flow import Flow
+
+    RunnerDeployment.__await__ = _itself  # type: ignore[attr-defined]
+    Flow.__await__ = _itself  # type: ignore[attr-defined]
+    Flow.deploy = _either(Flow.deploy)  # type: ignore[method-assign]
+
+
+@cache
+def _futures() -> None:
+    """Futures of Prefect 2: `await task.submit(...)`, `await future.result()`, `future.wait()` gives the state."""
+    from ..domain.states import State
+    from ..engine.futures import PenstockFuture, PenstockFutureList
+
+    wait, result, value = PenstockFuture.wait, PenstockFuture.result, State.result
+
+    def wait_for_state(self: Any, timeout: float | None = None) -> Any:
+        wait(self, timeout)
+        return self.state if self.done() else None
+
+    def result_of_state(self: Any, raise_on_failure: bool = True, fetch: bool | None = None) -> Any:
+        found = value(self, raise_on_failure)
+        return _given(found) if fetch and is_awaited(current.get()) else found
+
+    PenstockFuture.__await__ = PenstockFutureList.__await__ = _itself  # type: ignore[attr-defined]
+    PenstockFuture.wait = _either(wait_for_state)  # type: ignore[method-assign]
+    PenstockFuture.result = _either(result)  # type: ignore[method-assign]
+    PenstockFuture.get_state = _either(lambda self, client=None: self.state)  # type: ignore[attr-defined]
+    State.result = result_of_state  # type: ignore[method-assign]
+
+
+def _itself(self: Any) -> Generator[Any, Any, Any]:
+    """Awaiting gives the same thing, at once."""
+    yield from ()
+    return self
+
+
+async def _given(value: Any) -> Any:
+    return value
+
+
+def _either(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that is awaited in coroutines."""
+
+    def either(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_awaited(current.get()):
+            return asyncio.to_thread(fn, self, *args, **kwargs)
+        return fn(self, *args, **kwargs)
+
+    either.__doc__ = fn.__doc__
+    return either
