@@ -61,12 +61,22 @@ _PLACES = {
     "task": "flows.task",
     "unmapped": "engine.annotations",
 }
+# Modules that are attributes of the package without being imported by themselves.
+_MODULES = frozenset(
+    {
+        "approvals", "artifacts", "automations", "blocks", "cache_policies", "client", "concurrency", "context",
+        "deployments", "events", "exceptions", "flow_runs", "futures", "input", "logging", "runtime", "schedules",
+        "serializers", "settings", "states", "task_runners", "tasks", "testing", "variables",
+    }
+)  # fmt: skip
 __all__ = ["__version__", *_PLACES]
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _PLACES:
         raise AttributeError(f"module 'penstock' has no attribute {name!r}")
     value = getattr(import_module(f".{_PLACES[name]}", __name__), name)
@@ -75,4 +85,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

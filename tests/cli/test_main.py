@@ -49,7 +49,7 @@ def test_help_names_every_command_without_importing_any() -> None:
     assert all(f"  {name} " in done.stdout and text in words for name, (_, text) in COMMANDS.items())
     loaded = set(done.stderr.split())
     ours = {name for name in loaded if name.startswith("penstock.") and not name.startswith("penstock.domain")}
-    assert ours == {"penstock.cli", "penstock.cli.main"}
+    assert ours == {"penstock.alias", "penstock.cli", "penstock.cli.main"}
     assert loaded.isdisjoint({"rich", "msgspec", "pydantic", "apsw", "asyncio", "importlib.metadata"})
 
 

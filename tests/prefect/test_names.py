@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import penstock
-from penstock.prefect import names
+from penstock.moving import names
 from penstock.settings import SETTINGS
 
 from .conftest import Script
@@ -17,7 +17,7 @@ from .conftest import Script
 def test_every_name_of_the_table_is_there(script: Script) -> None:
     ended = script("""
         import importlib
-        from penstock.prefect import names
+        from penstock.moving import names
 
         count = 0
         for module, offered in names.NAMES.items():

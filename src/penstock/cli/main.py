@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "flow": ("penstock.cli.flow:flow", "View flows."),
     "flow-run": ("penstock.cli.flow_run:flow_run", "View and control flow runs."),
     "infrastructure": ("penstock.cli.worker:infrastructure", "View what runs are launched on."),
+    "migrate": ("penstock.cli.migrate:migrate", "Rewrite code that was written for Prefect."),
     "profile": ("penstock.cli.profile:profile", "Select and manage profiles of settings."),
     "run": ("penstock.cli.run:run", "Run a script, also one that was written for Prefect."),
     "server": ("penstock.cli.server:server", "Start and manage a server."),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import names
+from ..moving import names
 
 ALIAS = "PENSTOCK_PREFECT_ALIAS"
 # Of the hosted product, whose server is none of ours.

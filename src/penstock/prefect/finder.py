@@ -17,7 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from ..domain.errors import ConfigurationError, NameNotOffered
-from . import environment, names
+from ..moving import names
+from . import environment
 
 OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 

@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..moving import names
 from ..settings import SETTINGS, Setting, Settings, current
 from ..settings import temporary_settings as ours
-from . import finder, names
+from . import finder
 
 
 def setting(name: str) -> Setting[Any]:

@@ -140,6 +140,39 @@ WHOLE: dict[str, str] = {
 _FILES = "a folder as result_storage, or your own library (fsspec, boto3) in a task"
 _POOL = "a work pool of type {} and its job variables (docs/infrastructure.md)"
 
+# What code that moves uses instead of what is in `penstock.prefect`, and what a person should know of it then. A name
+# without a place is for a person to replace.
+INSTEAD: dict[str, tuple[str, str]] = {
+    "client.get_client": ("penstock.get_client", "its filters are RunFilter, not FlowRunFilter and its kin"),
+    "client.PrefectClient": ("penstock.client.asynchronous.PenstockClient", "its filters are RunFilter"),
+    "client.SyncPrefectClient": ("penstock.client.blocking.SyncPenstockClient", "its filters are RunFilter"),
+    "deployments.Deployment": ("", "flow.to_deployment(name, ...).apply(), or flow.serve(), flow.deploy()"),
+    "deployments.FlowRunWaitTimeout": ("", "the built-in TimeoutError"),
+    "deployments.RunnerDeployment": ("", "what flow.to_deployment() gives"),
+    "deployments.deploy": ("penstock.deploy", ""),
+    "deployments.wait_for_flow_run": ("", "get_client(): wait_for_flow_run"),
+    "dispatched.get": ("", "penstock.variables.Variable.get"),
+    "schedules.CronSchedule": ("penstock.schedules.CronSchedule", "a timezone that is None is to be left out"),
+    "schedules.IntervalSchedule": ("penstock.schedules.IntervalSchedule", "its interval is a number of seconds"),
+    "schedules.RRuleSchedule": ("penstock.schedules.RRuleSchedule", "a timezone that is None is to be left out"),
+    "settings.get_current_settings": ("penstock.settings.current", ""),
+    "settings.temporary_settings": ("penstock.settings.temporary_settings", ""),
+    "testing.prefect_test_harness": ("penstock.testing.test_harness", "it has no server_startup_timeout"),
+    "version.__version__": ("penstock.__version__", "it is Penstock's"),
+    **{
+        f"dispatched.{verb}_{kind}_artifact": (
+            f"penstock.artifacts.{verb}_{kind}_artifact",
+            f"where it is awaited: a{verb}_{kind}_artifact",
+        )
+        for verb, kind in (
+            ("create", "image"), ("create", "link"), ("create", "markdown"), ("create", "progress"),
+            ("create", "table"), ("update", "progress"),
+        )
+    },
+}  # fmt: skip
+# What is awaited in Prefect's coroutines and is a plain call here.
+AWAITED = "Secret.load, Block.save, Variable.get and their kin are plain calls here; aload, asave, aget are awaited"
+
 # What the finder loads by name, for it needs the whole house, and the finder is needed where that is not loaded yet.
 HABITS = "penstock.prefect.habits"
 OF_SETTINGS = "penstock.prefect.settings"
@@ -234,9 +267,15 @@ class Place(NamedTuple):
     name: str
 
     @property
-    def is_ours_alone(self) -> bool:
-        """Whether it is there for this vocabulary only, and code that moves should use something else."""
-        return self.module.startswith("penstock.prefect.")
+    def moved(self) -> tuple[Place | None, str]:
+        """What code that moves uses, which does not stay with Prefect's names; None: a person must say. And what that
+        person should know."""
+        alone = self.module.removeprefix("penstock.prefect.")
+        if alone == self.module:
+            return self, ""
+        instead, note = INSTEAD.get(f"{alone}.{self.name}", ("", nearest_part(alone)))
+        module, _, name = instead.rpartition(".")
+        return (Place(module, name) if instead else None), note
 
 
 def _read() -> dict[str, dict[str, Place]]:
@@ -269,6 +308,14 @@ def nearest(dotted: str) -> str | None:
             return MISSING[dotted]
         dotted = dotted.rpartition(".")[0]
     return None
+
+
+def nearest_part(part: str) -> str:
+    """What is nearest to all that is in a module of `penstock.prefect`."""
+    return {
+        "filters": "penstock.client: RunFilter, LogFilter (docs/client.md)",
+        "objects": "what the client's methods give; states are in penstock.states",
+    }.get(part, "docs/moving-from-prefect.md")
 
 
 def setting_of(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Moving code here from elsewhere: what its names are here, and rewriting it."""
