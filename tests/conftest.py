@@ -204,6 +204,8 @@ _SLOW = (
     "tests/flows/test_submit.py",
     "tests/flows/test_timeouts.py",
     "tests/infrastructure/",
+    "tests/packaging/",
+    "tests/prefect/",
     "tests/ledger/test_fork.py",
     "tests/ledger/test_gone_processes.py",
     "tests/ledger/test_remote.py",

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "artifact": ("penstock.cli.artifact:artifact", "View what runs want people to see: texts, tables, links."),
     "auth": ("penstock.cli.auth:auth", "Manage users, API keys and signing in; read the audit log."),
     "block": ("penstock.cli.block:block", "Manage blocks: secrets and other stored configuration."),
+    "completion": ("penstock.cli.completion:completion", "Print what a shell completes commands by."),
     "concurrency-limit": (
         "penstock.cli.concurrency_limit:concurrency_limit",
         "Manage limits on how many do something at once, or how often.",
