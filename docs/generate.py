@@ -1,4 +1,4 @@
-"""Writes the parts of the pages that are made from the code: settings, commands, states.
+"""Writes the parts of the pages that are made from the code: settings, commands, operations, states.
 
 `python docs/generate.py` brings them up to date; a test fails while they are not. A part stands between
 `<!-- generated: NAME -->` and `<!-- end of NAME -->`; what is around it is written by hand.
@@ -15,6 +15,7 @@ import click
 
 from penstock.cli.main import root
 from penstock.domain.states import FINAL, LOOKS, NAMES, TRANSITIONS, StateType
+from penstock.flows.runtime_values import FLOW_RUN, TASK_RUN
 from penstock.protocol.operation import OPERATIONS
 from penstock.services import answers
 from penstock.settings.kinds import written
@@ -46,7 +47,6 @@ MEANINGS = {
 }
 
 
-# What the engine does not write yet.
 def settings() -> str:
     """A table row for each setting."""
     rows = ["| setting | kind | default | what it does |", "|---|---|---|---|"]
@@ -84,7 +84,7 @@ def _section(path: str, command: click.Command, context: click.Context) -> str:
     for option in command.params:
         record = option.get_help_record(context) if isinstance(option, click.Option) and not option.hidden else None
         if record is not None:
-            rows.append(f"| `{_cell(record[0])}` | {_cell(record[1])} |")
+            rows.append(f"| `{_cell(record[0])}` | {_prose(record[1])} |")
     if rows:
         parts.append("\n".join(["| option | what it does |", "|---|---|", *rows]))
     return "\n\n".join(parts)
@@ -92,6 +92,11 @@ def _section(path: str, command: click.Command, context: click.Context) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def _prose(text: str) -> str:
+    """A cell in which brackets are brackets, and no link."""
+    return _cell(text).replace("[", "\\[")
 
 
 def diagram() -> str:
@@ -136,11 +141,20 @@ def operations() -> str:
     return "\n".join(rows)
 
 
+def facts() -> str:
+    """A table row for each name of `penstock.runtime`."""
+    rows = ["| `flow_run.` | `task_run.` |", "|---|---|"]
+    names = dict.fromkeys((*FLOW_RUN, *TASK_RUN))
+    rows += [" | ".join(f"`{name}`" if name in of else "" for of in (FLOW_RUN, TASK_RUN)) for name in names]
+    return "\n".join([*rows[:2], *(f"| {row} |" for row in rows[2:])])
+
+
 # page -> its parts
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings},
     "cli.md": {"commands": commands},
     "rest.md": {"operations": operations},
+    "api/runtime.md": {"facts": facts},
     "states.md": {"diagram": diagram, "names": names},
 }
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +36,22 @@ class Ended:
 
 @dataclasses.dataclass
 class Block:
-    """A fenced block: `info` is all that stands behind the three backticks."""
+    """A fenced block: `info` is all that stands behind the three backticks.
+
+    `before` and `after` are code that readers do not see, from comments right before and behind a block
+    (`<!-- before`, code, `-->`): what happens around the program, as somebody who answers it.
+    """
 
     page: Path
     line: int
     info: str
     text: str
+    before: str = ""
+    after: str = ""
+
+    @property
+    def program(self) -> str:
+        return self.before + self.text + self.after
 
     @property
     def id(self) -> str:
@@ -69,16 +82,25 @@ def plain(text: str) -> list[str]:
 def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page, in order."""
     found: list[Block] = []
+    before = ""
     opened: tuple[int, str, list[str]] | None = None
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-        if opened is None and line.startswith("```"):
-            opened = (number, line[3:].strip(), [])
-        elif opened is not None and line.startswith("```"):
-            found.append(Block(page, opened[0], opened[1], "\n".join(opened[2]) + "\n"))
+        if opened is None and line.startswith(("```", "<!-- before", "<!-- after")):
+            opened = (number, line.removeprefix("```").strip(), [])
+        elif opened is not None and line == ("-->" if opened[1].startswith("<!--") else "```"):
+            text = "\n".join(opened[2]) + "\n"
+            if opened[1] == "<!-- before":
+                before = text
+            elif opened[1] == "<!-- after":
+                found[-1].after = text
+            else:
+                found.append(Block(page, opened[0], opened[1], text, before))
+                before = ""
             opened = None
         elif opened is not None:
             opened[2].append(line)
-    assert opened is None, f"{page}: a block is not closed"
+    assert opened is None, f"{page}: what begins in line {opened[0]} is not closed"
+    assert not before, f"{page}: no block follows the last `before`"
     return found
 
 
@@ -90,17 +112,22 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+def surroundings() -> dict[str, str]:
+    """The environment of a program: this checkout's Penstock; with the watchdog, which other tests are spared, for
+    pages are read by people who have it."""
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PENSTOCK_STOP_WATCHDOG": "true", "PYTHONPATH": path, "PYTHONUTF8": "1"}
+
+
 @pytest.fixture
 def run(penstock_home: Path, folder: Path) -> Callable[..., Ended]:
     """`python ARGUMENTS…` in a process of its own, recorded in this test's PENSTOCK_HOME."""
 
     def run(*arguments: str | Path, stdin: str | None = None, **environment: str) -> Ended:
-        path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=folder,
-            # With the watchdog, which other tests are spared: pages are read by people who have it.
-            env={**os.environ, "PENSTOCK_STOP_WATCHDOG": "true", "PYTHONPATH": path, "PYTHONUTF8": "1", **environment},
+            env={**surroundings(), **environment},
             input=stdin,
             capture_output=True,
             text=True,
@@ -110,6 +137,34 @@ def run(penstock_home: Path, folder: Path) -> Callable[..., Ended]:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def serving(penstock_home: Path, folder: Path) -> Callable[[Path], AbstractContextManager[None]]:
+    """`with serving(program):` it serves its deployments; at the end it gets a Ctrl-C, and must end by that."""
+
+    @contextlib.contextmanager
+    def serving(program: Path) -> Iterator[None]:
+        with subprocess.Popen(
+            [sys.executable, program], cwd=folder, env=surroundings(), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, encoding="utf-8",
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            said = []
+            try:
+                for line in process.stdout:
+                    said.append(line)
+                    if line.startswith("Serving "):
+                        break
+                assert process.poll() is None, "".join(said)
+                yield
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=20)
+                assert process.returncode in (0, -signal.SIGINT), "".join(said)
+            finally:
+                process.kill()
+
+    return serving
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import pkgutil
 import re
 import shlex
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -25,44 +27,96 @@ from penstock.domain.errors import PenstockError
 from .conftest import PAGES, ROOT, Block, Ended, blocks, plain
 
 Run = Callable[..., Ended]
+Serving = Callable[[Path], AbstractContextManager[None]]
 
 
 # What stands behind a block's three backticks -> how its program ends.
 RUNNABLE = {"python runnable": 0, "python runnable killed": -signal.SIGKILL}
+SERVED = "python served"  # a program that serves deployments, until Ctrl-C
+BESIDE = "python beside"  # a program that runs while the served one before it does
+NOT_RUN = "python not-run: "
+REASONS = {
+    "another product's",  # what somebody comes from
+    "asks people who sign in",
+    "is called by pytest",
+    "needs a program that serves the deployment",
+    "needs a cluster",
+    "serves until it is stopped",  # and is a part of a program only
+}
+OTHERS = {"text", "text output", "sh", "mermaid", "yaml"}
+Program = list[tuple[Block, Block | None]]
 
 
-def runnable() -> Iterator[Any]:
-    """Each block to be run, with the output that stands right behind it."""
+def programs(first: set[str], next_: str = "") -> Iterator[Any]:
+    """Each block of a `first` kind with those of the `next_` kind behind it, each with the output right behind it."""
     for page in PAGES:
-        found = blocks(page)
-        for block, following in zip(found, [*found[1:], None], strict=False):
-            if block.info in RUNNABLE:
-                output = following if following is not None and following.info == "text output" else None
-                yield pytest.param(block, output, id=block.id)
+        found: list[Program] = []
+        at_hand = False
+        for block, following in itertools.pairwise([*blocks(page), None]):
+            assert block is not None
+            output = following if following is not None and following.info == "text output" else None
+            if block.info in first:
+                found.append([(block, output)])
+                at_hand = True
+            elif block.info == next_:
+                assert at_hand, f"{block.id}: there is no program that it could run beside"
+                found[-1].append((block, output))
+            elif block.info.startswith("python"):
+                at_hand = False
+        yield from (pytest.param(program, id=program[0][0].id) for program in found)
 
 
-@pytest.mark.parametrize(("block", "output"), list(runnable()))
-def test_code_runs_and_prints_what_is_shown(block: Block, output: Block | None, run: Run, folder: Path) -> None:
-    program = folder / "etl.py"
-    program.write_text(block.text, encoding="utf-8")
+def check_output(program: Program, ended: Ended) -> None:
+    """All that is shown was seen, in its order; other lines may stand between."""
+    seen = iter(ended.lines())
+    shown = [line for _, output in program if output is not None for line in plain(output.text)]
+    missing = [line for line in shown if line not in seen]
+    assert not missing, ended.err + ended.out
 
-    ended = run(program)
+
+@pytest.mark.parametrize("program", list(programs(set(RUNNABLE))))
+def test_code_runs_and_prints_what_is_shown(program: Program, run: Run, folder: Path) -> None:
+    ((block, _),) = program
+    file = folder / "etl.py"
+    file.write_text(block.program, encoding="utf-8")
+
+    ended = run(file)
 
     assert ended.code == RUNNABLE[block.info], ended.err
-    if output is not None:
-        seen = iter(ended.lines())
-        missing = [line for line in plain(output.text) if line not in seen]
-        assert not missing, ended.err + ended.out
+    check_output(program, ended)
+
+
+@pytest.mark.parametrize("program", list(programs({SERVED}, BESIDE)))
+def test_programs_that_serve_are_served(program: Program, run: Run, serving: Serving, folder: Path) -> None:
+    files = []
+    for number, (block, _) in enumerate(program):
+        files.append(folder / f"program_{number}.py")
+        files[-1].write_text(block.program, encoding="utf-8")
+
+    with serving(files[0]):
+        for file, each in zip(files[1:], program[1:], strict=True):
+            ended = run(file)
+            assert ended.code == 0, ended.err
+            check_output([each], ended)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_that_is_not_run_is_python_at_least(page: Path) -> None:
+def test_every_block_is_run_or_says_why_not(page: Path) -> None:
+    kinds = {*RUNNABLE, SERVED, BESIDE, *(NOT_RUN + reason for reason in REASONS)}
     for block in blocks(page):
-        if block.info.startswith("python"):
-            compile(block.text, block.id, "exec")
+        if block.info.split()[0] == "python" and block.info not in kinds:
+            assert is_example(block), f"{block.id}: `{block.info}` is neither run nor says `{NOT_RUN}REASON`"
+        elif block.info.split()[0] == "python":
+            compile(block.program, block.id, "exec")
         elif block.info == "yaml":
             list(yaml.safe_load_all(block.text))
-        assert block.info in {"python", *RUNNABLE, "text", "text output", "sh", "mermaid", "yaml", ""}, block.id
+        else:
+            assert block.info in OTHERS, block.id
+
+
+def is_example(block: Block) -> bool:
+    """Whether it is the program of an example: those are run by test_examples.py."""
+    return any(file.read_text(encoding="utf-8").endswith(block.text) for file in (ROOT / "examples").glob("*.py"))
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -100,7 +154,10 @@ def understood(line: str) -> str | None:
             below = command.get_command(context, word)
             if below is None:
                 return f"{context.command_path} has no command {word}"
-            command, context = below, click.Context(below, info_name=word, parent=context)
+            command = below
+            context = click.Context(below, info_name=word, parent=context, **below.context_settings)
+        elif not context.allow_interspersed_args:
+            break  # what follows is for the program that this command starts
     return None
 
 
@@ -113,7 +170,7 @@ def test_commands_exist() -> None:
 
 
 def test_help_of_every_command_can_be_had(penstock_home: Path) -> None:
-    paths = {words[: next((i for i, w in enumerate(words) if not re.fullmatch("[a-z-]+", w)), len(words))]
+    paths = {words[: next((i for i, w in enumerate(words) if not re.fullmatch("[a-z][a-z-]*", w)), len(words))]
              for _, line in commands() if (words := tuple(line.split()[1:]))}  # fmt: skip
     paths = {path for path in paths if path and not path[0].startswith("-")}
 
@@ -163,7 +220,7 @@ def generator() -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["settings.md", "cli.md", "states.md"])
+@pytest.mark.parametrize("name", ["settings.md", "cli.md", "rest.md", "states.md", "api/runtime.md"])
 def test_generated_parts_are_current(name: str) -> None:
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")
 
