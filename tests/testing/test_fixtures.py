@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TESTS = '''
+TESTS = """
 import asyncio
 import threading
 import time
@@ -60,7 +60,7 @@ def test_a_harness_inside_that_of_the_session(penstock_session_harness, penstock
 def test_no_thread_is_left():
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("penstock")]
     assert set(left) <= {"penstock-attendance", "penstock-journal", "penstock-timers"}  # of the session's
-'''
+"""
 
 
 def pytest(folder: Path, *arguments: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -27,10 +28,18 @@ from penstock import (
 from penstock.approvals import require_approval
 from penstock.blocks.system import Secret
 from penstock.engine import masking
-from penstock.exceptions import ApprovalRejected, DefinitionError, InputRefused, NotPausedError, RunSuspended
+from penstock.exceptions import (
+    ApprovalRejected,
+    DefinitionError,
+    InputRefused,
+    NotAllowed,
+    NotPausedError,
+    RunSuspended,
+)
 from penstock.flows.runners.process import ProcessPoolTaskRunner
 from penstock.settings import PENSTOCK_HOME, PENSTOCK_LOGGING_LEVEL, current
 from penstock.testing import Crash, FakeClock, TestHarness, test_harness, wait_until
+from penstock.testing import harness as harness_room
 from penstock.variables import Variable
 
 Harness = TestHarness[Any]
@@ -352,6 +361,39 @@ def test_a_person_approves_and_rejects(harness: Harness) -> None:
 
     with pytest.raises(ApprovalRejected):
         delete()
+
+
+def test_one_who_may_approve_does(harness: Harness) -> None:
+    @flow
+    def delete() -> str:
+        return require_approval("Delete the logs?", approvers=["ann"]).who
+
+    harness.approve(delete, by="ann")
+
+    assert delete() == "user ann"
+
+
+def test_a_run_does_not_wait_for_an_answer_that_cannot_be_given() -> None:
+    @flow
+    def delete() -> None:
+        require_approval("Delete the logs?", approvers=["ann"], timeout=None)
+
+    harness = test_harness()  # with the real clock
+    harness.__enter__().approve(delete, by="bob")
+
+    assert not delete(return_state=True).is_completed()
+    with pytest.raises(NotAllowed, match="not by bob"):
+        harness.__exit__(None, None, None)
+
+
+def test_one_that_nobody_holds_counts_all_the_same() -> None:
+    entered = test_harness().__enter__()
+    gc.collect()
+
+    etl()
+
+    assert len(entered.flow_runs()) == 1
+    harness_room._open[-1].__exit__(None, None, None)
 
 
 def test_several_pauses_are_answered_by_their_keys(harness: Harness) -> None:

@@ -156,9 +156,15 @@ class PenstockClient:
         """Rejects what a run asks to be approved. Raises what `approve_flow_run` does."""
         return await self._call(partial(self._client.reject_flow_run, flow_run_id, comment))
 
-    def read_pauses(self, flow_run_id: Id | None = None, limit: int = 200) -> AsyncIterator[flow_runs.Waiting]:
-        """What waits for somebody, the oldest first; with a `flow_run_id` all pauses of that run."""
-        return self._each(self._client.read_pauses(flow_run_id, limit))
+    async def read_pauses(self, flow_run_id: Id | None = None, *, limit: int = 200) -> list[flow_runs.Waiting]:
+        """What waits for somebody, the oldest first, `limit` at most; with a `flow_run_id` the pauses of that run."""
+        return await self._call(partial(self._client.read_pauses, flow_run_id, limit=limit))
+
+    def iter_pauses(
+        self, flow_run_id: Id | None = None, *, limit: int | None = None
+    ) -> AsyncIterator[flow_runs.Waiting]:
+        """All that waits for somebody, or all pauses of a run, read page by page."""
+        return self._each(self._client.iter_pauses(flow_run_id, limit=limit))
 
     async def cancel_flow_runs(
         self,

@@ -140,8 +140,12 @@ class SyncPenstockClient(Things, Deployments):
         """Rejects what a run asks to be approved. Raises what `approve_flow_run` does."""
         return self._ask(flow_runs.REJECT_FLOW_RUN, flow_runs.RejectRun(id=parse_id(flow_run_id), comment=comment))
 
-    def read_pauses(self, flow_run_id: Id | None = None, limit: int = 200) -> Iterator[flow_runs.Waiting]:
-        """What waits for somebody, the oldest first; with a `flow_run_id` all pauses of that run."""
+    def read_pauses(self, flow_run_id: Id | None = None, *, limit: int = 200) -> list[flow_runs.Waiting]:
+        """What waits for somebody, the oldest first, `limit` at most; with a `flow_run_id` the pauses of that run."""
+        return list(self.iter_pauses(flow_run_id, limit=limit))
+
+    def iter_pauses(self, flow_run_id: Id | None = None, *, limit: int | None = None) -> Iterator[flow_runs.Waiting]:
+        """All that waits for somebody, or all pauses of a run, read page by page."""
         id = None if flow_run_id is None else parse_id(flow_run_id)
         return self._pages(
             flow_runs.FILTER_PAUSES,

@@ -14,13 +14,16 @@ from datetime import timedelta
 from typing import Any
 
 from .. import connect, flow_runs
+from ..domain.accounts import Asker, Role
 from ..domain.errors import CrashedRun, DefinitionError
 from ..domain.pauses import Pause
+from ..domain.stops import SHUTDOWN, Stop
 from ..engine.clock import Clock
 from ..engine.context import FlowRunContext, RunContext, TaskRunContext
 from ..flows.pausing import resume_now
 from ..flows.run_inputs import jsonable
 from ..protocol.flow_runs import APPROVE_FLOW_RUN, REJECT_FLOW_RUN, RejectRun, ResumeRun
+from ..settings import current
 
 # For how long code waits for the stop that it has asked for itself.
 STOP_SECONDS = 30.0
@@ -119,13 +122,16 @@ class Doubles:
                 return
             if found.left is not None:
                 found.left -= 1
-        self._clock.after(found.after, lambda: self._say(found, pause))
+        self._clock.after(found.after, lambda: self._say(found, pause, context))
 
-    def _say(self, answer: Answer, pause: Pause) -> None:
+    def _say(self, answer: Answer, pause: Pause, context: RunContext[Any]) -> None:
+        """In a timer's thread, where nobody would see what goes wrong: the harness says so at its end, and the run does
+        not wait any more for what will not come."""
         try:
             answer.give(pause)
-        except Exception as error:  # in a timer's thread, where nobody would see it: the harness says so at its end
+        except Exception as error:
             self.problems.append(error)
+            context.halt(Stop(SHUTDOWN, f"What the test had prepared could not be answered: {error}", "test_harness"))
 
 
 # --- code ------------------------------------------------------------------------------------------------------------
@@ -225,17 +231,26 @@ def resuming(run_input: Any, comment: str | None) -> Callable[[Pause], Any]:
     return lambda pause: resume_now(pause.flow_run_id, given, comment)
 
 
-def approving(run_input: Any, comment: str | None) -> Callable[[Pause], Any]:
+def approving(run_input: Any, comment: str | None, by: str | None) -> Callable[[Pause], Any]:
     given = jsonable(run_input)
 
     def approve(pause: Pause) -> None:
-        connect.call(APPROVE_FLOW_RUN, ResumeRun(id=pause.flow_run_id, run_input=given, comment=comment))
+        _decide(by, APPROVE_FLOW_RUN, ResumeRun(id=pause.flow_run_id, run_input=given, comment=comment))
 
     return approve
 
 
-def rejecting(comment: str | None) -> Callable[[Pause], Any]:
-    return lambda pause: connect.call(REJECT_FLOW_RUN, RejectRun(id=pause.flow_run_id, comment=comment))
+def rejecting(comment: str | None, by: str | None) -> Callable[[Pause], Any]:
+    return lambda pause: _decide(by, REJECT_FLOW_RUN, RejectRun(id=pause.flow_run_id, comment=comment))
+
+
+def _decide(by: str | None, operation: Any, argument: Any) -> None:
+    """By whoever runs the test, or by a user of that name."""
+    if by is None:
+        connect.call(operation, argument)
+        return
+    desk = connect.desk(connect.local_ledger(current()).store)
+    desk.asked_by(Asker(who=f"user {by}", user=by, role=Role.OPERATOR)).answer(operation, argument)
 
 
 def seconds_of(after: float | timedelta) -> float:

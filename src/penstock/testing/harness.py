@@ -38,6 +38,8 @@ from .doubles import Answer, Doubles, Happening
 
 C = TypeVar("C", bound=Clock)
 EVERYTHING = 100_000
+# Those that were entered and not left yet: one that nobody holds would be left when Python collects it.
+_open: list[Any] = []
 # How long runs that are under way when a test is over have to end.
 LAST_SECONDS = 1.0
 
@@ -132,11 +134,13 @@ class TestHarness(Generic[C]):
         *,
         key: str | None = None,
         after: float | timedelta = 0,
+        by: str | None = None,
         comment: str | None = None,
         times: int | None = None,
     ) -> None:
-        """Has somebody approve what a flow's runs ask for with `require_approval`; as in `resume`."""
-        self._answer(target, key, after, times, doubles.approving(run_input, comment))
+        """Has somebody approve what a flow's runs ask for with `require_approval`; as in `resume`. `by`: the name of
+        who does, where that has to be one of its `approvers`."""
+        self._answer(target, key, after, times, doubles.approving(run_input, comment, by))
 
     def reject(
         self,
@@ -144,11 +148,12 @@ class TestHarness(Generic[C]):
         *,
         key: str | None = None,
         after: float | timedelta = 0,
+        by: str | None = None,
         comment: str | None = None,
         times: int | None = None,
     ) -> None:
-        """Has somebody reject it."""
-        self._answer(target, key, after, times, doubles.rejecting(comment))
+        """Has somebody reject it; as in `approve`."""
+        self._answer(target, key, after, times, doubles.rejecting(comment, by))
 
     def _answer(self, target: Any, key: str | None, after: Any, times: int | None, give: Callable[..., Any]) -> None:
         answer = Answer(doubles.check_target(target), key, doubles.seconds_of(after), times, give)
@@ -267,11 +272,13 @@ class test_harness(ContextDecorator, Generic[C]):
             stack.callback(_end_runs, prepared)
             self._prepared = prepared
             self._stack = stack.pop_all()
+        _open.append(self)
         return TestHarness(self._clock, home, prepared)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _open.remove(self)
         self._stack.close()
         if error is None and self._prepared.problems:
             raise self._prepared.problems[0]
