@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .conftest import Record, Script
 
 OLDER = ("-m", "penstock", "run", "--prefect", "--rules", "2")
@@ -245,3 +247,39 @@ def test_a_run_is_waited_for(script: Script) -> None:
     """)
 
     assert ended.out.splitlines()[-1] == "Completed", ended.err
+
+
+def test_a_folder_is_a_block_and_holds_results(script: Script, tmp_path: Path) -> None:
+    ended = script(
+        """
+        import asyncio, sys
+        from prefect import flow, task
+        from prefect.filesystems import LocalFileSystem
+
+        storage = LocalFileSystem(basepath=sys.argv[1])
+        storage.save("mine", overwrite=True)
+
+        @task(persist_result=True, result_storage=storage, result_storage_key="answer")
+        def answers():
+            return 42
+
+        @flow
+        async def writes():
+            mine = await LocalFileSystem.load("mine")
+            await mine.write_path("a/b.txt", b"text")
+            return await mine.read_path("a/b.txt")
+
+        answers()
+        print(asyncio.run(writes()))
+        try:
+            storage.write_path("../outside", b"")
+        except ValueError as error:
+            print(error)
+        """,
+        str(tmp_path / "results"),
+    )
+
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[0] == "b'text'"
+    assert "is not within the folder" in ended.out
+    assert (tmp_path / "results" / "answer").exists()

@@ -87,6 +87,7 @@ OFFERED: dict[str, tuple[str, ...]] = {
         "UnfinishedRun UpstreamTaskError",
         "penstock.prefect.deployments: FlowRunWaitTimeout",
     ),
+    "prefect.filesystems": ("penstock.prefect.filesystems: LocalFileSystem",),
     "prefect.flow_runs": (
         _PAUSES + " suspend_flow_run",
         "penstock.prefect.deployments: wait_for_flow_run",
@@ -152,6 +153,7 @@ INSTEAD: dict[str, tuple[str, str]] = {
     "deployments.deploy": ("penstock.deploy", ""),
     "deployments.wait_for_flow_run": ("", "get_client(): wait_for_flow_run"),
     "dispatched.get": ("", "penstock.variables.Variable.get"),
+    "filesystems.LocalFileSystem": ("", "a folder as result_storage; pathlib for files of your own"),
     "schedules.CronSchedule": ("penstock.schedules.CronSchedule", "a timezone that is None is to be left out"),
     "schedules.IntervalSchedule": ("penstock.schedules.IntervalSchedule", "its interval is a number of seconds"),
     "schedules.RRuleSchedule": ("penstock.schedules.RRuleSchedule", "a timezone that is None is to be left out"),

@@ -21,7 +21,7 @@ def take(module: str) -> None:
         _deployments()
         if environment.version() == "2":
             _futures()
-    elif module.startswith("prefect.blocks"):
+    elif module.startswith(("prefect.blocks", "prefect.filesystems")):
         _blocks()
     elif module == "prefect.variables":
         _variables()
