@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..domain.errors import UpstreamTaskError
-from ..domain.states import State
+from ..domain.states import State, StoredValue
 from .annotations import allow_failure, quote, unmapped
 from .futures import PenstockFuture
 
@@ -24,12 +24,13 @@ class _Found:
     Each container is looked into once, however often it is referred to, also by itself; none deeper than `DEEPEST`.
     """
 
-    __slots__ = ("futures", "holding", "seen")
+    __slots__ = ("futures", "holding", "seen", "stays")
 
     def __init__(self) -> None:
         self.futures: list[PenstockFuture[Any]] = []
         self.seen: set[int] = set()
         self.holding: set[int] = set()
+        self.stays: Callable[[StoredValue], bool] | None = None
 
     def look(self, value: Any, depth: int = 0) -> bool:
         """Whether `value` is, or holds, something that stands for another value."""
@@ -82,13 +83,14 @@ def needs_resolving(values: Iterable[Any]) -> bool:
     return any(type(value) not in LEAVES and _Found().look(value) for value in values)
 
 
-def resolve(value: Any) -> Any:
+def resolve(value: Any, stays: Callable[[StoredValue], bool] | None = None) -> Any:
     """The value with the results of (done) futures and states in their places; containers that hold none stay as they
-    are, the very same objects.
+    are, the very same objects. Of results that are stored elsewhere those of which `stays` says so are not fetched.
 
     Raises `UpstreamTaskError` for one that did not complete, unless `allow_failure` is around it.
     """
     found = _Found()
+    found.stays = stays
     return _resolved(value, found, False) if found.look(value) else value
 
 
@@ -97,9 +99,9 @@ def _resolved(value: Any, found: _Found, failed_allowed: bool) -> Any:
     if kind in LEAVES:
         return value
     if isinstance(value, PenstockFuture):
-        return _result_of(value.state, f"task run {value.task_run.name!r}", failed_allowed)
+        return _result_of(value.state, f"task run {value.task_run.name!r}", failed_allowed, found)
     if isinstance(value, State):
-        return _result_of(value, "run", failed_allowed)
+        return _result_of(value, "run", failed_allowed, found)
     if kind is quote:
         return value.unwrap()
     if kind in _WRAPPERS:
@@ -120,8 +122,10 @@ def _resolved(value: Any, found: _Found, failed_allowed: bool) -> Any:
     return kind(*items) if isinstance(value, tuple) and hasattr(value, "_fields") else kind(items)
 
 
-def _result_of(state: State[Any], of: str, failed_allowed: bool) -> Any:
+def _result_of(state: State[Any], of: str, failed_allowed: bool, found: _Found) -> Any:
     if state.is_completed():
+        if found.stays is not None and isinstance(state.data, StoredValue) and found.stays(state.data):
+            return state.data
         return state.result()
     if failed_allowed:
         return state.result(raise_on_failure=False)

@@ -15,7 +15,7 @@ from ..domain.caching import CacheEntry
 from ..domain.errors import CancelledRun, CrashedRun, FailedRun, RecordError, SerializationError, UpstreamTaskError
 from ..domain.rules import Facts, Replace, Transition
 from ..domain.runs import TaskRun
-from ..domain.states import COMPLETED, FAILED, PENDING, RUNNING, State, make
+from ..domain.states import COMPLETED, FAILED, PENDING, RUNNING, State, StoredValue, make
 from ..domain.stops import IDLE, Proof, details_of
 from ..domain.transition import decide
 from ..ledger.contract import FindCached
@@ -47,8 +47,8 @@ class TaskCall(attempts.RunCall):
     """One call of a task: what goes into its script, and what came out."""
 
     __slots__ = (
-        "args", "cache_key", "context", "crash", "earlier", "future", "generator", "kwargs", "needs", "place",
-        "remote", "runtime", "task", "unreported", "upstream", "wait_for",
+        "args", "cache_key", "context", "earlier", "future", "generator", "kwargs", "needs", "place",
+        "remote", "runtime", "takes_stored", "task", "unreported", "upstream", "wait_for",
     )  # fmt: skip
 
     def __init__(
@@ -81,7 +81,8 @@ class TaskCall(attempts.RunCall):
         self.generator: Any = None
         # what has the task's function called elsewhere, whatever its colour, and gives its value
         self.remote: Callable[..., Any] | None = None
-        # what `remote` raised because that elsewhere is gone, which is a crash and not a failure
+        # whether it takes a value where that is stored, and need not have it here
+        self.takes_stored: Callable[[StoredValue], bool] | None = None
         if not self.needs:
             _name(self)
         RUNS[context.run.id] = context
@@ -210,8 +211,9 @@ def _ready(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     try:
         if call.upstream:
             yield from Join(call.upstream, scope)
-        call.args = [resolve(value) for value in call.args]
-        call.kwargs = {name: resolve(value) for name, value in call.kwargs.items()}
+        stays = None if call.task.cache_policy is not None else call.takes_stored
+        call.args = [resolve(value, stays) for value in call.args]
+        call.kwargs = {name: resolve(value, stays) for name, value in call.kwargs.items()}
         if call.wait_for is not None:
             resolve(call.wait_for)
         call.context.parameters = bind(call.task, call.args, call.kwargs)

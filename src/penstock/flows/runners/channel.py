@@ -88,14 +88,20 @@ class Bell:
 
     __slots__ = ("_in", "_out", "_poll", "_watched")
 
-    def __init__(self, channel: Channel) -> None:
-        self._watched = channel.fileno()
+    def __init__(self, channel: Channel | None = None) -> None:
+        self._watched = -1
         self._out, self._in = os.pipe()
         os.set_blocking(self._out, False)
         os.set_blocking(self._in, False)
         self._poll = select.poll()
-        self._poll.register(self._watched, select.POLLIN)
         self._poll.register(self._out, select.POLLIN)
+        if channel is not None:
+            self.watch(channel)
+
+    def watch(self, channel: Channel) -> None:
+        """For one that had no channel yet. Who waits is to be rung for: it does not notice."""
+        self._watched = channel.fileno()
+        self._poll.register(self._watched, select.POLLIN)
 
     def ring(self) -> None:
         """From any thread, and from a signal handler. One that nobody waits for yet is heard by who waits next."""
@@ -108,7 +114,7 @@ class Bell:
         for fd, _ in ready:
             if fd == self._out:
                 os.read(fd, 4096)
-        return any(fd == self._watched for fd, _ in ready)
+        return self._watched >= 0 and any(fd == self._watched for fd, _ in ready)
 
     def __del__(self) -> None:
         os.close(self._in)

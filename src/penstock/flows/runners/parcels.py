@@ -11,15 +11,17 @@ import functools
 import io
 import pickle
 import sys
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import cloudpickle
 import msgspec
 
 from ...domain.errors import SerializationError
 from ...domain.runs import FlowRun, TaskRun
+from ...domain.states import StoredValue
 from ...engine.masking import MASKER
 from ...engine.scopes import Where
 from ..definition import Decorated
@@ -97,7 +99,7 @@ class Answer(msgspec.Struct):
 
     `kind` is value, error, unsendable (the value cannot be pickled) or unreadable (the job could not be unpickled);
     `text` a traceback, or why. `spent`: code of the job is still running, so the worker must go. `secrets` are those
-    that the worker has learned of.
+    that the worker has learned of. `kept`: so many bytes of the payload stay where they are, and are not in here.
     """
 
     number: int
@@ -108,6 +110,7 @@ class Answer(msgspec.Struct):
     tally: dict[str, int] = {}
     spent: bool = False
     secrets: bytes = b""
+    kept: int = 0
 
 
 class StopOrder(msgspec.Struct):
@@ -122,6 +125,7 @@ encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
 _decode_job = msgspec.msgpack.Decoder(Job).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode
 decode_where = msgspec.msgpack.Decoder(Where).decode
+decode_stop = msgspec.msgpack.Decoder(StopOrder).decode
 
 
 def send_job(channel: Channel, job: Job) -> None:
@@ -157,19 +161,23 @@ _NAMELESS = "<dynamic-code>"
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Tasks and flows of modules go by their names, like other functions do; `modules` are those that were named."""
 
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: io.BytesIO, places: Places | None = None) -> None:
         super().__init__(file, protocol=5)
         self.modules: set[str] = set()
+        self._places = places
 
     def reducer_override(self, value: Any) -> Any:
         kind = type(value)
+        if self._places is not None and isinstance(value, StoredValue):
+            place = self._places.of(value)
+            return super().reducer_override(value) if place is None else (Place, (place,))
         if isinstance(value, Decorated):
             self.modules.add(value.__module__)
-            return (_find, place) if (place := _place_of(value)) else _copied(value)
+            return (_find, found) if (found := _place_of(value)) else _copied(value)
         if kind is FunctionType:
             self.modules.add(value.__module__ or "")
-            if place := _place_of(value):
-                return _find_function, place
+            if found := _place_of(value):
+                return _find_function, found
         elif kind is CodeType:
             # cloudpickle leaves out where code was written; lines of logs and tracebacks tell it.
             make, parts = self.dispatch_table[CodeType](value)
@@ -210,10 +218,54 @@ def _find_function(module: str, name: str) -> Any:
     return _find(module, name).fn
 
 
-def dumps(value: Any) -> tuple[bytes, dict[str, str]]:
+class Places(Protocol):
+    """Values that are where the bytes go to, and need not go with them."""
+
+    def of(self, value: StoredValue) -> int | None:
+        """The place of a value among them; None if it is not one of them."""
+
+
+class Place:
+    """Stands for a value that is put in its place where the bytes are read."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class Filled:
+    """Pickled arguments, and the values for the places in them; it is read as the arguments."""
+
+    def __init__(self, data: bytes, values: Sequence[bytes]) -> None:
+        self._state = data, tuple(values)
+
+    def __reduce__(self) -> Any:
+        return _fill, self._state
+
+
+def _fill(data: bytes, values: tuple[bytes, ...]) -> Any:
+    read: list[Any] = [loads(value) for value in values]
+    return _Unpickler(io.BytesIO(data), read).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads places as the values that belong there."""
+
+    def __init__(self, file: io.BytesIO, values: list[Any]) -> None:
+        super().__init__(file)
+        self._values = values
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == (__name__, "Place"):
+            return self._values.__getitem__
+        return super().find_class(module, name)
+
+
+def dumps(value: Any, places: Places | None = None) -> tuple[bytes, dict[str, str]]:
     """The bytes, and the files of the modules they name that an import would not find."""
     file = io.BytesIO()
-    pickler = _Pickler(file)
+    pickler = _Pickler(file, places)
     pickler.dump(value)
     return file.getvalue(), {name: found for name in pickler.modules if (found := _file_to_load(name))}
 
@@ -265,11 +317,11 @@ def pack_task(task: Any, instead: str) -> tuple[TaskFacts, dict[str, str]]:
 
 
 def pack_arguments(
-    task: Any, args: Any, kwargs: Any, parameters: dict[str, Any], instead: str
+    task: Any, args: Any, kwargs: Any, parameters: dict[str, Any], instead: str, places: Places | None = None
 ) -> tuple[bytes, dict[str, str]]:
     """Raises `SerializationError` that names the parameter whose value cannot be sent."""
     try:
-        return dumps((tuple(args), kwargs))
+        return dumps((tuple(args), kwargs), places)
     except Exception as error:
         for name, value in parameters.items():
             try:

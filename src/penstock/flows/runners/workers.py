@@ -58,8 +58,7 @@ class Workers:
         self._closed = False
         self.forget()
         _all.add(self)
-        self._packed: weakref.WeakKeyDictionary[Any, _Packed]
-        self._packed = weakref.WeakKeyDictionary()
+        self._packing = Packing(instead)
 
     def forget(self) -> None:
         """In a forked child: the workers are the parent's."""
@@ -76,14 +75,14 @@ class Workers:
 
     def _perform(self, call: TaskCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         task, flow = call.task, call.context.flow_context
-        packed = self._pack(task, None if flow is None else flow.run.id)
+        packed = self._packing.of(task, None if flow is None else flow.run.id)
         arguments, more = parcels.pack_arguments(task, args, kwargs, call.context.parameters, self._instead)
         self._begin(call)
         try:
             worker = self._take()
             try:
                 answer = worker.perform(
-                    call, _RunReceiver(call, worker), lambda: _job(call, worker, packed, arguments, more)
+                    call, RunReceiver(call, worker), lambda: job_of(call, worker, packed, arguments, more)
                 )
             finally:
                 if worker.left:
@@ -106,16 +105,6 @@ class Workers:
         if answer.kind == "error":
             raise parcels.unpack_error(answer)
         raise parcels.refused_result(task, answer, self._instead)
-
-    def _pack(self, task: Any, flow_run: UUID | None) -> _Packed:
-        """What workers must know of a task. A function that is sent whole uses the globals as they are at its first
-        call in a flow run (outside of flows: at each call)."""
-        packed = self._packed.get(task)
-        if packed is None or flow_run is None or packed.flow_run != flow_run:
-            facts, modules = parcels.pack_task(task, self._instead)
-            number = packed.number if packed is not None and packed.facts == facts else next(_numbers)
-            packed = self._packed[task] = _Packed(number, facts, modules, flow_run)
-        return packed
 
     def _begin(self, call: TaskCall) -> None:
         """Takes one of the limited number of places, when there is one. The wait does not count against the time that
@@ -225,6 +214,24 @@ class _Packed(NamedTuple):
     flow_run: UUID | None
 
 
+class Packing:
+    """Tasks as workers are told of them. `instead`: what the author of one can do that cannot be sent."""
+
+    def __init__(self, instead: str) -> None:
+        self._instead = instead
+        self._packed: weakref.WeakKeyDictionary[Any, _Packed] = weakref.WeakKeyDictionary()
+
+    def of(self, task: Any, flow_run: UUID | None) -> _Packed:
+        """What workers must know of a task. A function that is sent whole uses the globals as they are at its first
+        call in a flow run (outside of flows: at each call). Raises `SerializationError`."""
+        packed = self._packed.get(task)
+        if packed is None or flow_run is None or packed.flow_run != flow_run:
+            facts, modules = parcels.pack_task(task, self._instead)
+            number = packed.number if packed is not None and packed.facts == facts else next(_numbers)
+            packed = self._packed[task] = _Packed(number, facts, modules, flow_run)
+        return packed
+
+
 def _await(turn: Ready, scope: Scope | None) -> None:
     """Waits in a way that a stop ends."""
     assert scope is not None
@@ -257,7 +264,7 @@ def _see_off(workers: list[Worker]) -> None:
             worker.reap()
 
 
-class _RunReceiver(Receiver):
+class RunReceiver(Receiver):
     """Takes what a worker says about a call, and what is below it, to the record of the call's run."""
 
     def __init__(self, call: TaskCall, worker: Worker) -> None:
@@ -283,7 +290,7 @@ class _RunReceiver(Receiver):
         return make("Crashed", now, message=f"The worker process that it was in {how}.", details={"stopped": "gone"})
 
 
-def _job(call: TaskCall, worker: Worker, packed: _Packed, arguments: bytes, modules: dict[str, str]) -> Job:
+def job_of(call: TaskCall, worker: Worker, packed: _Packed, arguments: bytes, modules: dict[str, str]) -> Job:
     """The job, without what the worker has been told before."""
     context = call.context
     forget = len(worker.known) >= MOST_KNOWN

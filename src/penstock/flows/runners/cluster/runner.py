@@ -1,0 +1,265 @@
+"""What task runners on clusters share; what differs is in `dask` and `ray`."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ....domain.errors import CrashedRun, InfrastructureNotAvailable, MissingResult
+from ....domain.states import StoredValue
+from ....engine import identity
+from ....engine.stopping import shielded
+from .. import parcels, undertaking
+from ..thread import ThreadPoolTaskRunner, quietly
+from ..worker import surroundings
+from ..workers import Packing, RunReceiver, job_of
+from .home import Home
+from .hosted import HostedWorker, Submission
+from .orders import Machine, Order
+
+if TYPE_CHECKING:
+    from ....engine.task_run import TaskCall
+    from ..pool import Pool
+
+INSTEAD = "run it in processes of this machine (ProcessPoolTaskRunner)"
+# So many calls are with the cluster's scheduler at once: enough for it to see that more nodes are wanted.
+MOST_AT_ONCE = 256
+# Values that stayed on the cluster are fetched at its end, if somebody still holds them, up to so many bytes.
+MOST_FETCHED = 1 << 28
+
+
+class Cluster(Protocol):
+    """A connection to a cluster, for the time of a flow run."""
+
+    @property
+    def peer(self) -> str:
+        """The name or address of a host of it."""
+
+    def submit(self, name: str, order: bytes, values: Sequence[Any], worker: HostedWorker) -> Submission:
+        """Hands `host.host(order, *values)` to the scheduler, to be called once; `worker.failed`: it will not be."""
+
+    def fetch(self, handle: Any) -> bytes:
+        """A value that stayed there."""
+
+    def close(self) -> None:
+        """Gives it back; one that was made for the flow run ends."""
+
+
+class OnCluster(StoredValue):
+    """A value that stayed on the cluster: it is fetched when it is asked for."""
+
+    __slots__ = ("__weakref__", "_connection", "_handle", "_lost", "_value", "size")
+
+    def __init__(self, connection: Connection, handle: Any, size: int) -> None:
+        self.size = size
+        self._connection = connection
+        self._handle = handle
+        self._lost = ""
+        self._value: tuple[Any] | None = None
+        connection.values.add(self)
+
+    def load(self) -> Any:
+        """Raises `MissingResult` where the cluster has it no more."""
+        if self._value is None:
+            if self._lost:
+                raise MissingResult(self._lost)
+            try:
+                data = self._connection.cluster.fetch(self._handle)
+            except Exception as error:
+                raise MissingResult(f"A value of {self.size:,} bytes was lost on the cluster: {error}") from error
+            self._value = (parcels.loads(data),)
+        return self._value[0]
+
+    def is_on(self, connection: Connection) -> bool:
+        return self._connection is connection and not self._lost
+
+    @property
+    def handle(self) -> Any:
+        return self._handle
+
+    def let_go(self, room: int) -> int:
+        """The cluster ends: the value is fetched, if there is room for it; how much room is left."""
+        if self._value is None and not self._lost:
+            if self.size <= room:
+                try:
+                    self.load()
+                    room -= self.size
+                except MissingResult as error:
+                    self._lost = str(error)
+            else:
+                self._lost = (
+                    f"A value of {self.size:,} bytes stayed on the cluster, and the flow run that it is of has ended. "
+                    "Ask for it before, or keep it by persist_result=True."
+                )
+        self._handle = None
+        return room
+
+    def __reduce__(self) -> Any:
+        """To anywhere else it goes as what it is."""
+        return _value, (self.load(),)
+
+
+def _value(value: Any) -> Any:
+    return value
+
+
+class _Places:
+    """The values among a call's arguments that are on this cluster."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.handles: list[Any] = []
+        self._known: dict[int, int] = {}
+
+    def of(self, value: StoredValue) -> int | None:
+        if not isinstance(value, OnCluster) or not value.is_on(self._connection):
+            return None
+        if id(value) not in self._known:
+            self._known[id(value)] = len(self.handles)
+            self.handles.append(value.handle)
+        return self._known[id(value)]
+
+
+class Connection:
+    """One flow run's use of a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.values: weakref.WeakSet[OnCluster] = weakref.WeakSet()
+        self._home = Home(cluster.peer)
+        self._packing = Packing(INSTEAD)
+        here = identity.me()
+        self._machine = Machine(here.host, here.boot)
+
+    def perform(self, call: TaskCall, /, *args: Any, **kwargs: Any) -> Any:
+        """Has the task's function called on the cluster; see `workers.Workers.perform`."""
+        return shielded(self._perform, call, args, kwargs)
+
+    def takes(self, value: StoredValue) -> bool:
+        """Whether a value is where calls are made."""
+        return isinstance(value, OnCluster) and value.is_on(self)
+
+    def _perform(self, call: TaskCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        task, flow, places = call.task, call.context.flow_context, _Places(self)
+        packed = self._packing.of(task, None if flow is None else flow.run.id)
+        arguments, more = parcels.pack_arguments(task, args, kwargs, call.context.parameters, INSTEAD, places)
+        worker = HostedWorker(lambda worker: self._submit(call, worker, packed, arguments, more, places.handles))
+        try:
+            answer = worker.perform(call, RunReceiver(call, worker), lambda: None)  # type: ignore[arg-type,return-value]
+        finally:
+            if worker.left:
+                undertaking.undertake(worker, call, HostedWorker.finish)  # type: ignore[arg-type]
+            else:
+                worker.finish()
+        if answer is None:
+            raise self._lost(call, worker)
+        if flow is not None and answer.tally:
+            flow.tally.update(answer.tally)
+        if answer.kept:
+            assert worker.submission is not None
+            return OnCluster(self, worker.submission.value, answer.kept)
+        if answer.kind == "value":
+            return parcels.unpack_value(task, answer)
+        if answer.kind == "error":
+            raise parcels.unpack_error(answer)
+        raise parcels.refused_result(task, answer, INSTEAD)
+
+    def _submit(
+        self, call: TaskCall, worker: HostedWorker, packed: Any, arguments: bytes, modules: dict[str, str],
+        handles: Sequence[Any],
+    ) -> Submission:  # fmt: skip
+        number = self._home.expect(worker)
+        order = Order(
+            home=self._home.address,
+            token=self._home.token,
+            number=number,
+            job=job_of(call, worker, packed, arguments, modules),
+            machine=self._machine,
+            surroundings=surroundings(),
+        )
+        try:
+            submission = self.cluster.submit(call.task.name, parcels.encode(order), handles, worker)
+        except Exception as error:
+            self._home.forget(number)
+            raise InfrastructureNotAvailable(f"The cluster does not take task {call.task.name!r}: {error}") from error
+        return _Expected(submission, self._home, number)
+
+    def _lost(self, call: TaskCall, worker: HostedWorker) -> CrashedRun | InfrastructureNotAvailable:
+        name = call.task.name
+        if worker.problem is not None:
+            return InfrastructureNotAvailable(f"Task {name!r} could not be run on the cluster: {worker.problem}")
+        crash = CrashedRun(f"The worker process on the cluster {worker.how_it_ended()} while it ran task {name!r}.")
+        crash.task_run_id = call.context.run.id
+        return crash
+
+    def close(self) -> None:
+        room = MOST_FETCHED
+        for value in list(self.values):
+            room = value.let_go(room)
+        self._home.close()
+        self.cluster.close()
+
+
+class _Expected:
+    """A submission whose host may not come any more once it was cancelled."""
+
+    def __init__(self, submission: Submission, home: Home, number: int) -> None:
+        self._submission, self._home, self._number = submission, home, number
+
+    @property
+    def value(self) -> Any:
+        return self._submission.value
+
+    def cancel(self) -> None:
+        self._home.forget(self._number)
+        self._submission.cancel()
+
+
+class ClusterTaskRunner(ThreadPoolTaskRunner):
+    """Has submitted tasks run on a cluster; `_connect` says on which.
+
+    Only the call of a task's function is made there; states, retries, caching and hooks stay with the flow.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MOST_AT_ONCE)
+        self._connection: Connection | None = None
+        self._connecting = threading.Lock()
+
+    def _connect(self) -> Cluster:
+        """Raises `InfrastructureNotAvailable`, and `ConfigurationError` where the cluster's package is missing."""
+        raise NotImplementedError
+
+    def _start(self, call: TaskCall, context: contextvars.Context) -> None:
+        from ....engine import blocking
+        from ....engine.task_run import run_task
+
+        pool: Pool = self._pool or self._make_pool()
+        call.remote = functools.partial(self._perform, call)
+        call.takes_stored = self._takes
+        pool.put(lambda: quietly(context, blocking.run, run_task(call)))
+
+    def _perform(self, call: TaskCall, /, *args: Any, **kwargs: Any) -> Any:
+        return self._connected().perform(call, *args, **kwargs)
+
+    def _takes(self, value: StoredValue) -> bool:
+        connection = self._connection
+        return connection is not None and connection.takes(value)
+
+    def _connected(self) -> Connection:
+        """The flow run's connection, made at its first task."""
+        if self._connection is None:
+            with self._connecting:
+                if self._connection is None:
+                    self._connection = shielded(lambda: Connection(self._connect()))
+        return self._connection
+
+    def close(self) -> None:
+        super().close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
