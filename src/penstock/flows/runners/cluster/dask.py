@@ -89,12 +89,7 @@ class DaskCluster:
         self, cluster: Any, address: str | None, cluster_class: Any, cluster_kwargs: dict[str, Any] | None,
         adapt_kwargs: dict[str, Any] | None, client_kwargs: dict[str, Any] | None,
     ) -> None:  # fmt: skip
-        try:
-            import distributed
-        except ImportError as error:
-            raise ConfigurationError(
-                f"DaskTaskRunner needs the package distributed ({error}): pip install 'penstock[dask]'."
-            ) from None
+        distributed = _distributed()
         self._own: Any = None
         try:
             if cluster is None and address is None:
@@ -103,7 +98,7 @@ class DaskCluster:
             if adapt_kwargs is not None:
                 cluster.adapt(**adapt_kwargs)
             options = {"set_as_default": False, **(client_kwargs or {})}
-            self._client = distributed.Client(address if cluster is None else cluster, **options)
+            self._client: Any = distributed.Client(address if cluster is None else cluster, **options)
         except Exception as error:
             if self._own is not None:
                 self._own.close()
@@ -144,6 +139,17 @@ def _tell(done: Any, worker: HostedWorker) -> None:
         worker.failed(str(done.exception()))
     elif done.status in ("cancelled", "lost"):
         worker.failed(f"Dask says that it is {done.status}: is its scheduler still there?")
+
+
+def _distributed() -> Any:
+    """Dask's package, whose types say little."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise ConfigurationError(
+            f"DaskTaskRunner needs the package distributed ({error}): pip install 'penstock[dask]'."
+        ) from None
+    return distributed
 
 
 def _class(named: Any) -> Any:

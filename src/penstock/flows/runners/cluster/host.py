@@ -13,10 +13,12 @@ import platform
 import select
 import socket
 import threading
+import time
 from typing import Any
 
 from .... import __version__
 from ....engine import identity
+from ....engine.timers import TIMERS
 from .. import parcels
 from ..channel import Channel
 from ..parcels import Job
@@ -25,6 +27,8 @@ from . import home, orders
 from .orders import Machine, Order
 
 CONNECT_SECONDS = 10.0
+# How long a worker is kept that has nothing to do.
+IDLE_SECONDS = 30.0
 
 
 class Child:
@@ -37,6 +41,9 @@ class Child:
         self.settings: Any = None
         self.surroundings: Any = None
         self.number = 0
+
+    def lives(self) -> bool:
+        return identity.started(self.worker.pid) is not None
 
     def brief(self, order: Order) -> Job:
         """The order's job, without what the worker knows, and with numbers of its own: it works for several flows."""
@@ -79,13 +86,43 @@ def host(data: bytes, *values: bytes) -> bytes:
             return b""
         if values:
             order.job.arguments = pickle.dumps(parcels.Filled(order.job.arguments or b"", values))
-        with _lock:
-            child = _idle.pop() if _idle else None
-        return _Relay(child or Child(), line, order).run()
+        return _Relay(_take(), line, order).run()
     except OSError:  # the flow's process is gone
         return b""
     finally:
         line.close()
+
+
+def _take() -> Child:
+    """One that lives."""
+    while True:
+        with _lock:
+            child = _idle.pop() if _idle else None
+        if child is None:
+            return Child()
+        if child.lives():
+            return child
+        child.worker.kill()
+        child.worker.reap()
+
+
+def _keep(child: Child) -> None:
+    """For the next call, which may be another flow's."""
+    with _lock:
+        child.worker.idle_since = time.monotonic()
+        _idle.append(child)
+    TIMERS.after(IDLE_SECONDS + 0.1, _sweep)
+
+
+def _sweep() -> None:
+    """Lets go of those that have had nothing to do for long."""
+    with _lock:
+        now = time.monotonic()
+        stale = [child for child in _idle if now - child.worker.idle_since >= IDLE_SECONDS]
+        _idle[:] = [child for child in _idle if child not in stale]
+    for child in stale:
+        child.worker.kill()
+        child.worker.reap()
 
 
 def _dial(order: Order) -> Channel | None:
@@ -199,8 +236,7 @@ class _Relay:
             self._worker.kill()
             self._worker.reap()
             return
-        with _lock:
-            _idle.append(self._child)
+        _keep(self._child)
 
 
 def _end() -> None:

@@ -68,7 +68,8 @@ class RayCluster:
                 raise InfrastructureNotAvailable(f"The Ray cluster ({where}) is not there: {error}") from error
             self._own = True
         # The first of two is there when the call is over; asking for it does not bring the value here.
-        self._host = ray.remote(num_returns=2, max_retries=0)(_host)
+        remote: Any = ray.remote(num_returns=2, max_retries=0)
+        self._host: Any = remote(_host)
 
     @property
     def peer(self) -> str:

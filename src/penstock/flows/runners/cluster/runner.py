@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ....domain.errors import CrashedRun, InfrastructureNotAvailable, MissingResult
+from ....domain.logs import LogLine
 from ....domain.states import StoredValue
-from ....engine import identity
+from ....engine import console, identity
 from ....engine.stopping import shielded
+from ....ledger.contract import Fact
 from .. import parcels, undertaking
 from ..thread import ThreadPoolTaskRunner, quietly
 from ..worker import surroundings
@@ -124,6 +126,27 @@ class _Places:
         return self._known[id(value)]
 
 
+class _ShowingReceiver(RunReceiver):
+    """Shows lines on the flow's terminal: the node's is seen by nobody."""
+
+    def _write(self, fact: Fact) -> None:
+        super()._write(fact)
+        if isinstance(fact, LogLine):
+            settings = self._call.runtime.settings
+            if settings.logging_to_console:
+                console.show(fact, self._source(fact), settings)
+
+    def _source(self, line: LogLine) -> str:
+        context = self._call.context
+        if line.task_run_id == context.run.id:
+            return context.source
+        below = self._open_tasks.get(line.task_run_id) if line.task_run_id is not None else None
+        if below is not None:
+            return f"Task run {below.name!r}"
+        flow = self._open_flows.get(line.flow_run_id) if line.flow_run_id is not None else None
+        return context.source if flow is None else f"Flow run {flow.name!r}"
+
+
 class Connection:
     """One flow run's use of a cluster."""
 
@@ -149,7 +172,7 @@ class Connection:
         arguments, more = parcels.pack_arguments(task, args, kwargs, call.context.parameters, INSTEAD, places)
         worker = HostedWorker(lambda worker: self._submit(call, worker, packed, arguments, more, places.handles))
         try:
-            answer = worker.perform(call, RunReceiver(call, worker), lambda: None)  # type: ignore[arg-type,return-value]
+            answer = worker.perform(call, _ShowingReceiver(call, worker), lambda: None)  # type: ignore[arg-type,return-value]
         finally:
             if worker.left:
                 undertaking.undertake(worker, call, HostedWorker.finish)  # type: ignore[arg-type]
@@ -173,11 +196,13 @@ class Connection:
         handles: Sequence[Any],
     ) -> Submission:  # fmt: skip
         number = self._home.expect(worker)
+        job = job_of(call, worker, packed, arguments, modules)
+        job.settings = {**(job.settings or {}), "PENSTOCK_LOGGING_TO_CONSOLE": "false"}
         order = Order(
             home=self._home.address,
             token=self._home.token,
             number=number,
-            job=job_of(call, worker, packed, arguments, modules),
+            job=job,
             machine=self._machine,
             surroundings=surroundings(),
         )
