@@ -155,12 +155,13 @@ def keep_of(call: TaskCall) -> ResultRef | None:
         named = bool(task.result_storage or task.result_serializer or task.result_storage_key)
         wanted = settings.results_persist_by_default or call.cache_key is not None or named
         if not wanted:
-            return keep_if_small(call.value, call.context)
+            # (One that stayed where it was made is not small.)
+            return None if isinstance(call.value, StoredValue) else keep_if_small(call.value, call.context)
     if not wanted:
         return None
     key = naming.storage_key(task.result_storage_key, call.context) or f"task_runs/{call.context.run.id}"
     return keep(
-        call.value,
+        call.value.load() if isinstance(call.value, StoredValue) else call.value,
         key,
         task.result_serializer or settings.results_default_serializer,
         naming.storage_path(task.result_storage, settings.local_storage_path),

@@ -100,6 +100,9 @@ class OnCluster(StoredValue):
         self._handle = None
         return room
 
+    def __repr__(self) -> str:
+        return f"<a value of {self.size:,} bytes on the cluster>"
+
     def __reduce__(self) -> Any:
         """To anywhere else it goes as what it is."""
         return _value, (self.load(),)

@@ -1,0 +1,365 @@
+"""What is a cluster's own: values that stay there, nodes that are lost, clusters that are not there, and who may dial.
+
+(What tasks on a cluster have in common with those in processes of this machine is in `test_process_runner.py`.)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from penstock import flow, task
+from penstock.domain.errors import (
+    ConfigurationError,
+    CrashedRun,
+    DefinitionError,
+    InfrastructureNotAvailable,
+    MissingResult,
+)
+from penstock.flows.runners.cluster import orders, runner
+from penstock.flows.runners.cluster.home import Home
+from penstock.flows.runners.cluster.host import host
+from penstock.flows.runners.cluster.runner import OnCluster
+from penstock.task_runners import DaskTaskRunner, RayTaskRunner
+
+from .kit import Programs, Record, until
+
+LARGE = 200_000
+
+
+@pytest.fixture(scope="module")
+def dask() -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture(params=["dask", "ray"])
+def on_cluster(request: pytest.FixtureRequest) -> Any:
+    """A task runner of each kind."""
+    cluster = request.getfixturevalue(request.param)
+    return DaskTaskRunner(cluster=cluster) if request.param == "dask" else RayTaskRunner()
+
+
+@task
+def large(size: int = LARGE) -> bytes:
+    return b"x" * size
+
+
+@task
+def length(data: bytes) -> int:
+    return len(data)
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_value_stays_on_the_cluster_and_goes_to_tasks_there(on_cluster: Any, monkeypatch: Any) -> None:
+    fetched = []
+    load = OnCluster.load
+    monkeypatch.setattr(OnCluster, "load", lambda self: fetched.append(self.size) or load(self))
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> int:
+        data = large.submit()
+        value = length.submit(data).result() + sum(length.map([data, data]).result())
+        assert isinstance(data.state.data, OnCluster)
+        assert fetched == []
+        assert len(data.result()) == LARGE
+        assert len(fetched) == 1
+        return value
+
+    assert crunch() == 3 * LARGE
+
+
+def test_a_small_value_comes_at_once(on_cluster: Any) -> None:
+    @flow(task_runner=on_cluster)
+    def crunch() -> Any:
+        return large.submit(10).state, large.submit(10).result()
+
+    _, value = crunch()
+
+    assert value == b"x" * 10
+
+
+def test_values_within_lists_stay_too_and_others_go_with_them(on_cluster: Any) -> None:
+    @task
+    def lengths(parts: list[bytes], named: dict[str, bytes]) -> list[int]:
+        return [len(part) for part in (*parts, *named.values())]
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> list[int]:
+        data = large.submit()
+        return lengths.submit([data, b"abc"], {"again": data}).result()
+
+    assert crunch() == [LARGE, 3, LARGE]
+
+
+def test_a_value_that_somebody_holds_outlives_the_flow_run(on_cluster: Any) -> None:
+    held = []
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> None:
+        held.append(large.submit())
+        held[0].wait()
+
+    crunch()
+
+    assert len(held[0].result()) == LARGE
+
+
+def test_one_that_is_too_large_for_that_says_so(on_cluster: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(runner, "MOST_FETCHED", 1000)
+    held = []
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> None:
+        held.append(large.submit())
+        held[0].wait()
+
+    crunch()
+
+    with pytest.raises(MissingResult, match="stayed on the cluster"):
+        held[0].result()
+
+
+def test_a_task_of_the_flows_process_is_given_the_value_itself(on_cluster: Any) -> None:
+    @flow(task_runner=on_cluster)
+    def crunch() -> int:
+        return length(large.submit())
+
+    assert crunch() == LARGE
+
+
+def test_a_cached_value_that_is_large_is_kept_and_found(on_cluster: Any, record: Record) -> None:
+    runs = []
+
+    @task(persist_result=True, cache_key_fn=lambda context, parameters: "one")
+    def cached() -> bytes:
+        return b"x" * LARGE
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> None:
+        runs.extend(cached.submit().wait() or cached.submit().result() for _ in range(2))
+
+    crunch()
+
+    assert [len(each) for each in runs] == [LARGE, LARGE]
+    assert [run.state.name for run in record.task_runs()].count("Completed") == 1
+
+
+# --- losses -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_task_whose_node_is_lost_is_crashed_and_tried_again(on_cluster: Any, tmp_path: Path, record: Record) -> None:
+    @task(retries=1)
+    def waits() -> str:
+        if (tmp_path / "seen").exists():
+            return "second"
+        (tmp_path / "seen").write_text(str(os.getppid()))
+        time.sleep(60)
+        return "never"
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> str:
+        future = waits.submit()
+        node = int(until(lambda: (tmp_path / "seen").exists() and (tmp_path / "seen").read_text()))
+        os.kill(node, signal.SIGKILL)
+        return future.result()
+
+    assert crunch() == "second"
+    (run,) = record.task_runs()
+    assert run.run_count == 2
+    assert any("was lost with its node" in line.message for line in record.lines())
+
+
+def test_a_worker_process_that_dies_leaves_its_node_alone(on_cluster: Any) -> None:
+    @task
+    def dies() -> None:
+        os._exit(3)
+
+    @task
+    def node() -> int:
+        return os.getppid()
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> Any:
+        before = set(node.map(range(0)).result()) | {node.submit().result()}
+        state = dies.submit(return_state=True)
+        return state, before
+
+    state, _ = crunch()
+
+    assert state.is_crashed()
+    with pytest.raises(CrashedRun, match="ended with exit code 3"):
+        state.result()
+
+
+def test_a_cluster_that_is_not_there_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+
+    @flow(task_runner=DaskTaskRunner(address=f"tcp://127.0.0.1:{port}", client_kwargs={"timeout": 1}))
+    def crunch() -> None:
+        large.submit().result()
+
+    with pytest.raises(InfrastructureNotAvailable, match="is not there"):
+        crunch()
+
+
+def test_tasks_that_wait_for_a_place_are_cancelled_without_one(dask: Any, record: Record) -> None:
+    """More than the cluster has places for: those that wait never begin."""
+
+    @task(timeout_seconds=1)
+    def sleeps() -> None:
+        time.sleep(30)
+
+    @flow(timeout_seconds=2, task_runner=DaskTaskRunner(cluster=dask))
+    def crunch() -> None:
+        sleeps.map(range(0))
+        for future in [sleeps.submit() for _ in range(6)]:
+            future.wait()
+
+    began = time.monotonic()
+    state = crunch(return_state=True)
+
+    assert state.name == "TimedOut"
+    assert time.monotonic() - began < 15
+    until(lambda: all(run.state.is_final() for run in record.task_runs()))
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+def test_one_of_several_ways_to_a_cluster_is_taken() -> None:
+    with pytest.raises(DefinitionError, match="one of them"):
+        DaskTaskRunner(address="tcp://x:1", cluster_class="distributed.LocalCluster")
+
+
+def test_a_cluster_class_that_is_not_found_is_named() -> None:
+    @flow(task_runner=DaskTaskRunner(cluster_class="nosuch.Cluster"))
+    def crunch() -> None:
+        large.submit().result()
+
+    with pytest.raises((DefinitionError, InfrastructureNotAvailable), match=r"nosuch\.Cluster"):
+        crunch()
+
+
+@pytest.mark.parametrize(("kind", "package"), [("DaskTaskRunner", "distributed"), ("RayTaskRunner", "ray")])
+def test_a_package_that_is_missing_is_named(programs: Programs, kind: str, package: str) -> None:
+    ended = programs.run(f"""
+        import sys
+        sys.modules[{package!r}] = None
+        from penstock import flow, task
+        from penstock.task_runners import {kind}
+
+        @task
+        def one(): return 1
+
+        @flow(task_runner={kind}())
+        def main():
+            one.submit().result()
+
+        main()
+    """)
+
+    assert f"{kind} needs the package {package}" in ended.stderr
+    assert ConfigurationError.__name__ in ended.stderr
+
+
+def test_a_node_of_another_version_says_so(dask: Any, monkeypatch: Any) -> None:
+    """(Here it is the flow's process that says it has another.)"""
+    encode = runner.parcels.encode
+
+    def older(message: Any) -> bytes:
+        if isinstance(message, orders.Order):
+            message = msgspec.structs.replace(message, python="3.9")
+        return encode(message)
+
+    monkeypatch.setattr(runner.parcels, "encode", older)
+
+    @flow(task_runner=DaskTaskRunner(cluster=dask))
+    def crunch() -> None:
+        large.submit().result()
+
+    with pytest.raises(InfrastructureNotAvailable, match=r"on Python 3\.9. They must be the same"):
+        crunch()
+
+
+# --- who may dial -----------------------------------------------------------------------------------------------------
+
+
+class Guest:
+    def __init__(self) -> None:
+        self.came: list[Any] = []
+
+    def attach(self, line: Any) -> None:
+        self.came.append(line)
+
+
+def dial(home: Home, token: bytes, number: int) -> bytes:
+    with socket.create_connection(home.address, timeout=5) as line:
+        line.sendall(orders.HELLO.pack(orders.MAGIC, token, number))
+        return line.recv(1)
+
+
+def test_who_does_not_know_the_token_is_not_heard() -> None:
+    home, guest = Home("127.0.0.1"), Guest()
+    number = home.expect(guest)
+    try:
+        assert dial(home, b"0" * 32, number) == b""
+        assert dial(home, home.token, number + 1) == orders.UNKNOWN
+        with socket.create_connection(home.address, timeout=5) as line:
+            line.sendall(b"GET / HTTP/1.1\r\n" + b"x" * (orders.HELLO.size - 16))
+            assert line.recv(1) == b""
+        assert guest.came == []
+        assert dial(home, home.token, number) == orders.WELCOME
+        until(lambda: guest.came)
+        assert dial(home, home.token, number) == orders.UNKNOWN  # once
+    finally:
+        home.close()
+        for line in guest.came:
+            line.close()
+
+
+def test_a_host_that_comes_too_late_does_nothing(dask: Any) -> None:
+    """As when the scheduler begins a call anew whose node was lost."""
+    home = Home("127.0.0.1")
+    try:
+        assert host(_order(home, 99)) == b""
+    finally:
+        home.close()
+
+
+def _order(home: Home, number: int) -> bytes:
+    from penstock.domain.runs import TaskRun
+    from penstock.domain.states import make
+    from penstock.engine.clock import SYSTEM
+    from penstock.flows.runners.parcels import Job, Surroundings, encode
+
+    now, id = SYSTEM.now(), SYSTEM.new_id()
+    run = TaskRun(id=id, name="x", created=now, states=(make("Pending", now),), task_name="x", task_key="x")
+    job = Job(
+        number=1, run=run, log_prints=False, captures_all=False, tags=frozenset(), task_number=1, task=None, flow=None,
+        in_flow=False, settings=None, surroundings=None, modules={}, forget=False, arguments=b"",
+    )  # fmt: skip
+    here, nothing = orders.Machine("", ""), Surroundings(None, [], {})
+    return encode(orders.Order(home.address, home.token, number, job, here, nothing))
