@@ -2,30 +2,25 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .flows.runners.contract import TaskRunner
-from .flows.runners.process import ProcessPoolTaskRunner
-from .flows.runners.sequential import SequentialTaskRunner
-from .flows.runners.thread import ThreadPoolTaskRunner
-
 if TYPE_CHECKING:
     from .flows.runners.cluster.dask import DaskTaskRunner as DaskTaskRunner
     from .flows.runners.cluster.ray import RayTaskRunner as RayTaskRunner
+    from .flows.runners.contract import TaskRunner as TaskRunner
+    from .flows.runners.process import ProcessPoolTaskRunner as ProcessPoolTaskRunner
+    from .flows.runners.sequential import SequentialTaskRunner as SequentialTaskRunner
+    from .flows.runners.thread import ThreadPoolTaskRunner as ConcurrentTaskRunner
+    from .flows.runners.thread import ThreadPoolTaskRunner as ThreadPoolTaskRunner
 
-ConcurrentTaskRunner = ThreadPoolTaskRunner
 _PLACES = {
-    "DaskTaskRunner": "flows.runners.cluster.dask",
-    "RayTaskRunner": "flows.runners.cluster.ray",
+    "ConcurrentTaskRunner": ("flows.runners.thread", "ThreadPoolTaskRunner"),
+    "DaskTaskRunner": ("flows.runners.cluster.dask", "DaskTaskRunner"),
+    "ProcessPoolTaskRunner": ("flows.runners.process", "ProcessPoolTaskRunner"),
+    "RayTaskRunner": ("flows.runners.cluster.ray", "RayTaskRunner"),
+    "SequentialTaskRunner": ("flows.runners.sequential", "SequentialTaskRunner"),
+    "TaskRunner": ("flows.runners.contract", "TaskRunner"),
+    "ThreadPoolTaskRunner": ("flows.runners.thread", "ThreadPoolTaskRunner"),
 }
-
-__all__ = [
-    "ConcurrentTaskRunner",
-    "DaskTaskRunner",
-    "ProcessPoolTaskRunner",
-    "RayTaskRunner",
-    "SequentialTaskRunner",
-    "TaskRunner",
-    "ThreadPoolTaskRunner",
-]
+__all__ = [*_PLACES]
 
 
 def __getattr__(name: str) -> Any:
@@ -33,7 +28,8 @@ def __getattr__(name: str) -> Any:
 
     if name not in _PLACES:
         raise AttributeError(f"module 'penstock.task_runners' has no attribute {name!r}")
-    value = getattr(import_module(f"penstock.{_PLACES[name]}"), name)
+    module, attribute = _PLACES[name]
+    value = getattr(import_module(f"penstock.{module}"), attribute)
     globals()[name] = value
     return value
 

@@ -53,6 +53,7 @@ def moved(code: str) -> str:
         ),
         ("import os\nprefect = 5\nprefect.flow\n", "import os\nprefect = 5\nprefect.flow\n"),
         ("from .prefect import flow\n", "from .prefect import flow\n"),
+        ("from prefect_dask import DaskTaskRunner\n", "from penstock.task_runners import DaskTaskRunner\n"),
         (
             "def f():\n    PrefectFuture = 1\n    return PrefectFuture\n",
             "def f():\n    PrefectFuture = 1\n    return PrefectFuture\n",
@@ -69,7 +70,7 @@ def test_what_is_certain_is_rewritten(before: str, after: str) -> None:
         ("\nfrom prefect.filesystems import S3\n", 2, "prefect.filesystems.S3 is not offered; the nearest is a folder"),
         ("from prefect import *\n", 1, "name what is wanted"),
         ("import prefect_aws\n", 1, "boto3"),
-        ("from prefect_dask import DaskTaskRunner\n", 1, "prefect_dask is not offered"),
+        ("from prefect_dask import get_dask_client\n", 1, "prefect_dask.get_dask_client is not offered"),
         ("from prefect.deployments import Deployment\n", 1, "flow.to_deployment(name, ...).apply()"),
         ("from prefect.client.schemas.filters import FlowRunFilter\n", 1, "RunFilter"),
         ("from prefect import get_client\n", 1, "its filters are RunFilter"),

@@ -119,8 +119,8 @@ OFFERED: dict[str, tuple[str, ...]] = {
     "prefect.settings": ("penstock.prefect.settings: get_current_settings temporary_settings",),
     "prefect.states": (f"penstock.states: {_STATES}",),
     "prefect.task_runners": (
-        "penstock.task_runners: BaseTaskRunner=TaskRunner ConcurrentTaskRunner ProcessPoolTaskRunner "
-        "SequentialTaskRunner TaskRunner ThreadPoolTaskRunner",
+        "penstock.task_runners: BaseTaskRunner=TaskRunner ConcurrentTaskRunner DaskTaskRunner ProcessPoolTaskRunner "
+        "RayTaskRunner SequentialTaskRunner TaskRunner ThreadPoolTaskRunner",
     ),
     "prefect.tasks": ("penstock.tasks: Task exponential_backoff task task_input_hash",),
     "prefect.testing": (),
@@ -128,6 +128,10 @@ OFFERED: dict[str, tuple[str, ...]] = {
     "prefect.types": (),
     "prefect.utilities": (),
     "prefect.utilities.annotations": ("penstock: allow_failure quote unmapped Quote=quote",),
+    "prefect_dask": ("penstock.task_runners: DaskTaskRunner",),
+    "prefect_dask.task_runners": ("penstock.task_runners: DaskTaskRunner",),
+    "prefect_ray": ("penstock.task_runners: RayTaskRunner",),
+    "prefect_ray.task_runners": ("penstock.task_runners: RayTaskRunner",),
     "prefect.variables": ("penstock.variables: Variable", "penstock.prefect.dispatched: get"),
 }
 
@@ -211,9 +215,7 @@ MISSING: dict[str, str] = {
     "prefect.results": "persist_result, result_storage and result_serializer of a flow or task (docs/results.md)",
     "prefect.runner": "penstock.serve",
     "prefect.server": "penstock.client (docs/client.md); the server's own classes are not a part of the API",
-    "prefect.task_runners.DaskTaskRunner": "ProcessPoolTaskRunner",
     "prefect.task_runners.PrefectTaskRunner": "ProcessPoolTaskRunner, or a subflow run by run_deployment",
-    "prefect.task_runners.RayTaskRunner": "ProcessPoolTaskRunner",
     "prefect.task_runs": "penstock.client: wait_for_task_run",
     "prefect.task_worker": "a deployment that run_deployment runs",
     "prefect.tasks": "penstock.tasks",
@@ -228,7 +230,6 @@ INTEGRATIONS: dict[str, str] = {
     "prefect_aws": "boto3 in tasks, credentials as Secret blocks, and a work pool of type ecs",
     "prefect_azure": "Azure's own libraries in tasks, and a work pool of type azure-container-instance",
     "prefect_bitbucket": "the pull step git_clone",
-    "prefect_dask": "ProcessPoolTaskRunner",
     "prefect_databricks": "Databricks' own library in tasks",
     "prefect_dbt": 'dbt\'s own library or command in a task with capture="all"',
     "prefect_docker": "a work pool of type docker",
@@ -237,7 +238,6 @@ INTEGRATIONS: dict[str, str] = {
     "prefect_github": "the pull step git_clone",
     "prefect_gitlab": "the pull step git_clone",
     "prefect_kubernetes": "a work pool of type kubernetes",
-    "prefect_ray": "ProcessPoolTaskRunner",
     "prefect_redis": "redis' own library in tasks; limits are penstock.concurrency",
     "prefect_shell": 'subprocess in a task with capture="all"',
     "prefect_slack": "penstock.blocks.notifications.SlackWebhook",
@@ -260,6 +260,10 @@ SETTINGS: dict[str, str] = {
     "PREFECT_TASK_DEFAULT_RETRY_DELAY_SECONDS": "PENSTOCK_TASKS_DEFAULT_RETRY_DELAY_SECONDS",
     "PREFECT_TASKS_DEFAULT_PERSIST_RESULT": "PENSTOCK_TASKS_DEFAULT_PERSIST_RESULT",
 }
+
+
+# Packages whose names are here.
+PACKAGES = frozenset(module.partition(".")[0] for module in OFFERED)
 
 
 class Place(NamedTuple):
@@ -305,7 +309,7 @@ def nearest(dotted: str) -> str | None:
     head = dotted.partition(".")[0]
     if head in INTEGRATIONS:
         return INTEGRATIONS[head]
-    while dotted and dotted != "prefect":
+    while dotted and dotted not in PACKAGES:
         if dotted in MISSING:
             return MISSING[dotted]
         dotted = dotted.rpartition(".")[0]

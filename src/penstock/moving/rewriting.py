@@ -89,7 +89,7 @@ class _Rewriter(cst.CSTTransformer):
         if head in names.INTEGRATIONS:
             self._find(node, f"{head} is not offered; the nearest is {names.INTEGRATIONS[head]}.")
             return None
-        if head != "prefect":
+        if head not in names.PACKAGES:
             return None
         if isinstance(node.names, cst.ImportStar):
             self._find(node, f"from {module} import *: name what is wanted.")

@@ -61,7 +61,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         head = fullname.partition(".")[0]
         if head in names.INTEGRATIONS:
             raise not_offered(fullname)
-        if head != "prefect":
+        if head not in names.PACKAGES:
             return None
         if fullname not in names.OFFERED:
             raise not_offered(fullname)
