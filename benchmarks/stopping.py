@@ -34,7 +34,9 @@ with suppress(TypeError):
 with suppress(ImportError):
     import numpy
     has_numpy = True
-print(json.dumps([has_isolation, "cancel" in flow_run.commands, has_numpy]))
+from importlib.util import find_spec
+clusters = [way for way, package in {"dask": "distributed", "ray": "ray"}.items() if find_spec(package)]
+print(json.dumps([has_isolation, "cancel" in flow_run.commands, has_numpy, clusters]))
 """
 
 PREFECT_NOTES = """\
@@ -73,7 +75,7 @@ def measure(stopper: Stopper, abilities: Abilities, chosen: Sequence[Cell], repe
 
 
 def of_prefect(cell: Cell) -> bool:
-    return cell.way != "isolated" and (cell.by == TIMEOUT or cell == Cell("sleep", "direct", CANCEL))
+    return cell.way not in ("isolated", "dask", "ray") and (cell.by == TIMEOUT or cell == Cell("sleep", "direct", CANCEL))
 
 
 def told(options: argparse.Namespace) -> str:

@@ -37,7 +37,7 @@ read the final state. `code`: until the code was truly still, its child processe
 {CANCEL_AFTER_SECONDS} s after the code did. `never`: not within {PATIENCE_SECONDS:g} s.
 Then the state, how the code stopped according to the record, and `unconfirmed` where it says that nobody saw the code
 stop. The grace is {GRACE_SECONDS:g} s. A flow goes on after the code, so that code which it left behind is seen to work
-on. `mapped` is two task runs, of which the later counts."""
+on. `mapped` is two task runs, of which the later counts; `dask` and `ray` are submitted to a cluster of one worker."""
 
 SUMMARY = """\
 {met} of {measured} cells meet the targets. The record: {0:g} s after a deadline, {1:g} s after a request. The code:

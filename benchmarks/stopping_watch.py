@@ -25,7 +25,9 @@ from .stopping_code import AWAIT, CHILDREN, ITEMS, NUMPY, ROWS, Board
 HERE = Path(__file__).parent
 
 TIMEOUT, CANCEL = "timeout", "cancel"
-WAYS = ("direct", "submitted", "mapped", "subflow", "isolated", "async")
+WAYS = ("direct", "submitted", "mapped", "subflow", "isolated", "async", "dask", "ray")
+# Those that a package must be there for.
+PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 TIMEOUT_SECONDS = 0.5
 CANCEL_AFTER_SECONDS = 0.7
@@ -65,12 +67,14 @@ class Abilities:
     isolation: bool
     cancel: bool
     numpy: bool
+    packages: tuple[str, ...] = ()
 
     def has(self, cell: Cell) -> bool:
         return (
             (self.isolation or cell.way != "isolated")
             and (self.cancel or cell.by != CANCEL)
             and (self.numpy or cell.row != NUMPY)
+            and (cell.way not in PACKAGES or cell.way in self.packages)
         )
 
 

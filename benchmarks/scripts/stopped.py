@@ -36,11 +36,24 @@ def part() -> None:
     perform(CODE, 0)
 
 
-@flow(name=NAME)
+def runner() -> Any:
+    """A cluster of its own, where the way is one."""
+    if WAY == "dask":
+        from penstock.task_runners import DaskTaskRunner
+
+        return DaskTaskRunner(cluster_kwargs={"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"})
+    if WAY == "ray":
+        from penstock.task_runners import RayTaskRunner
+
+        return RayTaskRunner(init_kwargs={"num_cpus": 1})
+    return None
+
+
+@flow(name=NAME, **({"task_runner": runner()} if WAY in ("dask", "ray") else {}))
 def main() -> None:
     if WAY in ("direct", "isolated"):
         work(0, return_state=True)
-    elif WAY == "submitted":
+    elif WAY in ("submitted", "dask", "ray"):
         work.submit(0).wait()
     elif WAY == "mapped":
         work.map([0, 1]).wait()

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from .flows.runners.contract import TaskRunner as TaskRunner
     from .flows.runners.process import ProcessPoolTaskRunner as ProcessPoolTaskRunner
     from .flows.runners.sequential import SequentialTaskRunner as SequentialTaskRunner
-    from .flows.runners.thread import ThreadPoolTaskRunner as ConcurrentTaskRunner
     from .flows.runners.thread import ThreadPoolTaskRunner as ThreadPoolTaskRunner
 
 _PLACES = {

@@ -283,3 +283,116 @@ def test_a_folder_is_a_block_and_holds_results(script: Script, tmp_path: Path) -
     assert ended.out.splitlines()[0] == "b'text'"
     assert "is not within the folder" in ended.out
     assert (tmp_path / "results" / "answer").exists()
+
+
+def test_a_flow_that_returns_futures_gives_their_states(script: Script) -> None:
+    ended = script("""
+        from prefect import flow, task
+
+        @task
+        def one(): return 1
+
+        @task
+        def bad(): raise ValueError("no")
+
+        @flow
+        def single(): return one.submit()
+
+        @flow
+        def several(): return one(return_state=True), bad(return_state=True)
+
+        @flow
+        def mixed(): return {"a": one.submit(), "b": [2]}
+
+        print(single().result(), mixed()["a"].result())
+        state = several(return_state=True)
+        first, second = state.result(raise_on_failure=False)
+        print(first.name, second.name, state.name)
+        of = first.state_details
+        print(of.task_run_id is not None, of.flow_run_id, state.state_details.flow_run_id)
+        try:
+            several()
+        except ValueError as error:
+            print(error)
+    """)
+
+    values, names, ids, raised = ended.out.splitlines()
+    assert (values, names, raised) == ("1 1", "Completed Failed Failed", "no")
+    is_there, above, own = ids.split()
+    assert (is_there, above) == ("True", own)
+
+
+def test_states_are_awaited_in_coroutines(script: Script) -> None:
+    ended = script("""
+        import asyncio
+        from prefect import flow, task
+        from prefect.states import get_state_exception
+
+        @task
+        async def later(): return 5
+
+        @task
+        def bad(): raise ValueError("no")
+
+        @flow
+        async def awaits():
+            state, failed = await later(return_state=True), bad(return_state=True)
+            error = await failed.result(raise_on_failure=False)
+            return [await state.result(), error, await get_state_exception(failed)]
+
+        print(asyncio.run(awaits()))
+        print(later.submit().result())
+    """)
+
+    assert ended.out == "[5, ValueError('no'), ValueError('no')]\n5\n", ended.err
+
+
+def test_by_the_rules_of_2_a_synchronous_flow_has_the_value_of_a_coroutine(script: Script) -> None:
+    ended = script(
+        """
+        import asyncio
+        from prefect import flow, task
+
+        @task
+        async def slow():
+            await asyncio.sleep(0.1)
+            return 1
+
+        @flow
+        async def below(): return await slow()
+
+        @flow
+        def calls(): return [slow(), below()]
+
+        @flow
+        async def awaits():
+            future = await slow.submit()
+            return await future.result()
+
+        print(calls(), asyncio.run(awaits()))
+        """,
+        command=OLDER,
+    )
+
+    assert ended.out == "[1, 1] 1\n", ended.err
+
+
+def test_a_cache_policy_of_ones_own_is_called_as_prefect_calls_it(script: Script) -> None:
+    ended = script("""
+        from prefect import flow, task
+        from prefect.cache_policies import CachePolicy, Inputs
+
+        class Own(CachePolicy):
+            def compute_key(self, task_ctx, inputs, flow_parameters, **kwargs):
+                return f"{task_ctx.task.name}-{inputs['x']}-{flow_parameters['day']}"
+
+        @task(cache_policy=Own(), persist_result=True)
+        def load(x): print("loading", x); return x
+
+        @flow
+        def main(day): return load(1), load(1)
+
+        print(main("monday"), Inputs(exclude=["debug"]))
+    """)
+
+    assert ended.out.count("loading") == 1, ended.err

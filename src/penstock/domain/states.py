@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -164,17 +165,11 @@ class State(msgspec.Struct, Generic[R], frozen=True):
         `CancelledRun`, `CrashedRun`, `PausedRun`, `FailedRun` where there is no exception at hand, and
         `MissingResult` when the value was not kept.
         """
-        data = self.data.load() if isinstance(self.data, StoredValue) else self.data
-        if self.type is COMPLETED:
-            return data  # type: ignore[no-any-return]
-        error = failure_of(self, data)
-        if raise_on_failure:
-            raise error
-        return error  # type: ignore[return-value]
+        return value_of(self, raise_on_failure)  # type: ignore[no-any-return]
 
     async def aresult(self, raise_on_failure: bool = True) -> R:
         """`result()` for those who like to await it."""
-        return self.result(raise_on_failure)
+        return value_of(self, raise_on_failure)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         """As the field writes it: `Completed('All states completed.')`."""
@@ -183,6 +178,29 @@ class State(msgspec.Struct, Generic[R], frozen=True):
     def __repr__(self) -> str:
         message = f"message={self.message!r}, " if self.message else ""
         return f"{self.name}({message}type={self.type.value})"
+
+
+class EndedState(State[R], Generic[R], frozen=True):
+    """The state that a run ended in, as its caller has it: with the run that it is of."""
+
+    flow_run_id: UUID | None = None
+    task_run_id: UUID | None = None
+
+
+def value_of(state: State[Any], raise_on_failure: bool = True) -> Any:
+    """See `State.result`. States that stand for a value are given where nothing is to be raised."""
+    data = state.data.load() if isinstance(state.data, StoredValue) else state.data
+    if state.type is COMPLETED or (not raise_on_failure and _are_states(data)):
+        return data
+    error = failure_of(state, data)
+    if raise_on_failure:
+        raise error
+    return error
+
+
+def _are_states(data: Any) -> bool:
+    several = data if isinstance(data, list | tuple | set) else [data]
+    return bool(several) and all(isinstance(each, State) for each in several)
 
 
 def failure_of(state: State[Any], data: Any = None) -> BaseException:

@@ -45,3 +45,6 @@ class quote(_Annotation[T]):
     """The value is passed as it is: futures inside it are not looked for (for large structures)."""
 
     __slots__ = ()
+
+    def unquote(self) -> T:
+        return self.value

@@ -21,7 +21,7 @@ from ..domain.errors import (
     ServerUnavailableError,
     TaskRunTimeoutError,
 )
-from ..domain.states import State, make
+from ..domain.states import EndedState, State, make, value_of
 from ..domain.stops import CANCEL, IDLE, INTERRUPT, SHUTDOWN, TIMEOUT, Stilled, Stop, details_of, time_limit
 from . import live
 from .context import KILL_SECONDS, RunContext
@@ -51,14 +51,19 @@ class RunCall:
         """The value, or the exception, for the one who made the call."""
         if self.error is not None:
             raise self.error
-        return self.value if self.state.is_completed() else self.state.result()
+        return self.value if self.state.is_completed() else value_of(self.state)
 
     def final_state(self) -> State[Any]:
         """The state with its value or exception in it. (Who called a flow that is suspended is left as well.)"""
         if isinstance(self.error, Suspending):
             raise self.error
-        data = self.error if isinstance(self.error, Exception) else self.value
-        return self.state if data is None else msgspec.structs.replace(self.state, data=data)
+        data = self.error if isinstance(self.error, Exception) and self.value is None else self.value
+        context: RunContext[Any] = self.context  # type: ignore[attr-defined]  # each kind has its own
+        state, (flow_run, task_run) = self.state, context.stored_under()
+        return EndedState(
+            state.type, state.name, state.timestamp, state.message, state.details, state.data if data is None else data,
+            flow_run, task_run,
+        )  # fmt: skip
 
 
 def open_scope(context: RunContext[Any]) -> Scope:
@@ -201,14 +206,19 @@ def stopped_error(scope: Scope, kind: str) -> BaseException | None:
 
 def error_of(state: State[Any]) -> BaseException | None:
     """The exception that a state carries."""
-    error = state.result(raise_on_failure=False)
+    error = value_of(state, raise_on_failure=False)
     return error if isinstance(error, BaseException) else None
 
 
 def ended(returned: State[Any], kind: str, now: datetime) -> State[Any]:
     """A state that code returned, which must be an end."""
     if returned.is_final():
-        return returned
+        if type(returned) is State:
+            return returned
+        # (Of another run, which does not matter any more.)
+        return State(
+            returned.type, returned.name, returned.timestamp, returned.message, returned.details, returned.data
+        )
     return make("Failed", now, message=f"{kind} returned the state {returned}, which is not an end.")
 
 
@@ -329,12 +339,14 @@ def call_hooks(
     """Calls the author's functions for a state, in their order. One that raises, or takes too long, is reported in the
     run's log, and changes nothing."""
     attempt = context.scope
+    # What the author called it with; the record has what people are shown of that.
+    run = msgspec.structs.replace(context.run, parameters=context.parameters)
     for hook in hooks:
         name = getattr(hook, "__name__", type(hook).__name__)
         say(context, INFO, f"Running hook {name!r} in response to entering state {state.name!r}")
         scope = _hook_scope(context, bool(state.details and "stopped" in state.details))
         try:
-            yield from Call(hook, (definition, context.run, state), None, context, scope, is_async(hook))
+            yield from Call(hook, (definition, run, state), None, context, scope, is_async(hook))
         except StopDelivered:
             why = "was stopped" if scope.stop is None else scope.stop.message
             say(context, ERROR, f"Hook {name!r} failed: {why} {_place(scope)}".rstrip())

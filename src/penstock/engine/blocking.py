@@ -78,7 +78,7 @@ def _call(effect: Call, script: Script[Any], post: Post) -> Any:
     try:
         if effect.scope is None:
             value = effect.fn(*effect.args, **effect.kwargs)
-            return _awaited(value) if effect.awaits else value
+            return awaited(value) if effect.awaits else value
         return _stoppable(effect, script, post)
     finally:
         if token is not None:
@@ -100,7 +100,7 @@ def _stoppable(effect: Call, script: Script[Any], post: Post) -> Any:
             post.arm()
             value = effect.fn(*effect.args, **effect.kwargs)
             if effect.awaits:
-                value = _awaited(value)
+                value = awaited(value)
         finally:
             post.disarm()
     except StopDelivered as error:
@@ -124,7 +124,8 @@ def _stoppable(effect: Call, script: Script[Any], post: Post) -> Any:
     return value
 
 
-def _awaited(coroutine: Any) -> Any:
+def awaited(coroutine: Any) -> Any:
+    """The value of a coroutine, for synchronous code."""
     import asyncio
 
     try:

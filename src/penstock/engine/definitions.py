@@ -44,6 +44,8 @@ class TaskDefinition(Definition, Protocol):
     retry_jitter_factor: float | None
     retry_condition_fn: Callable[..., Any] | None
     cache_policy: Any
+    # of a method, its instance under the name of its parameter; else nothing
+    bound_to: dict[str, Any]
     cache_expiration: timedelta | None
     refresh_cache: bool | None
     result_storage_key: str | Callable[..., str] | None

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from ..domain.limits import LONGEST_SECONDS
 from ..domain.runs import TaskRun
-from ..domain.states import State
+from ..domain.states import State, value_of
 from .stopping import Post, Ready, my_post, shielded
 
 R = TypeVar("R")
@@ -63,7 +63,7 @@ class PenstockFuture(Generic[R]):
         self.wait(timeout)
         if self._final is None:
             raise TimeoutError(f"Task run {self.task_run.name!r} has not ended within {timeout} second(s); it goes on.")
-        return self._final.result(raise_on_failure)
+        return value_of(self._final, raise_on_failure)  # type: ignore[no-any-return]
 
     def add_done_callback(self, fn: Callable[[PenstockFuture[R]], None]) -> None:
         """Has `fn(future)` called when the run ended, in the thread that ended it; at once if it has."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..domain.errors import UpstreamTaskError
-from ..domain.states import State, StoredValue
+from ..domain.states import State, StoredValue, value_of
 from .annotations import allow_failure, quote, unmapped
 from .futures import PenstockFuture
 
@@ -126,8 +126,8 @@ def _result_of(state: State[Any], of: str, failed_allowed: bool, found: _Found) 
     if state.is_completed():
         if found.stays is not None and isinstance(state.data, StoredValue) and found.stays(state.data):
             return state.data
-        return state.result()
+        return value_of(state)
     if failed_allowed:
-        return state.result(raise_on_failure=False)
+        return value_of(state, raise_on_failure=False)
     # In few words: at the end of a long chain of such runs each would say again all that the one before it said.
     raise UpstreamTaskError(f"Upstream {of} did not reach a 'COMPLETED' state: it is {state.name}.")

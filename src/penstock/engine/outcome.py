@@ -16,7 +16,7 @@ import msgspec
 
 from ..domain.errors import SerializationError
 from ..domain.runs import ResultRef
-from ..domain.states import State, make
+from ..domain.states import State, make, value_of
 from . import attempts, naming, results
 from .futures import PenstockFuture
 
@@ -30,6 +30,8 @@ def outcome_state(call: FlowCall, now: datetime) -> State[Any]:
     states = _states_of(value)
     if states is not None:
         return _from_states(call, states, now)
+    if call.runtime.settings.flows_return_states:
+        call.value = value = with_states(value)
     try:
         call.context.run.result = keep_result(call)
     except SerializationError as error:
@@ -55,13 +57,19 @@ def _states_of(value: Any) -> list[State[Any]] | None:
 def _from_states(call: FlowCall, states: list[State[Any]], now: datetime) -> State[Any]:
     single = isinstance(call.value, State | PenstockFuture)
     if single and isinstance(call.value, State):
-        returned = attempts.ended(call.value, "Flow run", now)
+        given = call.value
+        returned = attempts.ended(given, "Flow run", now)
         call.value = returned.data if returned.is_completed() else None
         call.error = None if returned.is_completed() else _error_of(returned)
+        if call.runtime.settings.flows_return_states and returned.is_completed():
+            call.value = given
         return msgspec.structs.replace(returned, data=None, timestamp=now)
     state = aggregate([(each.type.value, each.is_final(), each.is_completed()) for each in states], now)
-    if state.is_completed():
-        call.value = states[0].result() if single else [each.result() for each in states]
+    if call.runtime.settings.flows_return_states:
+        failed = next((each for each in states if not each.is_completed()), None)
+        call.value, call.error = with_states(call.value), None if failed is None else _error_of(failed)
+    elif state.is_completed():
+        call.value = value_of(states[0]) if single else [value_of(each) for each in states]
         call.context.run.result = results.keep_if_small(call.value, call.context)
     else:
         failed = next(each for each in states if not each.is_completed())
@@ -69,8 +77,20 @@ def _from_states(call: FlowCall, states: list[State[Any]], now: datetime) -> Sta
     return state
 
 
+def with_states(value: Any) -> Any:
+    """The value with the states of (done) futures in their places, also within lists, tuples, sets and dicts."""
+    if isinstance(value, PenstockFuture):
+        return value.state
+    if isinstance(value, dict):
+        return {key: with_states(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set) and not hasattr(value, "_fields"):
+        kind: Any = list if isinstance(value, list) else type(value)
+        return kind(with_states(item) for item in value)
+    return value
+
+
 def _error_of(state: State[Any]) -> BaseException | None:
-    error = state.result(raise_on_failure=False)
+    error = value_of(state, raise_on_failure=False)
     return error if isinstance(error, BaseException) else None
 
 

@@ -239,7 +239,8 @@ def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     if policy is None or isinstance(policy, NoCache) or settings.tasks_disable_caching or call.generator:
         return False
     try:
-        key = yield from _asked(call, policy.compute_key, (context, context.parameters))
+        inputs = {**task.bound_to, **context.parameters} if task.bound_to else context.parameters
+        key = yield from _asked(call, policy.compute_key, (context, inputs))
         call.cache_key = None if key is None else masked_key(MASKER, key)
     except Exception as error:
         _fail(call, error)

@@ -10,9 +10,10 @@ from typing import Any
 
 from .. import connect
 from ..domain.errors import MappingLengthMismatch, MappingMissingIterable
+from ..domain.states import State
 from ..domain.stops import INTERRUPT, SHUTDOWN, Stop
 from ..engine import blocking
-from ..engine.annotations import allow_failure, unmapped
+from ..engine.annotations import allow_failure, quote, unmapped
 from ..engine.attempts import without_ours
 from ..engine.context import FlowRunContext, RunContext, current
 from ..engine.flow_run import FlowCall, run_flow
@@ -171,14 +172,26 @@ def _column(value: Any) -> tuple[Any, bool]:
     if isinstance(value, unmapped):
         return value.value, False
     if isinstance(value, allow_failure):
+        if isinstance(value.value, PenstockFuture | State) and not _completed(value.value):
+            return value, False  # its exception, for each call
         items, spread = _column(value.value)
         return ([allow_failure(item) for item in items] if spread else allow_failure(items)), spread
-    if isinstance(value, PenstockFuture):
-        value.wait()
+    if isinstance(value, PenstockFuture | State):
+        if isinstance(value, PenstockFuture):
+            value.wait()
         value = resolve(value)
+    if isinstance(value, quote):
+        value = value.unwrap()
     if isinstance(value, str | bytes | bytearray) or not hasattr(value, "__iter__"):
         return value, False
     return (value if isinstance(value, list | tuple | range) else list(value)), True
+
+
+def _completed(value: PenstockFuture[Any] | State[Any]) -> bool:
+    if isinstance(value, PenstockFuture):
+        value.wait()
+        return value.state.is_completed()
+    return value.is_completed()
 
 
 def _options(kwargs: dict[str, Any]) -> tuple[bool, Any]:

@@ -119,7 +119,7 @@ class _Wanted:
     """What a caller wants, checked. Raises `ConcurrencyError`, or ValueError for a time that is none."""
 
     def __init__(self, names: Any, occupy: Any, timeout_seconds: float | None, max_retries: Any, strict: bool) -> None:
-        self.names = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+        self.names = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names or ()))
         if len(self.names) > MOST_NAMES or not all(isinstance(name, str) and name for name in self.names):
             raise ConcurrencyError(
                 f"Concurrency limits are named by up to {MOST_NAMES} texts; {names!r:.80} is not that."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial, partialmethod
 from typing import Any
 
 from ..domain.errors import DefinitionError, ReservedArgumentError
@@ -21,14 +22,25 @@ class Decorated:
 def code_of(fn: Any) -> Any:
     """The code object behind a function, a method, a partial or a callable object; None for what is written in C."""
     while True:
-        if hasattr(fn, "__wrapped__"):
-            fn = fn.__wrapped__
-        elif hasattr(fn, "func") and hasattr(fn, "keywords"):
+        inside = getattr(fn, "__dict__", None) or {}  # (an object that has any attribute it is asked for, has no end)
+        if "__wrapped__" in inside:
+            fn = inside["__wrapped__"]
+        elif isinstance(fn, partial | partialmethod):
             fn = fn.func
         else:
             break
     code = getattr(fn, "__code__", None)
     return code if code is not None else getattr(getattr(type(fn), "__call__", None), "__code__", None)  # noqa: B004
+
+
+def plain_doc(fn: Any) -> str | None:
+    """A function's docstring without its indentation."""
+    text = getattr(fn, "__doc__", None)
+    if not isinstance(text, str):
+        return None
+    first, *rest = text.expandtabs().splitlines() or [""]
+    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
+    return "\n".join([first.strip(), *(line[margin:].rstrip() for line in rest)]).strip() or None
 
 
 def kind_of(fn: Any) -> tuple[bool, bool]:

@@ -44,7 +44,7 @@ class Flow(definition.Decorated, Generic[P, R_co]):
         self.name: str = definition.check_text(get("name"), f"flow {called!r}", "name") or called.replace("_", "-")
         of = f"flow {self.name!r}"
         self.isasync, self.isgenerator = definition.kind_of(fn)
-        self.description: str | None = get("description") or getattr(fn, "__doc__", None)
+        self.description: str | None = get("description") or definition.plain_doc(fn)
         self.version: str | None = definition.check_text(get("version"), of, "version")
         self.tags = definition.check_tags(get("tags"), of)
         self.flow_run_name = definition.check_run_name(get("flow_run_name"), of, "flow_run_name")

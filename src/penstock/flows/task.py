@@ -50,7 +50,8 @@ class Task(definition.Decorated, Generic[P, R_co]):
         self.name: str = definition.check_text(get("name"), f"task {called!r}", "name") or called
         of = f"task {self.name!r}"
         self.isasync, self.isgenerator = definition.kind_of(fn)
-        self.description: str | None = get("description") or getattr(fn, "__doc__", None)
+        self.bound_to: dict[str, Any] = {}
+        self.description: str | None = get("description") or definition.plain_doc(fn)
         self.version: str | None = definition.check_text(get("version"), of, "version")
         self.tags = definition.check_tags(get("tags"), of)
         self.task_key = f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', called)}"
@@ -194,10 +195,17 @@ class Task(definition.Decorated, Generic[P, R_co]):
             return self
         bound: Task[Any, Any] = Task(functools.partial(self.fn, instance), **{**self._options(), "name": self.name})
         bound.task_key = self.task_key
+        bound.bound_to = {_first_parameter(self.fn): instance}
         return bound
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r}>"
+
+
+def _first_parameter(fn: Any) -> str:
+    """What a method calls its instance."""
+    code = definition.code_of(fn)
+    return "self" if code is None or not code.co_varnames else str(code.co_varnames[0])
 
 
 def _isolation(value: Any, generator: bool, of: str) -> Literal["process"] | None:

@@ -51,8 +51,10 @@ OFFERED: dict[str, tuple[str, ...]] = {
     ),
     "prefect.blocks.system": ("penstock.blocks.system: DateTime JSON Secret String",),
     "prefect.cache_policies": (
-        "penstock.cache_policies: CachePolicy CacheKeyFnPolicy=CacheKeyFn DEFAULT FLOW_PARAMETERS INPUTS NONE NO_CACHE "
-        "RUN_ID TASK_SOURCE",
+        "penstock.cache_policies: CacheKeyFnPolicy=CacheKeyFn DEFAULT FLOW_PARAMETERS INPUTS NONE NO_CACHE RUN_ID "
+        "TASK_SOURCE",
+        "penstock.prefect.cache_policies: CachePolicy",
+        "penstock.engine.caching: CompoundCachePolicy=Compound FlowParameters Inputs RunId TaskSource",
     ),
     "prefect.client": ("penstock.prefect.client: get_client",),
     "prefect.client.orchestration": ("penstock.prefect.client: PrefectClient SyncPrefectClient get_client",),
@@ -117,7 +119,10 @@ OFFERED: dict[str, tuple[str, ...]] = {
     "prefect.server.schemas.schedules": (_SCHEDULES,),
     "prefect.server.schemas.states": (f"penstock.states: {_STATES}",),
     "prefect.settings": ("penstock.prefect.settings: get_current_settings temporary_settings",),
-    "prefect.states": (f"penstock.states: {_STATES}",),
+    "prefect.states": (
+        f"penstock.states: {_STATES} TimedOut",
+        "penstock.prefect.states: get_state_exception is_state raise_state_exception",
+    ),
     "prefect.task_runners": (
         "penstock.task_runners: BaseTaskRunner=TaskRunner ConcurrentTaskRunner DaskTaskRunner ProcessPoolTaskRunner "
         "RayTaskRunner SequentialTaskRunner TaskRunner ThreadPoolTaskRunner",
@@ -158,6 +163,13 @@ INSTEAD: dict[str, tuple[str, str]] = {
     "deployments.wait_for_flow_run": ("", "get_client(): wait_for_flow_run"),
     "dispatched.get": ("", "penstock.variables.Variable.get"),
     "filesystems.LocalFileSystem": ("", "a folder as result_storage; pathlib for files of your own"),
+    "cache_policies.CachePolicy": (
+        "penstock.cache_policies.CachePolicy",
+        "its compute_key takes the context and the inputs",
+    ),
+    "states.get_state_exception": ("", "state.result(raise_on_failure=False)"),
+    "states.is_state": ("", "isinstance(value, penstock.State)"),
+    "states.raise_state_exception": ("", "state.result()"),
     "schedules.CronSchedule": ("penstock.schedules.CronSchedule", "a timezone that is None is to be left out"),
     "schedules.IntervalSchedule": ("penstock.schedules.IntervalSchedule", "its interval is a number of seconds"),
     "schedules.RRuleSchedule": ("penstock.schedules.RRuleSchedule", "a timezone that is None is to be left out"),

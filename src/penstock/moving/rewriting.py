@@ -122,6 +122,8 @@ class _Rewriter(cst.CSTTransformer):
             whole = _whole(f"{module}.{name}")
             if whole is not None:
                 package, _, last = whole.rpartition(".")
+                if _alone(f"{module}.{name}"):
+                    self._find(node, f"{', '.join(_alone(f'{module}.{name}'))} of {module}.{name} are not in {whole}.")
                 return Place(package, last)
             self._find(node, f"{module}.{name}: import the names of it that are wanted.")
             return None
@@ -159,6 +161,8 @@ class _Rewriter(cst.CSTTransformer):
                 made.append(alias)
                 continue
             touched = True
+            if alias.asname is not None and _alone(module):
+                self._find(node, f"{', '.join(_alone(module))} of {module} are not in {target}.")
             if alias.asname is None:
                 if self._imported:
                     continue
@@ -255,17 +259,18 @@ def _expression(dotted: str) -> cst.Attribute | cst.Name:
 
 
 def _whole(module: str) -> str | None:
-    """The one module of ours in which all names of a module of Prefect's are, as they are called there."""
+    """The one module of ours in which all names of a module of Prefect's are, as they are called there; but for those
+    that are here for Prefect's code only (`_alone`)."""
     if module in names.WHOLE:
         return names.WHOLE[module]
-    found = names.NAMES.get(module, {})
+    found = {theirs: place for theirs, place in names.NAMES.get(module, {}).items() if place.moved[0] == place}
     places = {place.module for place in found.values()}
     same = all(place.name == theirs for theirs, place in found.items())
-    return (
-        places.pop()
-        if len(places) == 1 and same and not any(p.startswith("penstock.prefect") for p in places)
-        else None
-    )
+    return places.pop() if len(places) == 1 and same else None
+
+
+def _alone(module: str) -> list[str]:
+    return [theirs for theirs, place in names.NAMES.get(module, {}).items() if place.moved[0] != place]
 
 
 def _is_short(node: cst.ImportFrom) -> bool:

@@ -43,6 +43,7 @@ def take() -> None:
 def follow(rules: str) -> None:
     """The rules of Prefect 2 or 3 count, in this process and those that it starts."""
     os.environ[ALIAS] = rules
+    os.environ.setdefault("PENSTOCK_FLOWS_RETURN_STATES", "true")
     if rules == "2":
         os.environ.setdefault("PENSTOCK_FLOWS_FAIL_ON_FAILED_TASKS", "true")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from ..engine.context import current, is_awaited
@@ -19,8 +20,10 @@ def take(module: str) -> None:
     """What goes with a module of Prefect's."""
     if module == "prefect":
         _deployments()
+        _states()
         if environment.version() == "2":
             _futures()
+            _calls()
     elif module.startswith(("prefect.blocks", "prefect.filesystems")):
         _blocks()
     elif module == "prefect.variables":
@@ -59,26 +62,65 @@ def _deployments() -> None:
 
 
 @cache
+def _states() -> None:
+    """`await state.result()` in coroutines, and `state.state_details.flow_run_id`."""
+    from ..domain.states import State, value_of
+
+    def result(self: Any, raise_on_failure: bool = True, fetch: bool | None = None) -> Any:
+        if is_awaited(current.get()):
+            return _later(value_of, self, raise_on_failure)
+        return value_of(self, raise_on_failure)
+
+    State.result = result  # type: ignore[method-assign]
+    State.state_details = property(_details)  # type: ignore[attr-defined]
+
+
+def _details(state: Any) -> SimpleNamespace:
+    flow_run, task_run = getattr(state, "flow_run_id", None), getattr(state, "task_run_id", None)
+    return SimpleNamespace(flow_run_id=flow_run, task_run_id=task_run)
+
+
+@cache
 def _futures() -> None:
     """Futures of Prefect 2: `await task.submit(...)`, `await future.result()`, `future.wait()` gives the state."""
-    from ..domain.states import State
+    from ..domain.states import value_of
     from ..engine.futures import PenstockFuture, PenstockFutureList
 
-    wait, result, value = PenstockFuture.wait, PenstockFuture.result, State.result
+    wait = PenstockFuture.wait
+
+    def plain_result(self: Any, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
+        wait(self, timeout)
+        if not self.done():
+            raise TimeoutError(f"Task run {self.task_run.name!r} has not ended within {timeout} second(s); it goes on.")
+        return value_of(self.state, raise_on_failure)
 
     def wait_for_state(self: Any, timeout: float | None = None) -> Any:
         wait(self, timeout)
         return self.state if self.done() else None
 
-    def result_of_state(self: Any, raise_on_failure: bool = True, fetch: bool | None = None) -> Any:
-        found = value(self, raise_on_failure)
-        return _given(found) if fetch and is_awaited(current.get()) else found
-
     PenstockFuture.__await__ = PenstockFutureList.__await__ = _itself  # type: ignore[attr-defined]
     PenstockFuture.wait = _either(wait_for_state)  # type: ignore[method-assign]
-    PenstockFuture.result = _either(result)  # type: ignore[method-assign]
+    PenstockFuture.result = _either(plain_result)  # type: ignore[method-assign]
     PenstockFuture.get_state = _either(lambda self, client=None: self.state)  # type: ignore[attr-defined]
-    State.result = result_of_state  # type: ignore[method-assign]
+
+
+@cache
+def _calls() -> None:
+    """By the rules of Prefect 2 a synchronous flow that calls an asynchronous task, or flow, has its value."""
+    from ..engine.blocking import awaited
+    from ..flows.flow import Flow
+    from ..flows.task import Task
+
+    for kind in (Flow, Task):
+        call = kind.__call__
+
+        def either(self: Any, *args: Any, call: Any = call, **kwargs: Any) -> Any:
+            made, caller = call(self, *args, **kwargs), current.get()
+            if asyncio.iscoroutine(made) and caller is not None and not is_awaited(caller):
+                return awaited(made)
+            return made
+
+        kind.__call__ = either  # type: ignore[method-assign,assignment]
 
 
 def _itself(self: Any) -> Generator[Any, Any, Any]:
@@ -87,8 +129,8 @@ def _itself(self: Any) -> Generator[Any, Any, Any]:
     return self
 
 
-async def _given(value: Any) -> Any:
-    return value
+async def _later(fn: Callable[..., Any], *args: Any) -> Any:
+    return fn(*args)
 
 
 def _either(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -190,6 +190,12 @@ PENSTOCK_FLOWS_FAIL_ON_FAILED_TASKS = Setting(
     False,
     "The rule of Prefect 2: a flow that returns None is Failed when any of its tasks failed.",
 )
+PENSTOCK_FLOWS_RETURN_STATES = Setting(
+    "PENSTOCK_FLOWS_RETURN_STATES",
+    BOOLEAN,
+    False,
+    "A flow that returns futures or states gives its caller states, as Prefect does; otherwise their values.",
+)
 PENSTOCK_PREFECT_ALIAS = Setting(
     "PENSTOCK_PREFECT_ALIAS",
     optional(RULES),

@@ -53,6 +53,7 @@ class Settings:
     flows_default_retries: int
     flows_default_retry_delay_seconds: float
     flows_fail_on_failed_tasks: bool
+    flows_return_states: bool
     prefect_alias: str | None
     tasks_default_retries: int
     tasks_default_retry_delay_seconds: float
