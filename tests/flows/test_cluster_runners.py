@@ -246,6 +246,18 @@ def test_tasks_that_wait_for_a_place_are_cancelled_without_one(dask: Any, record
     until(lambda: all(run.state.is_final() for run in record.task_runs()))
 
 
+def test_a_cluster_that_has_to_be_made_does_not_count_as_the_tasks_time(record: Record) -> None:
+    @task(timeout_seconds=0.3)
+    def quick() -> int:
+        return 1
+
+    @flow(task_runner=DaskTaskRunner(cluster_kwargs={"n_workers": 1, "threads_per_worker": 1}))
+    def crunch() -> int:
+        return quick.submit().result()
+
+    assert crunch() == 1
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,8 @@ class DaskTaskRunner(ClusterTaskRunner):
     node that is lost makes its tasks Crashed; they are tried again by their own `retries`. Arguments and results are
     pickled; a result of more than 64 KiB stays on the cluster, tasks that are given its future read it there, and it is
     fetched when somebody asks for it. Nodes need the same versions of Python and Penstock, and must reach the flow's
-    process by TCP. Needs `pip install 'penstock[dask]'`.
+    process by TCP. A script that has a cluster made on its own machine calls its flow under
+    `if __name__ == "__main__"`: Dask's processes load it again. Needs `pip install 'penstock[dask]'`.
 
     Raises `InfrastructureNotAvailable` at the first task when the cluster is not there.
 

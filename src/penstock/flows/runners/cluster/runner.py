@@ -17,7 +17,7 @@ from ....engine.stopping import shielded
 from ....ledger.contract import Fact
 from .. import parcels, undertaking
 from ..thread import ThreadPoolTaskRunner, quietly
-from ..worker import surroundings
+from ..worker import surroundings, unlimited
 from ..workers import Packing, RunReceiver, job_of
 from .home import Home
 from .hosted import HostedWorker, Submission
@@ -272,6 +272,9 @@ class ClusterTaskRunner(ThreadPoolTaskRunner):
         pool.put(lambda: quietly(context, blocking.run, run_task(call)))
 
     def _perform(self, call: TaskCall, /, *args: Any, **kwargs: Any) -> Any:
+        if self._connection is None:
+            with unlimited(call):  # a cluster may have to be made
+                self._connected()
         return self._connected().perform(call, *args, **kwargs)
 
     def _takes(self, value: StoredValue) -> bool:
