@@ -458,6 +458,30 @@ def test_a_schedule_is_run_when_it_is_due() -> None:
     assert days == [("sales", 2), ("sales", 3), ("sales", 4)]
 
 
+def test_code_knows_the_deployment_that_it_is_of(harness: Harness) -> None:
+    seen: list[Any] = []
+
+    @flow
+    def below() -> None:
+        seen.append(runtime.deployment.name)
+
+    @flow
+    def report(day: str) -> None:
+        deployment = runtime.deployment
+        seen.extend((deployment.id, deployment.flow_run_id, deployment.name, deployment.parameters, deployment.version))
+        below()
+
+    id = harness.deploy(report, "nightly", interval=60, parameters={"day": "monday"}, version="7")
+    harness.clock.advance(60)
+    (run,) = harness.run_due()
+
+    assert seen == [str(id), str(run.id), "nightly", {"day": "monday"}, "7", "nightly"]
+    report("tuesday")
+    assert seen[6:] == [None, None, None, {}, None, None]
+    with pytest.raises(AttributeError, match="has no 'nosuch'"):
+        _ = runtime.deployment.nosuch
+
+
 def test_an_asynchronous_flow_is_run_when_it_is_due(harness: Harness) -> None:
     @flow
     async def report() -> Any:
