@@ -166,6 +166,19 @@ def test_a_cached_value_that_is_large_is_kept_and_found(on_cluster: Any, record:
     assert [run.state.name for run in record.task_runs()].count("Completed") == 1
 
 
+def test_a_print_of_the_flow_is_said_to_be_its_own_beside_ray(ray: Any, record: Record) -> None:
+    """Ray puts another function in the place of `print`."""
+
+    @flow(log_prints=True)
+    def crunch() -> None:
+        print("here")
+
+    crunch()
+
+    (line,) = [line for line in record.lines() if line.message == "here"]
+    assert (line.file, line.function) == (__file__, "crunch")
+
+
 # --- losses -----------------------------------------------------------------------------------------------------------
 
 

@@ -279,10 +279,16 @@ def _warned(context: RunContext[Any], target: Target, text: str, caller: FrameTy
     )
 
 
+def _handed_on(context: RunContext[Any], target: Target, text: str, caller: FrameType) -> None:
+    """A function stands in the place of `print`, as Ray's does: who called it has written."""
+    write_text(context, target, text, caller.f_back or caller)
+
+
 Writer = Callable[[RunContext[Any], Target, str, FrameType], None]
 # By the name of the function that writes, and the end of its file's name. (Not by its code: who records warnings puts
 # another function in its place, perhaps just now.)
 _SPECIAL: dict[str, tuple[str, Writer]] = {
     "emit": ("logging/__init__.py", _logged),
     "_showwarnmsg_impl": ("warnings.py", _warned),
+    "safe_print": ("ray/experimental/tqdm_ray.py", _handed_on),
 }
