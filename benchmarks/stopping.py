@@ -75,7 +75,8 @@ def measure(stopper: Stopper, abilities: Abilities, chosen: Sequence[Cell], repe
 
 
 def of_prefect(cell: Cell) -> bool:
-    return cell.way not in ("isolated", "dask", "ray") and (cell.by == TIMEOUT or cell == Cell("sleep", "direct", CANCEL))
+    measured = cell.by == TIMEOUT or cell == Cell("sleep", "direct", CANCEL)
+    return measured and cell.way not in ("isolated", "dask", "ray")
 
 
 def told(options: argparse.Namespace) -> str:
