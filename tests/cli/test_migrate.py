@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,57 @@ def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert "does not exist" in result.output
+
+
+def test_a_file_keeps_its_encoding_and_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "old.py"
+    path.write_bytes(b"# coding: latin-1\nfrom prefect import flow  # \xe9t\xe9\n")
+    path.chmod(0o755)
+    migrate("--from-prefect", path, "--yes")
+
+    assert path.read_bytes() == b"# coding: latin-1\nfrom penstock import flow  # \xe9t\xe9\n"
+    assert path.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_cannot_be_written_stays_whole_and_the_rest_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for name in ("one.py", "two.py"):
+        (folder / name).write_text(BEFORE)
+    replace = os.replace
+
+    def full(source: str, target: Path) -> None:
+        if Path(target).name == "one.py":
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    result = migrate("--from-prefect", folder, "--yes")
+
+    assert result.exit_code == 1
+    assert "one.py could not be written, and is as it was: [Errno 28]" in result.stderr
+    assert "Wrote 1 of 2 files." in result.stderr
+    assert (folder / "one.py").read_text() == BEFORE
+    assert (folder / "two.py").read_text() == AFTER
+    assert sorted(each.name for each in folder.iterdir()) == ["one.py", "two.py"]
+
+
+def test_links_are_not_followed_out_of_the_code_base(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.py"
+    outside.write_text(BEFORE)
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    (folder / "link.py").symlink_to(outside)
+    migrate("--from-prefect", folder, "--yes")
+
+    assert outside.read_text() == BEFORE
+
+
+def test_code_that_is_nested_too_deeply_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "deep.py").write_text("from prefect import flow\nx = " + "-" * 30_000 + "1\n")
+    result = migrate("--from-prefect", tmp_path)
+
+    assert result.exit_code == 0
+    assert "deep.py:1: It is nested too deeply to be read" in result.stderr

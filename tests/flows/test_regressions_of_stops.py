@@ -101,6 +101,31 @@ except Exception as error:  # it is kept, and with it all that its traceback hol
     assert done.stdout == "CancelledRun [True]\n", done.stderr
 
 
+def test_a_generator_that_will_not_stop_is_cancelled_all_the_same(programs: Programs, record: Record) -> None:
+    """What is at work cannot be closed: its run ends without that."""
+    process = programs.start(
+        START
+        + """
+@flow
+def refuses():
+    while True:
+        try:
+            say("at work")
+            time.sleep(30)
+            yield 1
+        except BaseException:
+            pass
+
+for _ in refuses(): ...
+"""
+    )
+    await_line(process, "at work")
+    process.send_signal(signal.SIGINT)
+    await_line(process, "at work")
+    assert programs.tell(process, signal.SIGINT).code == 130
+    assert record.flow_run().state.name == "Cancelled"
+
+
 # --- signals ---------------------------------------------------------------------------------------------------------
 
 

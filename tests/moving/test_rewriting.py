@@ -32,8 +32,8 @@ def moved(code: str) -> str:
             "import penstock\npenstock.runtime.flow_run.id\npenstock.flow_runs.pause_flow_run()\n",
         ),
         (
-            "from prefect.futures import PrefectFuture\n\ndef f(x: PrefectFuture): return PrefectFuture\n",
-            "from penstock.futures import PenstockFuture\n\ndef f(x: PenstockFuture): return PenstockFuture\n",
+            "from prefect.futures import PrefectFuture\n\nlambda: PrefectFuture\n",
+            "from penstock.futures import PenstockFuture as PrefectFuture\n\nlambda: PrefectFuture\n",
         ),
         (
             "from prefect.futures import PrefectFuture as F\n\nF\n",
@@ -41,7 +41,7 @@ def moved(code: str) -> str:
         ),
         (
             "from prefect.settings import PREFECT_UI_URL\nPREFECT_UI_URL.value()\n",
-            "from penstock.settings import PENSTOCK_UI_URL\nPENSTOCK_UI_URL.value()\n",
+            "from penstock.settings import PENSTOCK_UI_URL as PREFECT_UI_URL\nPREFECT_UI_URL.value()\n",
         ),
         (
             "from prefect.blocks.system import (\n    JSON,  # one\n    Secret,\n)\n",
@@ -54,6 +54,24 @@ def moved(code: str) -> str:
         ("import os\nprefect = 5\nprefect.flow\n", "import os\nprefect = 5\nprefect.flow\n"),
         ("from .prefect import flow\n", "from .prefect import flow\n"),
         ("from prefect_dask import DaskTaskRunner\n", "from penstock.task_runners import DaskTaskRunner\n"),
+        (
+            "def f():\n    import prefect\n    prefect.flow\ndef g():\n    import prefect\n    prefect.task\n",
+            "def f():\n    import penstock\n    penstock.flow\ndef g():\n    import penstock\n    penstock.task\n",
+        ),
+        (
+            "import prefect\nprefect.flow\nprefect.quick\n",
+            "import prefect, penstock\npenstock.flow\nprefect.quick\n",
+        ),
+        ("import prefect\nprint(prefect)\nprefect.flow\n", "import prefect\nprint(prefect)\nprefect.flow\n"),
+        ("if True: import prefect; x = prefect.flow\n", "if True: import penstock; x = penstock.flow\n"),
+        (
+            "if True: from prefect import flow, quick\n",
+            "if True: from penstock import flow; from prefect import quick\n",
+        ),
+        (
+            "import prefect.concurrency.sync\nprefect.concurrency.sync.concurrency\n",
+            "import penstock\npenstock.concurrency.sync.concurrency\n",
+        ),
         (
             "def f():\n    PrefectFuture = 1\n    return PrefectFuture\n",
             "def f():\n    PrefectFuture = 1\n    return PrefectFuture\n",
@@ -75,6 +93,8 @@ def test_what_is_certain_is_rewritten(before: str, after: str) -> None:
         ("from prefect.client.schemas.filters import FlowRunFilter\n", 1, "RunFilter"),
         ("from prefect import get_client\n", 1, "its filters are RunFilter"),
         ("import prefect\nprefect.transactions.transaction()\n", 2, "prefect.transactions.transaction is not offered"),
+        ("import prefect\nprint(prefect)\n", 2, "nothing that goes by `prefect.` was changed"),
+        ("import mock\nmock.patch('prefect.client.get_client')\n", 2, "It names prefect.client.get_client in a text"),
         ("import os\nos.environ['PREFECT_API_URL']\n", 2, "PREFECT_API_URL is PENSTOCK_API_URL here."),
         ("import logging\nlogging.getLogger('prefect.flow_runs')\n", 2, "'penstock.flow_runs' here"),
         (

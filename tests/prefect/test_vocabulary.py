@@ -396,3 +396,52 @@ def test_a_cache_policy_of_ones_own_is_called_as_prefect_calls_it(script: Script
     """)
 
     assert ended.out.count("loading") == 1, ended.err
+
+
+def test_what_prefect_3_awaits_by_another_name(script: Script) -> None:
+    ended = script("""
+        import asyncio
+        from prefect import flow
+        from prefect.blocks.system import Secret
+        from prefect.variables import Variable
+
+        @flow
+        async def main():
+            await Secret(value="hush").asave("one", overwrite=True)
+            await Variable.aset("rows", 5, overwrite=True)
+            loaded = await Secret.aload("one")
+            await Variable.aunset("none")
+            return loaded.get(), await Variable.aget("rows")
+
+        print(asyncio.run(main()))
+    """)
+
+    assert ended.out == "('hush', 5)\n", ended.err
+
+
+def test_options_of_deployments_that_mean_nothing_here_are_taken(script: Script) -> None:
+    ended = script("""
+        from datetime import datetime
+        from prefect import flow, quote, unmapped
+        from prefect.client.schemas.schedules import IntervalSchedule
+
+        @flow
+        def main(): ...
+
+        made = main.to_deployment("one", interval=60, is_schedule_active=False, entrypoint_type=None)
+        print(made.name, IntervalSchedule(interval=60, anchor_date=datetime(2026, 1, 1)).anchor_date.tzinfo)
+        print(flow.from_source.__name__, __file__.startswith("/"))
+    """)
+
+    assert ended.out == "one UTC\nfrom_source True\n", ended.err
+
+
+def test_asking_whether_something_is_there_is_answered(script: Script) -> None:
+    ended = script("""
+        import importlib.util
+        import prefect
+
+        print(hasattr(prefect, "nothing"), hasattr(prefect, "flow"), importlib.util.find_spec("prefect_aws"))
+    """)
+
+    assert ended.out == "False True None\n", ended.err

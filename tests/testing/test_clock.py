@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from time import sleep as slept
+from typing import Any
 
 import pytest
 
 from penstock import flow, pause_flow_run, task
 from penstock.exceptions import FlowPauseTimeout
 from penstock.flow_runs import sleep_until
-from penstock.testing import FakeClock, TestHarness, test_harness
+from penstock.testing import FakeClock, TestHarness, clock, quiet, test_harness
 
 HOUR = 3600
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -286,3 +289,79 @@ def test_what_waits_when_the_test_is_over_is_woken() -> None:
         harness.clock.advance(1)
     thread.join(10)
     assert ended.is_set()
+
+
+# --- the world --------------------------------------------------------------------------------------------------------
+
+
+def test_programs_and_sockets_are_not_hurried(penstock_harness: Harness) -> None:
+    @task(timeout_seconds=60)
+    def runs_a_program() -> str:
+        return subprocess.run(["sh", "-c", "sleep 0.3; echo hi"], capture_output=True, text=True, timeout=50).stdout
+
+    @task(timeout_seconds=60)
+    def waits_for_a_program() -> int:
+        return subprocess.run(["sleep", "0.3"], timeout=50).returncode
+
+    @task(timeout_seconds=60)
+    def computes_in_a_pool() -> int:
+        with ThreadPoolExecutor() as pool:
+            return pool.submit(work_for, 0.3).result()
+
+    @task(timeout_seconds=60)
+    async def runs_a_program_later() -> int:
+        process = await asyncio.create_subprocess_exec("sleep", "0.3")
+        return await asyncio.wait_for(process.wait(), 50)
+
+    @task(timeout_seconds=60)
+    async def works_in_a_thread() -> int:
+        return await asyncio.wait_for(asyncio.to_thread(work_for, 0.3), 50)
+
+    @flow
+    async def all_of_them() -> list[Any]:
+        plain = [runs_a_program(), waits_for_a_program(), computes_in_a_pool()]
+        return [*plain, await runs_a_program_later(), await works_in_a_thread()]
+
+    assert asyncio.run(all_of_them()) == ["hi\n", 0, 1, 0, 1]
+    assert penstock_harness.clock.elapsed < 60
+
+
+def work_for(seconds: float) -> int:
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+    return 1
+
+
+def test_a_limit_of_code_that_is_at_work_does_not_pass_for_impatience(
+    penstock_harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "AT_WORK", 0.2)
+    monkeypatch.setattr(clock, "AT_WORK", 0.2)
+
+    @task(timeout_seconds=3600)
+    def works() -> int:
+        return work_for(0.6)
+
+    assert works() == 1
+    assert penstock_harness.clock.elapsed == 0
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), -1, float("inf")])
+def test_a_sleep_that_cannot_be_is_refused_as_ever(penstock_harness: Harness, seconds: float) -> None:
+    @flow
+    def sleeps() -> None:
+        time.sleep(seconds)
+
+    with pytest.raises((ValueError, OverflowError)):
+        sleeps()
+
+
+def test_two_harnesses_do_not_share_a_clock(fake_clock: FakeClock, penstock_harness: Harness) -> None:
+    with pytest.raises(RuntimeError, match="in use by another harness"):
+        test_harness(fake_clock).__enter__()
+
+
+def test_a_clock_begins_at_a_datetime() -> None:
+    with pytest.raises(TypeError, match="begins at a datetime"):
+        FakeClock("2026-01-01")  # type: ignore[arg-type]

@@ -185,6 +185,39 @@ def test_a_function_can_be_called_plainly() -> None:
         assert harness.task_runs() == []
 
 
+def test_a_coroutine_is_decorated_as_well(penstock_home: Path) -> None:
+    @test_harness()
+    async def decorated() -> int:
+        await asyncio.to_thread(etl)
+        async with get_client() as client:
+            return len(await client.read_flow_runs())
+
+    assert asyncio.run(decorated()) == 1
+    assert not (penstock_home / "penstock.db").exists()
+
+
+def test_it_answers_for_its_own_record_or_not_at_all() -> None:
+    with test_harness() as outer:
+        etl()
+        with test_harness(), pytest.raises(RuntimeError, match="Another harness"):
+            outer.flow_runs()
+        assert len(outer.flow_runs()) == 1
+    with pytest.raises(RuntimeError, match="The test is over"):
+        outer.flow_runs()
+
+
+def test_harnesses_are_left_in_their_order() -> None:
+    first, second = test_harness(), test_harness()
+    first.__enter__()
+    second.__enter__()
+    with pytest.raises(RuntimeError, match="in the order"):
+        first.__exit__(None, None, None)
+    with pytest.raises(RuntimeError, match="entered already"):
+        second.__enter__()
+    second.__exit__(None, None, None)
+    first.__exit__(None, None, None)
+
+
 # --- what the test has happen -----------------------------------------------------------------------------------------
 
 
@@ -214,6 +247,47 @@ def test_a_stub_is_called_with_the_arguments(harness: Harness) -> None:
     harness.stub(load, calls=lambda day: f"fake {day}")
 
     assert etl() == ["fake 0", "fake 1"]
+
+
+def test_stubs_stand_for_methods_and_for_tasks_in_processes(harness: Harness) -> None:
+    class Warehouse:
+        @task
+        def load(self) -> str:
+            return "real"
+
+    @task(isolation="process")
+    def apart() -> str:
+        return "real"
+
+    @flow(task_runner=ProcessPoolTaskRunner(max_workers=1))
+    def all_of_them() -> list[Any]:
+        return [Warehouse().load(), apart(), load.submit(1).result()]
+
+    for each in (Warehouse.load, apart, load):
+        harness.stub(each, returns="stub")
+
+    assert all_of_them() == ["stub"] * 3
+
+
+@pytest.mark.parametrize("options", [{"returns": 1, "raises": ValueError}, {"raises": "text"}, {"raises": int}])
+def test_a_stub_that_cannot_be_is_refused(harness: Harness, options: Any) -> None:
+    with pytest.raises(TypeError):
+        harness.stub(load, **options)
+
+
+def test_a_cancel_waits_for_the_run_that_is_meant(harness: Harness) -> None:
+    @flow
+    def other() -> str:
+        return load(1)
+
+    @flow
+    def nightly() -> str:
+        return load(2)
+
+    harness.cancel(nightly, at=load)
+
+    assert other() == "day 1"
+    assert nightly(return_state=True).name == "Cancelled"
 
 
 def test_stubs_have_the_kind_of_what_they_stand_for(harness: Harness) -> None:
@@ -456,6 +530,34 @@ def test_a_schedule_is_run_when_it_is_due() -> None:
             assert run.state.name == "Completed"
 
     assert days == [("sales", 2), ("sales", 3), ("sales", 4)]
+
+
+def test_no_run_of_a_schedule_is_left_out_when_time_jumps(harness: Harness) -> None:
+    @flow
+    def report() -> None: ...
+
+    harness.deploy(report, cron="0 6 * * *")
+    harness.clock.advance(timedelta(days=30))
+
+    days = [run.expected_start_time for run in harness.run_due()]
+    assert len(days) in (30, 31)
+    assert days == sorted(days)
+
+
+def test_an_answer_that_would_come_too_late_does_not_come(harness: Harness) -> None:
+    harness.resume(release, {"approved": True}, after=timedelta(hours=2))
+
+    assert release(return_state=True).is_failed()
+
+
+def test_a_wrong_answer_to_a_plain_call_is_the_error_of_the_test() -> None:
+    def test() -> None:
+        with test_harness(FakeClock()) as harness:
+            harness.resume(release, {"approved": "perhaps"})
+            release()
+
+    with pytest.raises(InputRefused):
+        test()
 
 
 def test_code_knows_the_deployment_that_it_is_of(harness: Harness) -> None:

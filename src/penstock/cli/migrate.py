@@ -50,6 +50,12 @@ def migrate(path: Path, yes: bool, check: bool) -> None:
     if not yes and not (sys.stdin.isatty() and click.confirm(f"Write these changes to {files}?", err=True)):
         click.echo(f"Nothing was written. --yes writes the changes to {files}.", err=True)
         return
+    failed = 0
     for each in changed:
-        each.path.write_bytes(each.after.encode("utf-8"))
-    click.echo(f"Wrote {files}.", err=True)
+        try:
+            each.write()
+        except (OSError, UnicodeEncodeError) as error:
+            failed += 1
+            click.echo(f"{each.path} could not be written, and is as it was: {error}", err=True)
+    click.echo(f"Wrote {len(changed) - failed} of {files}." if failed else f"Wrote {files}.", err=True)
+    sys.exit(1 if failed else 0)

@@ -2,6 +2,8 @@
 
 from ..domain.errors import AcquireConcurrencySlotTimeoutError, ConcurrencyError, ConcurrencySlotAcquisitionError
 from ..flows.concurrency import arate_limit, concurrency, rate_limit
+from . import asyncio as asyncio
+from . import sync as sync
 
 __all__ = [
     "AcquireConcurrencySlotTimeoutError",

@@ -56,11 +56,13 @@ def generate(call: Any, generator: Any) -> Generator[Effect[Any], Any, list[Any]
 
 def _close(call: Any, generator: Any, asynchronous: bool) -> Generator[Effect[Any], Any, None]:
     """Runs what the author wrote for the end; it has the grace for that."""
+    if getattr(generator, "ag_running" if asynchronous else "gi_running", False):
+        return  # the code would not stop, and the run ends without it
     context = call.context
     scope: Scope = attempts.last_scope(context)
     try:
         yield Call(generator.aclose if asynchronous else generator.close, (), None, context, scope, asynchronous)
-    except (StopDelivered, RuntimeError):  # it took too long, or is at work in this very moment
+    except (StopDelivered, RuntimeError):  # it took too long, or would not be closed
         return
     finally:
         scope.close()

@@ -319,7 +319,8 @@ def _user_code(call: TaskCall) -> Generator[Effect[Any], Any, Any]:
     """Code that is more than a function called here: one that is called elsewhere, or a generator."""
     task, context = call.task, call.context
     if call.remote is not None:
-        return (yield Call(call.remote, call.args, call.kwargs, context, context.scope))
+        remote = attempts.code_of(context, call.remote, False)
+        return (yield Call(remote, call.args, call.kwargs, context, context.scope))
     code = attempts.code_of(context, task.fn, False)
     generator = yield Call(code, call.args, call.kwargs, context, context.scope)
     return (yield from generate(call, generator))

@@ -292,3 +292,7 @@ def flow(fn: Any = None, /, **options: Any) -> Any:
     if fn is None:
         return lambda fn: Flow(fn, **options)
     return Flow(fn, **options)
+
+
+# As the field writes it: `flow.from_source(...)`, with the decorator's name.
+flow.from_source = Flow.from_source  # type: ignore[attr-defined]

@@ -327,7 +327,11 @@ def _tell(error: RecordError | None) -> None:
 
 def are_asked() -> bool:
     """Whether a question is on its way, in any journal of the process."""
-    return any(journal.is_asked() for journal in list(_open))
+    while True:
+        try:
+            return any(journal.is_asked() for journal in list(_open))
+        except RuntimeError:  # one was opened meanwhile, or a question came
+            continue
 
 
 def _forget() -> None:

@@ -32,7 +32,7 @@ _OBJECTS = "penstock.prefect.objects: Deployment FlowRun Log State StateType Tas
 OFFERED: dict[str, tuple[str, ...]] = {
     "prefect": (
         "penstock: Flow State Task allow_failure apause_flow_run aresume_flow_run asuspend_flow_run flow "
-        "get_run_logger pause_flow_run resume_flow_run serve suspend_flow_run tags task unmapped",
+        "get_run_logger pause_flow_run quote resume_flow_run serve suspend_flow_run tags task unmapped",
         "penstock.prefect.client: get_client",
         "penstock.prefect.deployments: deploy",
         "penstock.prefect.version: __version__",

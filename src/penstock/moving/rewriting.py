@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import libcst as cst
+import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider, QualifiedNameProvider
 from libcst.metadata import QualifiedName as Qualified
 
@@ -54,10 +55,40 @@ class _Rewriter(cst.CSTTransformer):
     def __init__(self) -> None:
         super().__init__()
         self.findings: set[Finding] = set()
-        # of names that are called otherwise here: what they were, in full, and what they are
-        self._renamed: dict[str, str] = {}
         self._replaced: set[cst.CSTNode] = set()
-        self._imported = False
+        # the blocks that have an `import penstock` already
+        self._imported: set[cst.CSTNode] = set()
+        # `prefect` itself is a value in this file; or a name of it is asked for that is not here
+        self._is_value = self._is_needed = False
+
+    def visit_Module(self, node: cst.Module) -> None:
+        """A look at how `prefect` is used, before anything is changed."""
+        for name in m.findall(node, m.Name("prefect")):
+            parent = self.get_metadata(ParentNodeProvider, name)
+            if self._is_of_import(parent):
+                continue
+            if isinstance(parent, cst.Attribute) and parent.value is name:
+                if not self._is_resolved(parent):
+                    self._is_needed = True
+            elif not (isinstance(parent, cst.Attribute) and parent.attr is name):
+                self._is_value = True
+                self._find(name, "prefect itself is used as a value here: nothing that goes by `prefect.` was changed.")
+
+    def _is_of_import(self, parent: Any) -> bool:
+        while isinstance(parent, cst.Attribute):
+            parent = self.get_metadata(ParentNodeProvider, parent)
+        return isinstance(parent, cst.ImportAlias | cst.ImportFrom)
+
+    def _is_resolved(self, node: cst.CSTNode) -> bool:
+        """Whether a name that begins with `prefect.` is here, or something that it begins with."""
+        while isinstance(node, cst.Attribute):
+            module, _, name = _dotted(node).rpartition(".")
+            if names.place_of(module, name) is not None and names.NAMES[module][name].moved[0] is not None:
+                return True
+            if module == "prefect.settings" and name.startswith("PREFECT_"):
+                return True
+            node = self.get_metadata(ParentNodeProvider, node)
+        return False
 
     def _find(self, node: cst.CSTNode, what: str) -> None:
         position: Any = self.get_metadata(PositionProvider, node)
@@ -73,7 +104,7 @@ class _Rewriter(cst.CSTTransformer):
         for before, after in zip(original_node.body, updated_node.body, strict=True):
             found = self._import_from(before) if isinstance(before, cst.ImportFrom) else None
             if isinstance(before, cst.Import):
-                found = self._import(before)
+                found = self._import(before, self.get_metadata(ParentNodeProvider, original_node))
             touched = touched or found is not None
             made += [after] if found is None else found
         if not touched:
@@ -81,6 +112,19 @@ class _Rewriter(cst.CSTTransformer):
         if not made:
             return cst.RemovalSentinel.REMOVE
         return cst.FlattenSentinel(_lines(made, updated_node))
+
+    def leave_SimpleStatementSuite(
+        self, original_node: cst.SimpleStatementSuite, updated_node: cst.SimpleStatementSuite
+    ) -> cst.SimpleStatementSuite:
+        """`if …: import prefect`, on one line."""
+        made: list[cst.BaseSmallStatement] = []
+        for before, after in zip(original_node.body, updated_node.body, strict=True):
+            found = self._import_from(before) if isinstance(before, cst.ImportFrom) else None
+            if isinstance(before, cst.Import):
+                found = self._import(before, original_node)
+            made += [after] if found is None else found or [cst.Pass()]
+        plain = [each.with_changes(semicolon=cst.MaybeSentinel.DEFAULT) for each in made]
+        return updated_node.with_changes(body=plain)
 
     def _import_from(self, node: cst.ImportFrom) -> list[cst.BaseSmallStatement] | None:
         """What stands in the place of `from prefect… import …`; None if it stays."""
@@ -101,9 +145,10 @@ class _Rewriter(cst.CSTTransformer):
             if place is None:
                 left.append(alias)
                 continue
-            if alias.asname is None and place.name != alias.evaluated_name:
-                self._renamed[f"{module}.{alias.evaluated_name}"] = place.name
-            moved.setdefault(place.module, []).append(alias.with_changes(name=cst.Name(place.name)))
+            asname = alias.asname
+            if asname is None and place.name != alias.evaluated_name:  # whoever uses it, by whatever way, finds it
+                asname = cst.AsName(cst.Name(str(alias.evaluated_name)))
+            moved.setdefault(place.module, []).append(alias.with_changes(name=cst.Name(place.name), asname=asname))
         if not moved:
             return None
         made: list[cst.BaseSmallStatement] = [
@@ -143,7 +188,7 @@ class _Rewriter(cst.CSTTransformer):
             self._find(node, f"{module}.{name}: {note}.")
         return moved
 
-    def _import(self, node: cst.Import) -> list[cst.BaseSmallStatement] | None:
+    def _import(self, node: cst.Import, block: Any) -> list[cst.BaseSmallStatement] | None:
         """What stands in the place of `import prefect…`; None if it stays."""
         made: list[cst.ImportAlias] = []
         touched = False
@@ -152,7 +197,8 @@ class _Rewriter(cst.CSTTransformer):
             head = module.partition(".")[0]
             if head in names.INTEGRATIONS:
                 self._find(node, f"{head} is not offered; the nearest is {names.INTEGRATIONS[head]}.")
-            if head != "prefect":
+            own_name = alias.asname is not None and alias.evaluated_alias == "prefect"
+            if head != "prefect" or own_name or (alias.asname is None and self._is_value):
                 made.append(alias)
                 continue
             target = "penstock" if alias.asname is None else _whole(module)
@@ -164,9 +210,11 @@ class _Rewriter(cst.CSTTransformer):
             if alias.asname is not None and _alone(module):
                 self._find(node, f"{', '.join(_alone(module))} of {module} are not in {target}.")
             if alias.asname is None:
-                if self._imported:
+                if self._is_needed:  # by names that a person must replace
+                    made.append(alias)
+                if block in self._imported:
                     continue
-                self._imported = True
+                self._imported.add(block)
             made.append(alias.with_changes(name=_expression(target)))
         if not touched:
             return None
@@ -174,15 +222,8 @@ class _Rewriter(cst.CSTTransformer):
 
     # --- names --------------------------------------------------------------------------------------------------------
 
-    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:
-        for dotted in self._imports_of(original_node):
-            if dotted in self._renamed and updated_node.value == dotted.rpartition(".")[2]:
-                return updated_node.with_changes(value=self._renamed[dotted])
-        return updated_node
-
     def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.BaseExpression:
-        root = _root(original_node)
-        if root != "prefect":
+        if _root(original_node) != "prefect" or self._is_value:
             return updated_node
         for dotted in self._imports_of(original_node):
             if not dotted.startswith("prefect."):
@@ -234,6 +275,8 @@ class _Rewriter(cst.CSTTransformer):
             return
         if value.startswith("PREFECT_") and value.replace("_", "").isalnum():
             self._find(node, f"{value} is {names.setting_of(value)} here.")
+        elif value.startswith("prefect.") and value not in _LOGGERS and value.replace(".", "").isidentifier():
+            self._find(node, f"It names {value} in a text.")
         elif value in _LOGGERS:
             self._find(node, f"The logger {value!r} is {value.replace('prefect', 'penstock')!r} here.")
 

@@ -48,12 +48,13 @@ def run(named: str, is_module: bool) -> None:
         module.__spec__, module.__package__ = spec, spec.parent
     else:
         sys.path[0] = os.path.dirname(os.path.realpath(named))
+        path = os.path.abspath(named)
     module.__file__ = path
     try:
         with open(path, "rb") as file:
             source = file.read()
     except OSError as error:
-        _end(f"Error: {path} cannot be read: {error.strerror}.", 2)
+        _end(f"Error: {named} cannot be read: {error.strerror}.", 2)
     _say_if_both(source, path)
     sys.modules["__main__"] = module
     try:

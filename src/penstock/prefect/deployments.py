@@ -12,6 +12,7 @@ from ..client.blocking import SyncPenstockClient
 from ..domain.errors import NameNotOffered
 from ..domain.runs import FlowRun
 from ..flows.deploying import RunnerDeployment
+from .dispatched import plainly
 
 __all__ = ["Deployment", "FlowRunWaitTimeout", "RunnerDeployment", "deploy", "wait_for_flow_run"]
 
@@ -56,7 +57,7 @@ class _Built(Deployment):
 
     def apply(self, **upload: Any) -> Any:
         """Records it; its id, which in a coroutine may be awaited, or not."""
-        return _Id(int=self._made.apply().id.int)
+        return _Id(int=plainly(self._made.apply).id.int)
 
     def __await__(self) -> Any:
         return _at_once(self)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from .. import artifacts
@@ -18,16 +19,29 @@ from ..variables import Variable
 Plain = Callable[..., Any]
 
 
+# In a thread that works for a coroutine: what is called there is called, and not awaited.
+_beside: ContextVar[bool] = ContextVar("penstock_prefect_beside", default=False)
+
+
 def dispatched(fn: Plain) -> Plain:
     """A function that is awaited in coroutines."""
 
     @functools.wraps(fn)
     def either(*args: Any, **kwargs: Any) -> Any:
-        if is_awaited(current.get()):
-            return asyncio.to_thread(fn, *args, **kwargs)
+        if is_awaited(current.get()) and not _beside.get():
+            return asyncio.to_thread(plainly, fn, *args, **kwargs)
         return fn(*args, **kwargs)
 
     return either
+
+
+def plainly(fn: Plain, *args: Any, **kwargs: Any) -> Any:
+    """Calls a function in another thread, on behalf of a coroutine."""
+    token = _beside.set(True)
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        _beside.reset(token)
 
 
 create_image_artifact = dispatched(artifacts.create_image_artifact)

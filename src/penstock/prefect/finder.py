@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from types import ModuleType
+from dis import opmap
+from types import FrameType, ModuleType
 from typing import Any
 
 from ..domain.errors import ConfigurationError, NameNotOffered
@@ -41,10 +43,10 @@ class PrefectModule(ModuleType):
             value = importlib.import_module(f"{module}.{name}")
         elif module == "prefect.settings" and name.startswith("PREFECT_"):
             value = importlib.import_module(names.OF_SETTINGS).setting(name)
-        elif name.startswith("_"):
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        else:
+        elif _is_imported(sys._getframe(1)):
             raise not_offered(f"{module}.{name}")
+        else:  # what asks whether there is such a name, must get an answer
+            raise AttributeError(str(not_offered(f"{module}.{name}")))
         setattr(self, name, value)
         return value
 
@@ -60,6 +62,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         head = fullname.partition(".")[0]
         if head in names.INTEGRATIONS:
+            if _only_asks(sys._getframe(1)):
+                return None
             raise not_offered(fullname)
         if head not in names.PACKAGES:
             return None
@@ -72,6 +76,23 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         importlib.import_module(names.HABITS).take(module.__name__)
+
+
+def _is_imported(frame: FrameType) -> bool:
+    """Whether the name is wanted by `from … import name`."""
+    return frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"] if frame.f_lasti >= 0 else False
+
+
+def _only_asks(frame: FrameType | None) -> bool:
+    """Whether somebody wants to know if a package is there (`importlib.util.find_spec`), and not to import it."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file in ("<frozen importlib.util>", importlib.util.__file__):
+            return True
+        if not file.startswith("<frozen importlib"):
+            return False
+        frame = frame.f_back
+    return False
 
 
 _finder = Finder()

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..engine.context import current, is_awaited
 from . import environment
+from .dispatched import dispatched, plainly
 
 
 def take(module: str) -> None:
@@ -37,8 +38,9 @@ def _blocks() -> None:
 
     for name in ("load", "delete"):
         found = getattr(Block, name).__func__
-        setattr(Block, name, classmethod(_either(found)))
-    Block.save = _either(Block.save)  # type: ignore[method-assign]
+        setattr(Block, name, classmethod(dispatched(found)))
+        setattr(Block, f"a{name}", classmethod(_awaited(found)))
+    Block.save, Block.asave = dispatched(Block.save), _awaited(Block.save)  # type: ignore[method-assign]
 
 
 @cache
@@ -47,7 +49,8 @@ def _variables() -> None:
 
     for name in ("get", "set", "unset"):
         found = getattr(Variable, name).__func__
-        setattr(Variable, name, classmethod(_either(found)))
+        setattr(Variable, name, classmethod(dispatched(found)))
+        setattr(Variable, f"a{name}", classmethod(_awaited(found)))
 
 
 @cache
@@ -57,8 +60,25 @@ def _deployments() -> None:
     from ..flows.flow import Flow
 
     RunnerDeployment.__await__ = _itself  # type: ignore[attr-defined]
+    RunnerDeployment.apply = dispatched(RunnerDeployment.apply)  # type: ignore[method-assign]
+    Flow.to_deployment = _to_deployment(Flow.to_deployment)  # type: ignore[method-assign]
     Flow.__await__ = _itself  # type: ignore[attr-defined]
-    Flow.deploy = _either(Flow.deploy)  # type: ignore[method-assign]
+    Flow.deploy = dispatched(Flow.deploy)  # type: ignore[method-assign]
+
+
+def _to_deployment(ours: Callable[..., Any]) -> Callable[..., Any]:
+    """With options of Prefect's that say the same otherwise, or nothing here."""
+
+    def to_deployment(self: Any, name: str, **options: Any) -> Any:
+        active = options.pop("is_schedule_active", None)
+        if active is not None:
+            options.setdefault("paused", not active)
+        for left_out in ("entrypoint_type", "version_type", "_sla"):
+            options.pop(left_out, None)
+        return ours(self, name, **options)
+
+    to_deployment.__doc__ = ours.__doc__
+    return to_deployment
 
 
 @cache
@@ -99,9 +119,9 @@ def _futures() -> None:
         return self.state if self.done() else None
 
     PenstockFuture.__await__ = PenstockFutureList.__await__ = _itself  # type: ignore[attr-defined]
-    PenstockFuture.wait = _either(wait_for_state)  # type: ignore[method-assign]
-    PenstockFuture.result = _either(plain_result)  # type: ignore[method-assign]
-    PenstockFuture.get_state = _either(lambda self, client=None: self.state)  # type: ignore[attr-defined]
+    PenstockFuture.wait = dispatched(wait_for_state)  # type: ignore[method-assign]
+    PenstockFuture.result = dispatched(plain_result)  # type: ignore[method-assign]
+    PenstockFuture.get_state = dispatched(lambda self, client=None: self.state)  # type: ignore[attr-defined]
 
 
 @cache
@@ -133,13 +153,11 @@ async def _later(fn: Callable[..., Any], *args: Any) -> Any:
     return fn(*args)
 
 
-def _either(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that is awaited in coroutines."""
+def _awaited(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that is always awaited."""
 
-    def either(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_awaited(current.get()):
-            return asyncio.to_thread(fn, self, *args, **kwargs)
-        return fn(self, *args, **kwargs)
+    async def later(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return await asyncio.to_thread(plainly, fn, self, *args, **kwargs)
 
-    either.__doc__ = fn.__doc__
-    return either
+    later.__doc__ = fn.__doc__
+    return later

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..domain import schedules
@@ -18,6 +18,8 @@ def IntervalSchedule(
 ) -> schedules.IntervalSchedule:
     """See `penstock.schedules.IntervalSchedule`; `interval` in seconds, or a timedelta."""
     seconds: Any = interval.total_seconds() if isinstance(interval, timedelta) else interval
+    if anchor_date is not None and anchor_date.tzinfo is None:
+        anchor_date = anchor_date.replace(tzinfo=UTC)
     return schedules.IntervalSchedule(float(seconds), anchor_date=anchor_date, timezone=timezone or "UTC")
 
 

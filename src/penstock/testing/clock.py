@@ -18,7 +18,9 @@ from itertools import count
 from uuid import UUID
 
 from ..domain.ids import uuid7
+from ..engine import live
 from ..engine.clock import Clock, next_random
+from ..engine.scopes import Scope
 from ..engine.timers import Timer
 from .quiet import AT_WORK, STANDS, Quiet
 
@@ -46,6 +48,8 @@ class FakeClock(Clock):
     """
 
     def __init__(self, start: datetime | None = None, *, auto: bool = True) -> None:
+        if start is not None and not isinstance(start, datetime):
+            raise TypeError(f"A FakeClock begins at a datetime; {start!r:.80} is none.")
         moment = datetime.now(UTC) if start is None else start
         self._start = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         self._began = time.monotonic()
@@ -112,6 +116,8 @@ class FakeClock(Clock):
     def open(self) -> None:
         """Begins to go on by itself. (The harness does this.)"""
         with self._changed:
+            if self._open:
+                raise RuntimeError("This clock is in use by another harness: give each its own FakeClock().")
             self._open = True
             if self._auto and self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="penstock-fake-clock", daemon=True)
@@ -129,6 +135,10 @@ class FakeClock(Clock):
             self._leave(loop)
         while (due := self._next()) is not None:
             self._go_to(due)
+
+    def follow(self, thread: threading.Thread) -> None:
+        """Code of a run has started a thread: while that is at work, the clock stands."""
+        self._quiet.add_thread(thread)
 
     def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         """Event loops in which runs are at work take their time from this clock."""
@@ -151,6 +161,17 @@ class FakeClock(Clock):
             found = [self._heap[0][0]] if self._heap else []
         found += [at - self._began for at in self._quiet.due()]
         return min(found, default=None)
+
+    def _has_runs(self) -> bool:
+        """Whether there is anybody whose time it is."""
+        return any(context.runtime.clock is self for context in list(live.RUNS.values()))
+
+    def _limit_comes_first(self, due: float) -> bool:
+        """Whether what is due next is a limit of a run."""
+        with self._changed:
+            return any(
+                at <= due and getattr(timer.action, "__func__", None) is Scope._passed for at, _, timer in self._heap
+            )
 
     def _go_to(self, moment: float) -> None:
         with self._changed:
@@ -185,8 +206,9 @@ class FakeClock(Clock):
             with self._changed:
                 if not self._open:
                     return
-                if not self._heap and not self._quiet.loops():
-                    self._changed.wait()
+                if (not self._heap and not self._quiet.loops()) or not self._has_runs():
+                    # (Nobody says that a run has begun, but for what it then waits for.)
+                    self._changed.wait(None if not self._heap else 10 * LOOK_SECONDS)
                     since, seen = time.monotonic(), None
                     continue
             look = self._quiet.look()
@@ -196,6 +218,9 @@ class FakeClock(Clock):
             due = self._next()
             if due is not None and now - since >= look.needs:
                 if look.needs == AT_WORK:
+                    if self._limit_comes_first(due):  # which is perhaps of the very code that is at work
+                        since = now
+                        continue
                     print(
                         f"penstock: the fake clock goes on although code is at work: {look.what}", file=sys.__stderr__
                     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import connect, flow_runs
 from ..domain.accounts import Asker, Role
-from ..domain.errors import CrashedRun, DefinitionError
+from ..domain.errors import CrashedRun, DefinitionError, NotPausedError
 from ..domain.pauses import Pause
 from ..domain.stops import SHUTDOWN, Stop
 from ..engine.clock import Clock
@@ -37,16 +37,21 @@ class Crash(BaseException):
 class Happening:
     """Something that befalls runs of one flow or task, `times` times (None: each time)."""
 
-    def __init__(self, target: Any, times: Any, code: Callable[[RunContext[Any], Code, bool], Code]) -> None:
+    def __init__(
+        self, target: Any, times: Any, code: Callable[[RunContext[Any], Code, bool], Code], within: Any = None
+    ) -> None:
         if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
             raise ValueError(f"times is a whole number, 1 or more, or None; it is {times!r}.")
         self.target = target
         self.left = times
         self.code = code
         self.happened = 0
+        self._within = within
 
     def befalls(self, context: RunContext[Any]) -> bool:
-        return is_of(context, self.target) and self.left != 0
+        if self.left == 0 or not is_of(context, self.target):
+            return False
+        return self._within is None or above(context, self._within) is not None
 
     def happens(self) -> None:
         self.happened += 1
@@ -59,7 +64,16 @@ def is_of(context: RunContext[Any], target: Any) -> bool:
     definition: Any = context.flow if isinstance(context, FlowRunContext) else _task_of(context)
     if isinstance(target, str):
         return target in (definition.name, context.run.name)
-    return bool(getattr(target, "fn", target) is definition.fn)
+    fn, meant = definition.fn, getattr(target, "fn", target)
+    return fn is meant or getattr(fn, "func", fn) is meant  # (of a method, for its instance)
+
+
+def above(context: RunContext[Any], target: Any) -> RunContext[Any] | None:
+    """The run, or the nearest above it, that is of this flow or task."""
+    each: RunContext[Any] | None = context
+    while each is not None and not is_of(each, target):
+        each = each.parent
+    return each
 
 
 def _task_of(context: RunContext[Any]) -> Any:
@@ -94,6 +108,7 @@ class Doubles:
         self._answers: list[Answer] = []
         self._lock = threading.Lock()
         self.problems: list[BaseException] = []
+        self.over = False
 
     def add(self, happening: Happening) -> Happening:
         with self._lock:
@@ -127,8 +142,12 @@ class Doubles:
     def _say(self, answer: Answer, pause: Pause, context: RunContext[Any]) -> None:
         """In a timer's thread, where nobody would see what goes wrong: the harness says so at its end, and the run does
         not wait any more for what will not come."""
+        if self.over:
+            return
         try:
             answer.give(pause)
+        except NotPausedError:  # its time was over before
+            return
         except Exception as error:
             self.problems.append(error)
             context.halt(Stop(SHUTDOWN, f"What the test had prepared could not be answered: {error}", "test_harness"))
@@ -183,11 +202,8 @@ def cancelled(of: Any) -> Callable[[RunContext[Any], Code, bool], Code]:
     """Code during which somebody cancels the run, or the flow run above it that is `of` this flow."""
 
     def code(context: RunContext[Any], fn: Code, awaits: bool) -> Code:
-        each: RunContext[Any] | None = context
-        while each is not None and not is_of(each, of):
-            each = each.parent
-        if each is None:
-            raise DefinitionError(f"{context.source} is in no run of {of!r:.80}, which was to be cancelled then.")
+        each = above(context, of)
+        assert each is not None
         cancel = flow_runs.cancel_flow_run if isinstance(each, FlowRunContext) else flow_runs.cancel_task_run
         return _stopped_by(lambda: cancel(each.run.id, wait=False), awaits)
 

@@ -7,6 +7,8 @@ record is (in memory), what time it is, and what people and the world do is the 
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import shutil
 import tempfile
 import time
@@ -26,8 +28,10 @@ from ..domain.states import State, StateType
 from ..domain.stops import SHUTDOWN, Stop
 from ..engine import asynchronous, live, masking
 from ..engine.clock import SYSTEM, Clock
+from ..engine.stopping import StopDelivered
 from ..engine.timers import TIMERS
 from ..flows import calls, launched, run_logger
+from ..services import scheduling as planning
 from ..services.loops import scheduling
 from ..settings import current
 from ..settings.current import settings_everywhere
@@ -54,6 +58,7 @@ class TestHarness(Generic[C]):
         self.home = home
         self._prepared = prepared
         self._deployed: dict[UUID, Any] = {}
+        self._planned = clock.now()
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -78,6 +83,11 @@ class TestHarness(Generic[C]):
             harness.stub(fetch, raises=ConnectionError, times=2)  # the third attempt is the real one
         """
         doubles.check_target(target)
+        if sum(each is not None for each in (returns, raises, calls)) > 1:
+            raise TypeError("A stub returns something, raises something, or calls something; one of them.")
+        kind = raises if isinstance(raises, type) else type(raises)
+        if raises is not None and not issubclass(kind, BaseException):
+            raise TypeError(f"raises= is an exception, or a class of them; it is {raises!r:.80}.")
         return self._prepared.add(Happening(target, times, doubles.stub(returns, raises, calls)))
 
     def time_out(self, target: Any, *, times: int | None = 1) -> Happening:
@@ -100,7 +110,7 @@ class TestHarness(Generic[C]):
         """
         doubles.check_target(target)
         moment = target if at is None else doubles.check_target(at)
-        return self._prepared.add(Happening(moment, times, doubles.cancelled(target)))
+        return self._prepared.add(Happening(moment, times, doubles.cancelled(target), target))
 
     def crash(self, target: Any, *, times: int | None = 1) -> Happening:
         """Has the process of a run be gone as its code begins. A task is `Crashed`, and tried again by its `retries`; a
@@ -180,7 +190,7 @@ class TestHarness(Generic[C]):
             harness.clock.advance(timedelta(days=1))
             (run,) = harness.run_due()
         """
-        scheduling.once(self._desk())
+        self._plan()
         ended = []
         for run in reversed(self.flow_runs(state_types=(StateType.SCHEDULED,))):
             flow, due = self._deployed.get(run.deployment_id) if run.deployment_id else None, run.expected_start_time
@@ -192,10 +202,28 @@ class TestHarness(Generic[C]):
     def _desk(self) -> Any:
         return connect.desk(connect.local_ledger(current()).store, "loops")
 
+    def _plan(self) -> None:
+        """Plans as a server does all the time, also for the time that was jumped over: plans reach a few runs ahead."""
+        desk, now = self._desk(), self.clock.now()
+        while True:
+            planned = [run.expected_start_time for run in self.flow_runs(state_types=(StateType.SCHEDULED,))]
+            moments = [moment for moment in planned if moment is not None and self._planned < moment <= now]
+            if not moments:
+                break
+            self._planned = max(moments)
+            planning.plan(desk.store, self._planned)
+        self._planned = now
+        scheduling.once(desk)
+
     # --- what came of it ----------------------------------------------------------------------------------------------
 
     def client(self) -> SyncPenstockClient:
-        """A client of this record; what was reported so far is in it."""
+        """A client of this record, while this harness is the innermost one; what was reported so far is in it. Raises
+        `RuntimeError` when the test is over, or in another harness."""
+        if self._prepared.over:
+            raise RuntimeError("The test is over, and its record is gone: ask within `with test_harness() as harness`.")
+        if current().home != self.home:
+            raise RuntimeError("Another harness is within this one, and has the record now: ask that one.")
         connect.settle()
         return SyncPenstockClient()
 
@@ -253,7 +281,21 @@ class test_harness(ContextDecorator, Generic[C]):
     def _recreate_cm(self) -> Self:
         return type(self)(None if self._clock is SYSTEM else self._clock, settings=self._settings)
 
+    def __call__(self, fn: Any) -> Any:
+        """As a decorator, also of coroutine functions."""
+        if not inspect.iscoroutinefunction(fn):
+            return super().__call__(fn)
+
+        @functools.wraps(fn)
+        async def within(*args: Any, **kwargs: Any) -> Any:
+            with self._recreate_cm():
+                return await fn(*args, **kwargs)
+
+        return within
+
     def __enter__(self) -> TestHarness[C]:
+        if self in _open:
+            raise RuntimeError("This harness is entered already: make another for what is within it.")
         with ExitStack() as stack:
             home = Path(tempfile.mkdtemp(prefix="penstock-test-"))
             stack.callback(shutil.rmtree, home, ignore_errors=True)
@@ -278,10 +320,13 @@ class test_harness(ContextDecorator, Generic[C]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self not in _open or _open[-1] is not self:
+            raise RuntimeError("Harnesses are left in the order that is the reverse of how they were entered.")
         _open.remove(self)
+        self._prepared.over = True
         self._stack.close()
-        if error is None and self._prepared.problems:
-            raise self._prepared.problems[0]
+        if self._prepared.problems and (error is None or isinstance(error, StopDelivered)):
+            raise self._prepared.problems[0] from error
 
     async def __aenter__(self) -> TestHarness[C]:
         return self.__enter__()

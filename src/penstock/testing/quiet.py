@@ -29,9 +29,10 @@ WAITS, SELECTS, STANDS, AT_WORK = 0.0, 0.005, 0.02, 2.0
 # Where the standard library waits for other threads.
 _LIBRARY = os.path.dirname(threading.__file__)
 _WAITING = frozenset(
-    os.path.join(_LIBRARY, *each)
-    for each in (("threading.py",), ("queue.py",), ("concurrent", "futures", "_base.py"), ("selectors.py",))
+    os.path.join(_LIBRARY, *each) for each in (("threading.py",), ("queue.py",), ("concurrent", "futures", "_base.py"))
 )
+# Where a pool's thread waits for work.
+_POOL = os.path.join(_LIBRARY, "concurrent", "futures", "thread.py")
 _SELECTORS = selectors.__file__
 
 
@@ -49,6 +50,12 @@ class Quiet:
 
     def __init__(self) -> None:
         self._loops: list[asyncio.AbstractEventLoop] = []
+        # threads that code of runs has started itself
+        self._threads: list[threading.Thread] = []
+
+    def add_thread(self, thread: threading.Thread) -> None:
+        self._threads = [each for each in self._threads if each.is_alive() or each.ident is None]
+        self._threads.append(thread)
 
     def add(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether it was new."""
@@ -81,7 +88,7 @@ class Quiet:
         frames = sys._current_frames()
         needs = WAITS
         mark: list[Any] = []
-        here = list(posts)
+        here = _copy(posts)
         serving = {thread for loop in self.loops() if (thread := _thread_of(loop)) is not None}
         for post in here:
             frame = frames.get(post.ident)
@@ -96,6 +103,15 @@ class Quiet:
                     return Look(AT_WORK, mark, _place(frame))
                 needs = STANDS
                 mark.append((id(frame), frame.f_lasti))
+        waiting_for = {post.ident for post in here if post.waiter is not None}
+        for started in list(self._threads):
+            frame = frames.get(started.ident or 0)
+            if frame is None or started.ident in waiting_for or started.ident in serving:
+                continue
+            if not _stands(frame) and frame.f_code.co_filename != _POOL:
+                return Look(AT_WORK, mark, _place(frame))
+            needs = max(needs, STANDS)
+            mark.append((id(frame), frame.f_lasti))
         for loop in self.loops():
             found = _look_at(loop, frames, here, but)
             mark.append(found.mark)
@@ -104,13 +120,22 @@ class Quiet:
             needs = max(needs, found.needs)
         if journal.are_asked():
             return Look(AT_WORK, mark, "the record is asked")
-        for each in list(pool._open):
+        for each in _copy(pool._open):
             waiting = sum(_waits_in(post, each) for post in here)
             if each.comes_for_work() or each.at_work() > waiting + (but is not None and _has(each, here, but)):
                 return Look(AT_WORK, mark, "a thread of the task runner begins")
         if needs < STANDS and _something_begins():
             needs = STANDS
         return Look(needs, mark)
+
+
+def _copy(members: Any) -> list[Any]:
+    """What is in a weak set, to which other threads add meanwhile."""
+    while True:
+        try:
+            return list(members)
+        except RuntimeError:
+            continue
 
 
 def _thread_of(loop: asyncio.AbstractEventLoop) -> int | None:
@@ -128,9 +153,21 @@ def _look_at(loop: Any, frames: dict[int, FrameType], here: list[Post], but: int
         return Look(AT_WORK if mine.waiter.told else WAITS, None)
     if frame is None or loop._ready:
         return Look(AT_WORK, None, "" if frame is None else _place(frame))
-    if frame.f_code.co_filename != _SELECTORS:
+    above = frame.f_back
+    if frame.f_code.co_filename != _SELECTORS or above is None or above.f_code.co_name != "_run_once":
         return Look(STANDS, (id(frame), frame.f_lasti)) if _stands(frame) else Look(AT_WORK, None, _place(frame))
+    if _hears_the_world(loop):
+        return Look(AT_WORK, None, "an event loop waits for a socket or a process")
     return Look(SELECTS, (id(frame), frame.f_lasti))
+
+
+def _hears_the_world(loop: Any) -> bool:
+    """Whether a loop waits for more than to be woken by other threads."""
+    try:
+        own = loop._ssock.fileno()
+        return any(key.fd != own for key in list(loop._selector.get_map().values()))
+    except (AttributeError, RuntimeError):
+        return False
 
 
 def _stands(frame: FrameType) -> bool:

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..engine.context import current
-from ..engine.stopping import Post, Ready, my_post, shielded
+from ..engine.stopping import OURS, Post, Ready, my_post, shielded
 from .clock import FakeClock
 
 _real = time.sleep
+# It waits for other processes, which know nothing of this clock.
+_SUBPROCESS = subprocess.__file__
+LONGEST = 1e9
 Undo = Callable[[], None]
 _undo: list[Undo] = []
 
@@ -29,11 +35,12 @@ class _Sleep:
 
     def __call__(self, seconds: float, /) -> None:
         context = current.get()
-        if context is None or context.runtime.clock is not self._clock:
+        file = sys._getframe(1).f_code.co_filename
+        if context is None or context.runtime.clock is not self._clock or file.startswith(OURS) or file == _SUBPROCESS:
             _real(seconds)
             return
-        if seconds < 0:
-            raise ValueError("sleep length must be non-negative")
+        if not 0 <= seconds <= LONGEST:
+            _real(seconds if seconds != seconds or seconds < 0 else float("inf"))  # which says what is wrong with it
         ready = Ready()
         timer = self._clock.after(seconds, ready.tell)
         try:
@@ -50,9 +57,18 @@ def _wait(post: Post, ready: Ready) -> None:
 def patched(clock: FakeClock) -> Iterator[None]:
     """Code of runs sleeps by this clock."""
     before, time.sleep = time.sleep, _Sleep(clock)  # type: ignore[assignment]
+    start = threading.Thread.start
+
+    def start_followed(self: threading.Thread) -> None:
+        if current.get() is not None and not self.name.startswith("penstock-"):
+            clock.follow(self)
+        start(self)
+
+    threading.Thread.start = start_followed  # type: ignore[method-assign]
     try:
         yield
     finally:
+        threading.Thread.start = start  # type: ignore[method-assign]
         time.sleep = before
         while _undo:
             _undo.pop()()

@@ -495,6 +495,7 @@ export interface Entrypoint {
   program?: string | null;
   program_module?: string | null;
   digest?: string | null;
+  prefect?: string | null;
 }
 
 export interface EventFilter {
