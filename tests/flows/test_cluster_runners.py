@@ -24,7 +24,7 @@ from penstock.domain.errors import (
     InfrastructureNotAvailable,
     MissingResult,
 )
-from penstock.flows.runners.cluster import orders, runner
+from penstock.flows.runners.cluster import leases, orders, runner
 from penstock.flows.runners.cluster.home import Home
 from penstock.flows.runners.cluster.host import host
 from penstock.flows.runners.cluster.runner import OnCluster
@@ -312,14 +312,14 @@ def test_a_package_that_is_missing_is_named(programs: Programs, kind: str, packa
 
 def test_a_node_of_another_version_says_so(dask: Any, monkeypatch: Any) -> None:
     """(Here it is the flow's process that says it has another.)"""
-    encode = runner.parcels.encode
+    encode = leases.parcels.encode
 
     def older(message: Any) -> bytes:
-        if isinstance(message, orders.Order):
+        if isinstance(message, orders.Lease):
             message = msgspec.structs.replace(message, python="3.9")
         return encode(message)
 
-    monkeypatch.setattr(runner.parcels, "encode", older)
+    monkeypatch.setattr(leases.parcels, "encode", older)
 
     @flow(task_runner=DaskTaskRunner(cluster=dask))
     def crunch() -> None:
@@ -332,59 +332,243 @@ def test_a_node_of_another_version_says_so(dask: Any, monkeypatch: Any) -> None:
 # --- who may dial -----------------------------------------------------------------------------------------------------
 
 
-class Guest:
-    def __init__(self) -> None:
+class Door:
+    """A flow's process that waits for the host with one lease."""
+
+    def __init__(self, number: int = 1) -> None:
+        self.home = Home("127.0.0.1", self._known)
+        self.number = number
         self.came: list[Any] = []
 
-    def attach(self, line: Any) -> None:
-        self.came.append(line)
+    def _known(self, number: int, near: bool) -> Any:
+        return self.came.append if number == self.number and not self.came else None
 
+    def dial(self, token: bytes, number: int) -> bytes:
+        with socket.create_connection(self.home.address, timeout=5) as line:
+            line.sendall(orders.HELLO.pack(orders.MAGIC, token, number, True))
+            return line.recv(1)
 
-def dial(home: Home, token: bytes, number: int) -> bytes:
-    with socket.create_connection(home.address, timeout=5) as line:
-        line.sendall(orders.HELLO.pack(orders.MAGIC, token, number))
-        return line.recv(1)
+    def __enter__(self) -> Door:
+        return self
 
-
-def test_who_does_not_know_the_token_is_not_heard() -> None:
-    home, guest = Home("127.0.0.1"), Guest()
-    number = home.expect(guest)
-    try:
-        assert dial(home, b"0" * 32, number) == b""
-        assert dial(home, home.token, number + 1) == orders.UNKNOWN
-        with socket.create_connection(home.address, timeout=5) as line:
-            line.sendall(b"GET / HTTP/1.1\r\n" + b"x" * (orders.HELLO.size - 16))
-            assert line.recv(1) == b""
-        assert guest.came == []
-        assert dial(home, home.token, number) == orders.WELCOME
-        until(lambda: guest.came)
-        assert dial(home, home.token, number) == orders.UNKNOWN  # once
-    finally:
-        home.close()
-        for line in guest.came:
+    def __exit__(self, *_: object) -> None:
+        self.home.close()
+        for line in self.came:
             line.close()
 
 
-def test_a_host_that_comes_too_late_does_nothing(dask: Any) -> None:
-    """As when the scheduler begins a call anew whose node was lost."""
-    home = Home("127.0.0.1")
-    try:
-        assert host(_order(home, 99)) == b""
-    finally:
-        home.close()
+def test_who_does_not_know_the_token_is_not_heard() -> None:
+    with Door() as door:
+        token = door.home.token
+        assert door.dial(b"0" * 32, 1) == b""
+        assert door.dial(token, 2) == orders.UNKNOWN
+        with socket.create_connection(door.home.address, timeout=5) as line:
+            line.sendall(b"GET / HTTP/1.1\r\n" + b"x" * (orders.HELLO.size - 16))
+            assert line.recv(1) == b""
+        assert door.came == []
+        assert door.dial(token, 1) == orders.WELCOME
+        until(lambda: door.came)
+        assert door.dial(token, 1) == orders.UNKNOWN  # once
 
 
-def _order(home: Home, number: int) -> bytes:
-    from penstock.domain.runs import TaskRun
-    from penstock.domain.states import make
-    from penstock.engine.clock import SYSTEM
-    from penstock.flows.runners.parcels import Job, Surroundings, encode
+def test_a_host_that_comes_too_late_does_nothing() -> None:
+    """As when the scheduler begins a lease anew whose node was lost."""
+    with Door() as door:
+        lease = orders.Lease(door.home.address, door.home.token, 99, orders.Machine("", ""))
+        assert host(msgspec.msgpack.encode(lease)) == b""
 
-    now, id = SYSTEM.now(), SYSTEM.new_id()
-    run = TaskRun(id=id, name="x", created=now, states=(make("Pending", now),), task_name="x", task_key="x")
-    job = Job(
-        number=1, run=run, log_prints=False, captures_all=False, tags=frozenset(), task_number=1, task=None, flow=None,
-        in_flow=False, settings=None, surroundings=None, modules={}, forget=False, arguments=b"",
-    )  # fmt: skip
-    here, nothing = orders.Machine("", ""), Surroundings(None, [], {})
-    return encode(orders.Order(home.address, home.token, number, job, here, nothing))
+
+# --- leases -----------------------------------------------------------------------------------------------------------
+
+
+class Scheduler:
+    """A cluster on which hosts come when the test says so."""
+
+    peer = "127.0.0.1"
+
+    def __init__(self) -> None:
+        self.leases: list[orders.Lease] = []
+        self.failed: list[Any] = []
+        self.cancelled: list[int] = []
+
+    def submit(self, name: str, lease: bytes, values: Any, failed: Any) -> Any:
+        number = len(self.leases)
+        self.leases.append(orders.decode(lease))
+        self.failed.append(failed)
+        scheduler = self
+
+        class Submitted:
+            value = f"the value of {number}"
+
+            def cancel(self) -> None:
+                scheduler.cancelled.append(number)
+
+        return Submitted()
+
+    def come(self, number: int) -> socket.socket | None:
+        lease = self.leases[number]
+        line = socket.create_connection(lease.home, timeout=5)
+        line.sendall(orders.HELLO.pack(orders.MAGIC, lease.token, lease.number, True))
+        if line.recv(1) == orders.WELCOME:
+            return line
+        line.close()
+        return None
+
+    def fetch(self, handle: Any) -> bytes:
+        raise NotImplementedError
+
+    def close(self) -> None: ...
+
+
+class Call:
+    """One that waits for a host."""
+
+    def __init__(self, wanted: bool = True) -> None:
+        self.line: Any = None
+        self.problem: str | None = None
+        self.wanted = wanted
+
+    def attach(self, line: Any) -> bool:
+        self.line = line
+        return self.wanted
+
+    def failed(self, problem: str) -> None:
+        self.problem = problem
+
+
+@pytest.fixture
+def scheduler() -> Scheduler:
+    return Scheduler()
+
+
+@pytest.fixture
+def leased(scheduler: Scheduler) -> Iterator[leases.Leases]:
+    made = leases.Leases(scheduler)
+    yield made
+    made.close()
+
+
+def test_a_host_that_has_done_a_call_does_the_one_that_waits_longest(
+    scheduler: Scheduler, leased: leases.Leases
+) -> None:
+    calls = [Call() for _ in range(4)]
+    for call in calls:
+        leased.want(call, "x", ())
+    assert len(scheduler.leases) == 4
+
+    with scheduler.come(3) as _:  # type: ignore[union-attr]
+        line = until(lambda: calls[0].line)
+        leased.give_back(line)
+        leased.give_back(line)
+
+        assert [call.line for call in calls] == [line, line, line, None]
+
+
+def test_a_host_is_kept_no_longer_than_its_lease(
+    scheduler: Scheduler, leased: leases.Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.0)
+    first, second = Call(), Call()
+    for call in (first, second):
+        leased.want(call, "x", ())
+
+    with scheduler.come(0) as host_of_first:  # type: ignore[union-attr]
+        leased.give_back(until(lambda: first.line))
+
+        assert host_of_first.recv(1) == b""  # it may go
+    assert second.line is None
+    with scheduler.come(1) as _:  # type: ignore[union-attr]
+        until(lambda: second.line)
+
+
+def test_a_host_without_a_call_goes_after_a_moment(scheduler: Scheduler, leased: leases.Leases) -> None:
+    first, second = Call(), Call()
+    leased.want(first, "x", ())
+    with scheduler.come(0) as line:  # type: ignore[union-attr]
+        leased.give_back(until(lambda: first.line))
+        leased.want(second, "x", ())
+        assert second.line is first.line
+        leased.give_back(second.line)
+
+        assert line.recv(1) == b""
+    assert len(scheduler.leases) == 1
+
+
+def test_a_host_that_was_lost_while_it_had_no_call_is_given_none(scheduler: Scheduler, leased: leases.Leases) -> None:
+    first, second = Call(), Call()
+    leased.want(first, "x", ())
+    line = scheduler.come(0)
+    leased.give_back(until(lambda: first.line))
+    assert line is not None
+    line.close()
+    leased.want(second, "x", ())
+
+    assert second.line is None
+    assert len(scheduler.leases) == 2
+
+
+def test_no_host_is_kept_from_calls_whose_data_is_elsewhere(scheduler: Scheduler, leased: leases.Leases) -> None:
+    first, second, bound = Call(), Call(), Call()
+    for call in (first, second):
+        leased.want(call, "x", ())
+    with scheduler.come(0) as line:  # type: ignore[union-attr]
+        until(lambda: first.line)
+        leased.want(bound, "x", ("handle",))
+        leased.give_back(first.line)
+
+        assert line.recv(1) == b""
+    assert second.line is None
+    with scheduler.come(2) as _:  # type: ignore[union-attr]
+        until(lambda: bound.line)
+        assert bound.line.value == "the value of 2"
+
+
+def test_leases_that_nobody_needs_are_cancelled(scheduler: Scheduler, leased: leases.Leases) -> None:
+    calls = [Call() for _ in range(10)]
+    for call in calls:
+        leased.want(call, "x", ())
+    for call in calls:
+        leased.forget(call)
+
+    assert len(scheduler.cancelled) >= 8
+    assert scheduler.come(scheduler.cancelled[0]) is None
+
+
+def test_what_the_scheduler_cannot_do_is_said_to_one_call_each(scheduler: Scheduler, leased: leases.Leases) -> None:
+    first, bound, second = Call(), Call(), Call()
+    leased.want(first, "x", ())
+    leased.want(bound, "x", ("handle",))
+    leased.want(second, "x", ())
+    scheduler.failed[2]("no such module")
+    scheduler.failed[1]("the value is lost")
+    scheduler.failed[1]("again")
+
+    assert (first.problem, bound.problem, second.problem) == ("no such module", "the value is lost", None)
+
+
+def test_a_call_that_was_stopped_as_its_host_came_leaves_it_to_the_next(
+    scheduler: Scheduler, leased: leases.Leases
+) -> None:
+    stopped, second = Call(wanted=False), Call()
+    leased.want(stopped, "x", ())
+    leased.want(second, "x", ())
+
+    with scheduler.come(0) as _:  # type: ignore[union-attr]
+        until(lambda: second.line)
+
+
+def test_many_small_tasks_need_few_leases(on_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    ask = leases.Leases._ask
+    monkeypatch.setattr(leases.Leases, "_ask", lambda self, *given: asked.append(1) or ask(self, *given))
+
+    @task
+    def number(n: int) -> int:
+        return n
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> list[int]:
+        return [number.submit(n).result() for n in range(30)]
+
+    assert crunch() == list(range(30))
+    assert len(asked) < 10

@@ -103,6 +103,12 @@ class Bell:
         self._watched = channel.fileno()
         self._poll.register(self._watched, select.POLLIN)
 
+    def leave(self) -> None:
+        """The channel is not waited for any more."""
+        if self._watched >= 0:
+            self._poll.unregister(self._watched)
+        self._watched = -1
+
     def ring(self) -> None:
         """From any thread, and from a signal handler. One that nobody waits for yet is heard by who waits next."""
         with contextlib.suppress(BlockingIOError):  # it rings already

@@ -122,7 +122,7 @@ class StopOrder(msgspec.Struct):
 
 
 encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
-_decode_job = msgspec.msgpack.Decoder(Job).decode
+decode_job = msgspec.msgpack.Decoder(Job).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode
 decode_where = msgspec.msgpack.Decoder(Where).decode
 decode_stop = msgspec.msgpack.Decoder(StopOrder).decode
@@ -139,7 +139,7 @@ def send_job(channel: Channel, job: Job) -> None:
 
 
 def receive_job(channel: Channel) -> Job:
-    job = _decode_job(channel.receive()[1])
+    job = decode_job(channel.receive()[1])
     if job.arguments is None:
         job.arguments = channel.receive()[1]
     return job

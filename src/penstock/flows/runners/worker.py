@@ -113,6 +113,22 @@ def surroundings() -> Surroundings:
 _environ: dict[bytes, bytes] = getattr(os.environ, "_data")  # noqa: B009 - it is not in the types
 
 
+class Told:
+    """What a worker process was told, and need not be told again. `anew`: it may have worked for somebody else, whose
+    tasks it is to forget."""
+
+    __slots__ = ("anew", "flow", "known", "secrets", "settings", "surroundings")
+
+    def __init__(self, surroundings: Surroundings | None, anew: bool = False) -> None:
+        self.surroundings = surroundings
+        self.anew = anew
+        # numbers of tasks; the flow run and its version; how many secrets
+        self.known: set[int] = set()
+        self.flow: tuple[UUID, int] | None = None
+        self.settings: Any = None
+        self.secrets = 0
+
+
 class Worker:
     """One worker process. All is done by the thread that has it: the one whose call it makes."""
 
@@ -125,13 +141,7 @@ class Worker:
         # whether its present job was left to an undertaker; since when it has no job
         self.left = False
         self.idle_since = 0.0
-        # what it has been told: numbers of tasks, the flow run and its version, the settings, the surroundings, how
-        # many secrets
-        self.known: set[int] = set()
-        self.flow: tuple[UUID, int] | None = None
-        self.settings: Any = None
-        self.surroundings = surroundings()
-        self.secrets = 0
+        self.told = Told(surroundings())
         self._where = NOWHERE
         self._receiver: Receiver | None = None
         ours, theirs = socket.socketpair()

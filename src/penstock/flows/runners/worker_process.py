@@ -249,6 +249,7 @@ class Process:
             self._definition = Flow(_elsewhere, name=run.flow_name, version=run.flow_version)
         if job.forget:
             self._tasks.clear()
+            self._secrets_said = 0
         if job.task is not None:
             self._tasks[job.task_number] = _task_of(job.task)
 

@@ -28,7 +28,7 @@ from ...engine.timers import TIMERS, Timer
 from ...ledger.piped import Receiver
 from . import parcels, undertaking
 from .parcels import FlowFacts, Job, TaskFacts
-from .worker import Worker, surroundings, unlimited
+from .worker import Told, Worker, surroundings, unlimited
 
 if TYPE_CHECKING:
     from ...engine.task_run import TaskCall
@@ -82,7 +82,7 @@ class Workers:
             worker = self._take()
             try:
                 answer = worker.perform(
-                    call, RunReceiver(call, worker), lambda: job_of(call, worker, packed, arguments, more)
+                    call, RunReceiver(call, worker), lambda: job_of(call, worker.told, packed, arguments, more)
                 )
             finally:
                 if worker.left:
@@ -290,28 +290,28 @@ class RunReceiver(Receiver):
         return make("Crashed", now, message=f"The worker process that it was in {how}.", details={"stopped": "gone"})
 
 
-def job_of(call: TaskCall, worker: Worker, packed: _Packed, arguments: bytes, modules: dict[str, str]) -> Job:
+def job_of(call: TaskCall, told: Told, packed: _Packed, arguments: bytes, modules: dict[str, str]) -> Job:
     """The job, without what the worker has been told before."""
     context = call.context
-    forget = len(worker.known) >= MOST_KNOWN
+    forget, told.anew = told.anew or len(told.known) >= MOST_KNOWN, False
     if forget:
-        worker.known.clear()
-    told = packed.number in worker.known
-    worker.known.add(packed.number)
+        told.known.clear()
+    known = packed.number in told.known
+    told.known.add(packed.number)
     flow = context.flow_context
     flow_facts = None
-    if flow is not None and worker.flow != (flow.run.id, flow.run.version):
-        worker.flow = flow.run.id, flow.run.version
+    if flow is not None and told.flow != (flow.run.id, flow.run.version):
+        told.flow = flow.run.id, flow.run.version
         flow_facts = _flow_facts(flow)
     settings: Any = call.runtime.settings
     environment = None
-    if worker.settings is not settings:
-        worker.settings = settings
+    if told.settings is not settings:
+        told.settings = settings
         environment = settings.to_environment()
     now = surroundings()
-    changed = now != worker.surroundings
-    worker.surroundings = now
-    secrets, worker.secrets = parcels.secrets_after(worker.secrets)
+    changed = now != told.surroundings
+    told.surroundings = now
+    secrets, told.secrets = parcels.secrets_after(told.secrets)
     return Job(
         number=next(_numbers),
         run=context.run,
@@ -319,7 +319,7 @@ def job_of(call: TaskCall, worker: Worker, packed: _Packed, arguments: bytes, mo
         captures_all=context.captures_all,
         tags=current_tags.get(),
         task_number=packed.number,
-        task=None if told else packed.facts,
+        task=None if known else packed.facts,
         flow=flow_facts,
         in_flow=flow is not None,
         settings=environment,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from ....domain.errors import ConfigurationError, DefinitionError, InfrastructureNotAvailable
 from .host import host
-from .hosted import HostedWorker
 from .runner import ClusterTaskRunner
 
 
@@ -110,11 +109,11 @@ class DaskCluster:
     def peer(self) -> str:
         return urlsplit(str(self._client.scheduler.address)).hostname or "127.0.0.1"
 
-    def submit(self, name: str, order: bytes, values: Sequence[Any], worker: HostedWorker) -> _Submitted:
-        """See `runner.Cluster`. The scheduler itself calls nothing a second time that fails; one whose node is lost it
+    def submit(self, name: str, lease: bytes, values: Sequence[Any], failed: Callable[[str], None]) -> _Submitted:
+        """See `leases.Cluster`. The scheduler itself calls nothing a second time that fails; one whose node is lost it
         would, and that one is sent away by the flow's process."""
-        future = self._client.submit(host, order, *values, key=f"{name}-{uuid4()}", pure=False, retries=0)
-        future.add_done_callback(lambda done: _tell(done, worker))
+        future = self._client.submit(host, lease, *values, key=f"{name}-{uuid4()}", pure=False, retries=0)
+        future.add_done_callback(lambda done: _tell(done, failed))
         return _Submitted(future)
 
     def fetch(self, handle: Any) -> bytes:
@@ -132,14 +131,14 @@ class _Submitted:
         self.value = future
 
     def cancel(self) -> None:
-        self.value.cancel()
+        self.value.release()  # (`cancel` would wait for the scheduler)
 
 
-def _tell(done: Any, worker: HostedWorker) -> None:
+def _tell(done: Any, failed: Callable[[str], None]) -> None:
     if done.status == "error":
-        worker.failed(str(done.exception()))
+        failed(str(done.exception()))
     elif done.status in ("cancelled", "lost"):
-        worker.failed(f"Dask says that it is {done.status}: is its scheduler still there?")
+        failed(f"Dask says that it is {done.status}: is its scheduler still there?")
 
 
 def _distributed() -> Any:

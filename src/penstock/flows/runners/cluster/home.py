@@ -1,6 +1,6 @@
 """Where hosts on a cluster reach the flow's process: a port of it, for the time of a flow run.
 
-Law: who does not know the token is not heard beyond his first 48 bytes; what comes after them is messages of known
+Law: who does not know the token is not heard beyond his first 49 bytes; what comes after them is messages of known
 form. Nothing is unpickled here.
 """
 
@@ -11,8 +11,7 @@ import hmac
 import secrets
 import socket
 import threading
-from itertools import count
-from typing import Protocol
+from collections.abc import Callable
 
 from ..channel import Channel
 from .orders import HELLO, MAGIC, UNKNOWN, WELCOME
@@ -22,38 +21,23 @@ HELLO_SECONDS = 10.0
 # A machine that is gone without a word (no power, no network) is noticed after so many seconds of silence.
 SILENT_SECONDS = 10
 
-
-class Guest(Protocol):
-    """Who waits for a host."""
-
-    def attach(self, line: Channel) -> None:
-        """It has come."""
+# What takes the line of a host that was let in.
+Taker = Callable[[Channel], None]
 
 
 class Home:
-    """Listens at an address of this machine that the cluster reaches; `peer` is a host of the cluster."""
+    """Listens at an address of this machine that the cluster reaches; `peer` is a host of the cluster.
 
-    def __init__(self, peer: str) -> None:
+    `known(number, near)` says who takes the line of the host that has this lease; None: it is not wanted (any more).
+    """
+
+    def __init__(self, peer: str, known: Callable[[int, bool], Taker | None]) -> None:
         self.token = secrets.token_bytes(32)
-        self._numbers = count(1)
-        self._waiting: dict[int, Guest] = {}
-        self._lock = threading.Lock()
+        self._known = known
         self._socket = socket.create_server((_address_towards(peer), 0), backlog=256)
         name = self._socket.getsockname()
         self.address: tuple[str, int] = (name[0], name[1])
         threading.Thread(target=self._listen, name="penstock-cluster-home", daemon=True).start()
-
-    def expect(self, guest: Guest) -> int:
-        """The number by which a host will come for this one."""
-        number = next(self._numbers)
-        with self._lock:
-            self._waiting[number] = guest
-        return number
-
-    def forget(self, number: int) -> None:
-        """No host is wanted any more: one that comes is sent away."""
-        with self._lock:
-            self._waiting.pop(number, None)
 
     def close(self) -> None:
         # (`close` alone would not wake the thread that accepts.)
@@ -70,23 +54,25 @@ class Home:
             threading.Thread(target=self._welcome, args=(line,), name="penstock-cluster-hello", daemon=True).start()
 
     def _welcome(self, line: socket.socket) -> None:
+        take: Taker | None = None
         try:
             line.settimeout(HELLO_SECONDS)
-            magic, token, number = HELLO.unpack(_exactly(line, HELLO.size))
-            if magic != MAGIC or not hmac.compare_digest(token, self.token):
-                line.close()
-                return
-            with self._lock:
-                guest = self._waiting.pop(number, None)
-            line.sendall(UNKNOWN if guest is None else WELCOME)
+            magic, token, number, near = HELLO.unpack(_exactly(line, HELLO.size))
+            if magic == MAGIC and hmac.compare_digest(token, self.token):
+                take = self._known(number, near)
+                if take is None:
+                    line.sendall(UNKNOWN)
+                else:
+                    # One that is gone meanwhile is found to be so by who takes its line.
+                    with contextlib.suppress(OSError):
+                        line.sendall(WELCOME)
+                        prepare(line)
         except (OSError, EOFError):
-            line.close()
-            return
-        if guest is None:
+            pass
+        if take is None:
             line.close()
         else:
-            prepare(line)
-            guest.attach(Channel(line.detach()))
+            take(Channel(line.detach()))
 
 
 def prepare(line: socket.socket) -> None:

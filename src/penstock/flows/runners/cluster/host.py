@@ -1,7 +1,8 @@
-"""What runs on a node of the cluster for a call of a task: relays between the flow's process and a worker process here.
+"""What runs on a node of the cluster for calls of tasks: relays between the flow's process and a worker process here.
 
-Law: the cluster's own process runs no code of the task's; it waits. When the flow's process is gone, or says so, the
-worker process is killed with all that it has started; when this process dies, the kernel does that.
+Law: the cluster's own process runs no code of the task's; it waits. When the flow's process is gone while code is at
+work, or says so, the worker process is killed with all that it has started; when this process dies, the kernel does
+that.
 """
 
 from __future__ import annotations
@@ -14,103 +15,68 @@ import select
 import socket
 import threading
 import time
-from typing import Any
 
 from .... import __version__
 from ....engine import identity
 from ....engine.timers import TIMERS
 from .. import parcels
 from ..channel import Channel
-from ..parcels import Job
 from ..worker import Worker
 from . import home, orders
-from .orders import Machine, Order
+from .orders import Lease, Machine
 
 CONNECT_SECONDS = 10.0
 # How long a worker is kept that has nothing to do.
 IDLE_SECONDS = 30.0
 
 
-class Child:
-    """A worker process that is kept for the next call, and what it knows already."""
-
-    def __init__(self) -> None:
-        self.worker = Worker()
-        self.tasks: dict[tuple[bytes, int], int] = {}
-        self.flow: Any = None
-        self.settings: Any = None
-        self.surroundings: Any = None
-        self.number = 0
-
-    def lives(self) -> bool:
-        return identity.started(self.worker.pid) is not None
-
-    def brief(self, order: Order) -> Job:
-        """The order's job, without what the worker knows, and with numbers of its own: it works for several flows."""
-        job = order.job
-        key = (order.token, job.task_number)
-        self.number += 1
-        job.number = self.number
-        if key in self.tasks:
-            job.task = None
-        else:
-            self.tasks[key] = len(self.tasks) + 1
-        job.task_number = self.tasks[key]
-        job.forget = False
-        flow = None if job.flow is None else (job.flow.run.id, job.flow.run.version)
-        if flow == self.flow:
-            job.flow = None
-        self.flow = flow or self.flow
-        job.settings, self.settings = (None if job.settings == self.settings else job.settings), job.settings
-        here = identity.me()
-        if Machine(here.host, here.boot) == order.machine and order.surroundings != self.surroundings:
-            self.surroundings = job.surroundings = order.surroundings
-        return job
-
-
-_idle: list[Child] = []
+# Worker processes that are kept for the next lease, and whose machine the flow's process had that they worked for: what
+# they have of its surroundings, others are not to see.
+_idle: list[tuple[Worker, Machine]] = []
 _lock = threading.Lock()
 
 
 def host(data: bytes, *values: bytes) -> bytes:
-    """Does an order; `values` are those that stayed on the cluster and are among its arguments. Gives the call's value,
-    pickled, where that stays here, else nothing. All else is told to the flow's process."""
-    order = orders.decode(data)
-    line = _dial(order)
+    """Does the calls that the flow's process gives it, one after the other, until that hangs up; `values` are those
+    that stayed on the cluster and are among the first call's arguments. Gives the last call's value, pickled, where
+    that stays here, else nothing. All else is told to the flow's process."""
+    lease = orders.decode(data)
+    line = _dial(lease)
     if line is None:  # nobody waits for it any more
         return b""
     try:
-        unfit = _unfit(order)
+        unfit = _unfit(lease)
         if unfit is not None:
             line.send(orders.UNFIT, unfit.encode())
             return b""
-        if values:
-            order.job.arguments = pickle.dumps(parcels.Filled(order.job.arguments or b"", values))
-        return _Relay(_take(), line, order).run()
+        return _Relay(_take(lease.machine), line, values).run(lease.machine)
     except OSError:  # the flow's process is gone
         return b""
     finally:
         line.close()
 
 
-def _take() -> Child:
+def _take(machine: Machine) -> Worker:
     """One that lives."""
     while True:
         with _lock:
-            child = _idle.pop() if _idle else None
-        if child is None:
-            return Child()
-        if child.lives():
-            return child
-        child.worker.kill()
-        child.worker.reap()
+            fitting = [kept for kept in _idle if kept[1] == machine]
+            if fitting:
+                _idle.remove(fitting[-1])
+        if not fitting:
+            return Worker()
+        worker = fitting[-1][0]
+        if identity.started(worker.pid) is not None:
+            return worker
+        worker.kill()
+        worker.reap()
 
 
-def _keep(child: Child) -> None:
-    """For the next call, which may be another flow's."""
+def _keep(worker: Worker, machine: Machine) -> None:
+    """For the next lease, which may be another flow's."""
     with _lock:
-        child.worker.idle_since = time.monotonic()
-        _idle.append(child)
+        worker.idle_since = time.monotonic()
+        _idle.append((worker, machine))
     TIMERS.after(IDLE_SECONDS + 0.1, _sweep)
 
 
@@ -118,18 +84,20 @@ def _sweep() -> None:
     """Lets go of those that have had nothing to do for long."""
     with _lock:
         now = time.monotonic()
-        stale = [child for child in _idle if now - child.worker.idle_since >= IDLE_SECONDS]
-        _idle[:] = [child for child in _idle if child not in stale]
-    for child in stale:
-        child.worker.kill()
-        child.worker.reap()
+        stale = [kept for kept in _idle if now - kept[0].idle_since >= IDLE_SECONDS]
+        _idle[:] = [kept for kept in _idle if kept not in stale]
+    for worker, _ in stale:
+        worker.kill()
+        worker.reap()
 
 
-def _dial(order: Order) -> Channel | None:
-    address, port = order.home
+def _dial(lease: Lease) -> Channel | None:
+    address, port = lease.home
+    here = identity.me()
+    near = Machine(here.host, here.boot) == lease.machine
     try:
         line = socket.create_connection((address, port), timeout=CONNECT_SECONDS)
-        line.sendall(orders.HELLO.pack(orders.MAGIC, order.token, order.number))
+        line.sendall(orders.HELLO.pack(orders.MAGIC, lease.token, lease.number, near))
         answer = line.recv(1)
     except OSError as error:
         raise ConnectionError(
@@ -143,66 +111,89 @@ def _dial(order: Order) -> Channel | None:
     return Channel(line.detach())
 
 
-def _unfit(order: Order) -> str | None:
+def _unfit(lease: Lease) -> str | None:
     """Why this node cannot do it. What is pickled by one version of Python is not for another."""
     python = ".".join(platform.python_version_tuple()[:2])
-    if (order.penstock, order.python) != (__version__, python):
+    if (lease.penstock, lease.python) != (__version__, python):
         return (
             f"node {socket.gethostname()} has Penstock {__version__} on Python {python}, the flow's process Penstock "
-            f"{order.penstock} on Python {order.python}. They must be the same."
+            f"{lease.penstock} on Python {lease.python}. They must be the same."
         )
     return None
 
 
 class _Relay:
-    """One call: what the worker says goes to the flow's process, and the other way round."""
+    """What the flow's process says goes to the worker, and the other way round."""
 
-    def __init__(self, child: Child, line: Channel, order: Order) -> None:
-        self._child = child
-        self._worker = child.worker
+    def __init__(self, worker: Worker, line: Channel, values: tuple[bytes, ...]) -> None:
+        self._worker = worker
         self._line = line
-        self._order = order
-        self._value: bytes | None = None
+        self._values = values
+        self._at_work = False
+        self._is_over = False
         self._spent = False
+        self._value = b""
 
-    def run(self) -> bytes:
+    def run(self, machine: Machine) -> bytes:
         worker = self._worker
-        with contextlib.suppress(OSError):  # gone already, which is noticed below
-            parcels.send_job(worker._jobs, self._child.brief(self._order))
         poll = select.poll()
         for channel in (worker._line, self._line):
             poll.register(channel.fileno(), select.POLLIN)
+        home, work = self._line.fileno(), worker._line.fileno()
         try:
-            while self._value is None:
-                ready = {fd for fd, _ in poll.poll()}
-                if self._line.fileno() in ready:
+            while not self._is_over:
+                ready = [fd for fd, _ in poll.poll()]
+                if home in ready:
                     self._hear_home()
-                if worker._line.fileno() in ready:
+                if work in ready and not worker.gone:
                     self._hear_worker()
         except BaseException:
             worker.kill()
             worker.reap()
             raise
-        if not worker.gone:
-            self._give_back()
+        if self._spent:
+            worker.kill()
+            worker.reap()
+        elif not worker.gone:
+            _keep(worker, machine)
         return self._value
 
     def _hear_home(self) -> None:
-        """Raises OSError or EOFError when the flow's process is gone."""
+        """Raises OSError when the flow's process is gone and code is at work for it."""
         try:
             self._line.read()
         except EOFError:
-            raise ConnectionResetError("the flow's process is gone") from None
+            if self._at_work:
+                raise ConnectionResetError("the flow's process is gone") from None
+            self._is_over = True
+            return
         while (message := self._line.next()) is not None:
             kind, data = message
             if kind == orders.KILL:
                 self._worker.kill()
-            elif kind == parcels.STOP:
-                stop = parcels.decode_stop(data)
-                stop.number = self._child.number
-                self._worker.reply(parcels.encode(stop), parcels.STOP)
+            elif kind in (parcels.JOB, parcels.PAYLOAD):
+                if not self._at_work and identity.started(self._worker.pid) is None:
+                    self._line.send(orders.AGAIN, b"")
+                    self._worker.kill()
+                    self._worker.reap()
+                    self._is_over = True
+                    return
+                self._at_work = True
+                self._give(kind, data)
             else:
-                self._worker.reply(data)
+                self._worker.reply(data, kind)
+
+    def _give(self, kind: bytes, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # a worker that is gone is noticed when it is heard
+            if not self._values:
+                self._worker._jobs.send(kind, data)
+                return
+            job = parcels.decode_job(data)
+            if job.arguments is None:
+                job.arguments = self._line.receive()[1]
+            job.arguments = pickle.dumps(parcels.Filled(job.arguments, self._values))
+            self._values = ()
+            parcels.send_job(self._worker._jobs, job)
 
     def _hear_worker(self) -> None:
         worker = self._worker
@@ -211,7 +202,7 @@ class _Relay:
         except (EOFError, OSError):
             worker.reap()
             self._line.send(orders.GONE, worker.how_it_ended().encode())
-            self._value = b""
+            self._is_over = True
             return
         while (message := worker._line.next()) is not None:
             kind, data = message
@@ -221,27 +212,25 @@ class _Relay:
                 self._line.send(kind, data)
 
     def _answer(self, data: bytes) -> None:
+        self._at_work = False
         answer = parcels.decode_answer(data)
+        self._is_over = self._spent = answer.spent
+        if answer.payload is not None and len(answer.payload) <= orders.LARGEST_SENT:
+            self._line.send(parcels.ANSWER, data)
+            return
         payload = answer.payload
         if payload is None:
             payload = self._worker._line.receive()[1]
-        stays = answer.kind == "value" and len(payload) > orders.LARGEST_SENT
-        answer.payload, answer.kept = (b"", len(payload)) if stays else (payload, 0)
-        self._spent = answer.spent
+        if answer.kind == "value":
+            answer.payload, answer.kept, self._value, self._is_over = b"", len(payload), payload, True
+        else:
+            answer.payload = payload
         parcels.send_answer(self._line, answer)
-        self._value = payload if stays else b""
-
-    def _give_back(self) -> None:
-        if self._spent:
-            self._worker.kill()
-            self._worker.reap()
-            return
-        _keep(self._child)
 
 
 def _end() -> None:
     while _idle:
-        _idle.pop().worker.end()
+        _idle.pop()[0].end()
 
 
 atexit.register(_end)

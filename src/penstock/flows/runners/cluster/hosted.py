@@ -8,155 +8,168 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
-from uuid import UUID
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ....engine.scopes import NOWHERE, Scope
 from ....ledger.piped import Receiver
 from .. import parcels
-from ..channel import Bell, Channel
+from ..channel import Bell
 from ..parcels import Answer, Job
-from ..worker import RemoteFrame, Worker, surroundings, unlimited
+from ..worker import RemoteFrame, Worker, unlimited
 from . import orders
+from .leases import Leases, Line
 
 if TYPE_CHECKING:
     from ....engine.task_run import TaskCall
 
 
-class Submission(Protocol):
-    """A call that was handed to the cluster's scheduler."""
-
-    @property
-    def value(self) -> Any:
-        """The cluster's own handle of the value that stays there."""
-
-    def cancel(self) -> None:
-        """It is not to begin, if it has not."""
-
-
 class HostedWorker(Worker):
-    """`submit(worker)` hands the call to the scheduler, which calls `failed` when nothing will come of it."""
+    """For a call of the task of this name; `handles` are the cluster's own, of the values that are there and among the
+    call's arguments."""
 
-    def __init__(self, submit: Callable[[HostedWorker], Submission]) -> None:
+    def __init__(self, leases: Leases, name: str, handles: Sequence[Any]) -> None:
         self.ready = self.gone = self.sent = self.loaded = self.left = False
         self.answer: Answer | None = None
-        self.known: set[int] = set()
-        self.flow: tuple[UUID, int] | None = None
-        self.settings: Any = None
-        self.surroundings = surroundings()
-        self.secrets = 0
         self.pid = 0
-        self.submission: Submission | None = None
+        self.handle: Any = None
         # why it cannot do the call, in words, or what the cluster says
         self.problem: str | None = None
+        self.line: Line | None = None
+        self._leases = leases
+        self._name = name
+        self._handles = handles
+        # what gives the call to a host, when it was sent back by one whose worker process was gone before
+        self._give: Callable[[], None] | None = None
+        self._sent_back = False
         self._where = NOWHERE
         self._receiver: Receiver | None = None
-        self._submit = submit
         self._how = "was lost with its node"
         self._lock = threading.Lock()
-        self._wire: Channel | None = None
         self._bell: Bell | None = Bell()
 
-    def attach(self, line: Channel) -> None:
-        """The host has dialled. In another thread."""
+    def attach(self, line: Line) -> bool:
+        """A host is there. In another thread."""
         with self._lock:
-            if self.gone or self._bell is None:
-                line.close()
-                return
-            self._wire = line
-            self._bell.watch(line)
+            bell = self._bell
+            if self.gone or bell is None:
+                return False
+            self.line, self.told = line, line.told
+            self._line = self._jobs = line.channel
+            bell.watch(line.channel)
             self.ready = True
-        self.ring()
+        bell.ring()
+        return True
 
     def failed(self, problem: str) -> None:
-        """The scheduler says that nothing will come of it. In another thread. (Of a call that a host has answered, or
-        will, the host says more.)"""
-        with self._lock:
-            if not self.ready:
-                self.problem = problem
-                self.gone = True
+        """The scheduler says that nothing will come of it. In another thread."""
+        self.problem = problem
+        self.gone = True
         self.ring()
 
     def _await_start(self, call: TaskCall, scope: Scope) -> None:
         """The wait for a place on the cluster does not count."""
         with unlimited(call):
-            self.submission = self._submit(self)
+            self._leases.want(self, self._name, self._handles)
             while not (self.ready or self._settled(scope)):
                 self.wait()
 
     def _do(self, call: TaskCall, make_job: Callable[[], Job], frame: RemoteFrame) -> None:
-        self.sent = True
-        self._await_loading(call, frame.scope)
-        while not self._settled(frame.scope):
-            self.wait()
-        if frame.scope.stop is not None:
-            self._stop(call, frame, 0)
+        job = make_job()
+
+        def give() -> None:
+            again = make_job()
+            again.number = job.number
+            with contextlib.suppress(OSError):  # noticed when it is waited for
+                parcels.send_job(self._jobs, again)
+
+        self._give = give
+        super()._do(call, lambda: job, frame)
+
+    def _stop(self, call: TaskCall, frame: RemoteFrame, number: int) -> None:
+        if self.ready:
+            super()._stop(call, frame, number)
+        # else it was sent back, and waits for its host
 
     def wait(self, seconds: float | None = None) -> None:
-        bell, line = self._bell, self._wire
+        bell, line = self._bell, self.line
+        if self._sent_back and line is not None and self._give is not None:
+            self._sent_back = False
+            self._give()
         if bell is None or not bell.wait(seconds) or line is None:
             return
         try:
-            line.read()
+            line.channel.read()
         except (EOFError, OSError):
             self.reap()
             return
-        while (message := line.next()) is not None:
+        while (message := line.channel.next()) is not None:
             self._take(*message)
 
     def _take(self, kind: bytes, data: bytes) -> None:
-        if kind == parcels.ANSWER:
-            answer = parcels.decode_answer(data)
-            if answer.payload is None:
-                assert self._wire is not None
-                answer.payload = self._wire.receive()[1]
-            parcels.take_secrets(answer.secrets)
-            self.answer = answer
-        elif kind == orders.GONE:
+        if kind == orders.GONE:
             self._how = data.decode()
+        elif kind == orders.AGAIN:
+            with self._lock:
+                line, self.line, self.ready, self._sent_back = self.line, None, False, True
+                if self._bell is not None:
+                    self._bell.leave()
+            if line is not None:
+                line.channel.close()
+            self._leases.want(self, self._name, self._handles)
         elif kind == orders.UNFIT:
             self.problem = data.decode()
             self.reap()
         else:
             super()._take(kind, data)
+            if self.answer is not None and self.answer.kept and self.line is not None:
+                self.handle = self.line.value
 
     def reply(self, data: bytes, kind: bytes = parcels.REPLY) -> None:
-        line = self._wire
+        line = self.line
         if line is not None:
             with contextlib.suppress(OSError):
-                line.send(kind, data)
+                line.channel.send(kind, data)
 
     def kill(self) -> None:
-        if self._wire is not None:
+        if self.line is not None:
             self.reply(b"", orders.KILL)
         else:
             self.finish()
 
     def finish(self) -> None:
-        """The call is over, or is not wanted any more."""
-        if not self.ready and self.submission is not None:
-            self.submission.cancel()
-        self._close()
+        """The call is over, or is not wanted any more. Its host may have the next one, if it is fit for it."""
+        answer, had = self.answer, self.ready
+        line = self._part()
+        if line is None:
+            if not had:
+                self._leases.forget(self)
+        elif answer is None or answer.spent or answer.kept:
+            line.channel.close()
+        else:
+            self._leases.give_back(line)
 
     def end(self) -> None:
         self.finish()
 
     def reap(self) -> None:
-        self._close()
+        line = self._part()
+        if line is not None:
+            line.channel.close()
         if self._receiver is not None:
             self._receiver.close_open(self._how)
 
     def forsake(self) -> None:
-        self._close()
+        line = self._part()
+        if line is not None:
+            line.channel.close()
 
-    def _close(self) -> None:
+    def _part(self) -> Line | None:
         with self._lock:
             self.gone = True
             self._bell = None
-            line, self._wire = self._wire, None
-        if line is not None:
-            line.close()
+            line, self.line = self.line, None
+        return line
 
     def how_it_ended(self) -> str:
         return self._how

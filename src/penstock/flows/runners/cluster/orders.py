@@ -8,12 +8,13 @@ import struct
 import msgspec
 
 from .... import __version__
-from ..parcels import Job, Surroundings
 
-# From the flow's process: the code is to end now. From the host: its worker process is gone, and how; it cannot do it.
-KILL, GONE, UNFIT = b"K", b"G", b"U"
-# A host's first words: these, the flow's token, the number of its order. It is answered by one byte.
-HELLO = struct.Struct(">8s32sQ")
+# From the flow's process: the code is to end now. From the host: its worker process is gone, and how; it was gone
+# before it was given the call; it cannot do it.
+KILL, GONE, AGAIN, UNFIT = b"K", b"G", b"B", b"U"
+# A host's first words: these, the flow's token, the number of its lease, whether it is on the flow's machine. It is
+# answered by one byte.
+HELLO = struct.Struct(">8s32sQ?")
 MAGIC = b"penstock"
 WELCOME, UNKNOWN = b"+", b"-"
 # A value of more bytes stays on the cluster until somebody asks for it.
@@ -27,18 +28,16 @@ class Machine(msgspec.Struct, frozen=True):
     boot: str
 
 
-class Order(msgspec.Struct):
-    """A call of a task for a host. `surroundings` are for one on the same `machine`; `penstock` and `python` are the
-    versions that the flow's process has."""
+class Lease(msgspec.Struct):
+    """A place on the cluster for calls of one flow run; the host that has it dials `home`, and is told the calls there.
+    `penstock` and `python` are the versions that the flow's process has."""
 
     home: tuple[str, int]
     token: bytes
     number: int
-    job: Job
     machine: Machine
-    surroundings: Surroundings
     penstock: str = __version__
     python: str = ".".join(platform.python_version_tuple()[:2])
 
 
-decode = msgspec.msgpack.Decoder(Order).decode
+decode = msgspec.msgpack.Decoder(Lease).decode

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ....domain.errors import ConfigurationError, InfrastructureNotAvailable
 from .host import host
-from .hosted import HostedWorker
 from .runner import ClusterTaskRunner
 
 
@@ -78,9 +77,9 @@ class RayCluster:
         others = [node["NodeManagerAddress"] for node in nodes if node["NodeManagerAddress"] != here]
         return str(others[0]) if others else "127.0.0.1"
 
-    def submit(self, name: str, order: bytes, values: Sequence[Any], worker: HostedWorker) -> _Submitted:
-        over, value = self._host.options(name=name).remote(order, *values)
-        over.future().add_done_callback(lambda done: _tell(done, worker))
+    def submit(self, name: str, lease: bytes, values: Sequence[Any], failed: Callable[[str], None]) -> _Submitted:
+        over, value = self._host.options(name=name).remote(lease, *values)
+        over.future().add_done_callback(lambda done: _tell(done, failed))
         return _Submitted(self._ray, over, value)
 
     def fetch(self, handle: Any) -> bytes:
@@ -92,8 +91,8 @@ class RayCluster:
             self._ray.shutdown()
 
 
-def _host(order: bytes, *values: bytes) -> tuple[bool, bytes]:
-    return True, host(order, *values)
+def _host(lease: bytes, *values: bytes) -> tuple[bool, bytes]:
+    return True, host(lease, *values)
 
 
 class _Submitted:
@@ -104,7 +103,7 @@ class _Submitted:
         self._ray.cancel(self._over, force=False)
 
 
-def _tell(done: Any, worker: HostedWorker) -> None:
+def _tell(done: Any, failed: Callable[[str], None]) -> None:
     error = done.exception()
     if error is not None:
-        worker.failed(str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)
+        failed(str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)

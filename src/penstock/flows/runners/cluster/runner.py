@@ -6,22 +6,21 @@ import contextvars
 import functools
 import threading
 import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ....domain.errors import CrashedRun, InfrastructureNotAvailable, MissingResult
 from ....domain.logs import LogLine
 from ....domain.states import StoredValue
-from ....engine import console, identity
+from ....engine import console
 from ....engine.stopping import shielded
 from ....ledger.contract import Fact
 from .. import parcels, undertaking
+from ..parcels import Job
 from ..thread import ThreadPoolTaskRunner, quietly
-from ..worker import surroundings, unlimited
+from ..worker import unlimited
 from ..workers import Packing, RunReceiver, job_of
-from .home import Home
-from .hosted import HostedWorker, Submission
-from .orders import Machine, Order
+from .hosted import HostedWorker
+from .leases import Cluster, Leases
 
 if TYPE_CHECKING:
     from ....engine.task_run import TaskCall
@@ -32,23 +31,6 @@ INSTEAD = "run it in processes of this machine (ProcessPoolTaskRunner)"
 MOST_AT_ONCE = 256
 # Values that stayed on the cluster are fetched at its end, if somebody still holds them, up to so many bytes.
 MOST_FETCHED = 1 << 28
-
-
-class Cluster(Protocol):
-    """A connection to a cluster, for the time of a flow run."""
-
-    @property
-    def peer(self) -> str:
-        """The name or address of a host of it."""
-
-    def submit(self, name: str, order: bytes, values: Sequence[Any], worker: HostedWorker) -> Submission:
-        """Hands `host.host(order, *values)` to the scheduler, to be called once; `worker.failed`: it will not be."""
-
-    def fetch(self, handle: Any) -> bytes:
-        """A value that stayed there."""
-
-    def close(self) -> None:
-        """Gives it back; one that was made for the flow run ends."""
 
 
 class OnCluster(StoredValue):
@@ -156,10 +138,8 @@ class Connection:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.values: weakref.WeakSet[OnCluster] = weakref.WeakSet()
-        self._home = Home(cluster.peer)
+        self._leases = Leases(cluster)
         self._packing = Packing(INSTEAD)
-        here = identity.me()
-        self._machine = Machine(here.host, here.boot)
 
     def perform(self, call: TaskCall, /, *args: Any, **kwargs: Any) -> Any:
         """Has the task's function called on the cluster; see `workers.Workers.perform`."""
@@ -173,9 +153,11 @@ class Connection:
         task, flow, places = call.task, call.context.flow_context, _Places(self)
         packed = self._packing.of(task, None if flow is None else flow.run.id)
         arguments, more = parcels.pack_arguments(task, args, kwargs, call.context.parameters, INSTEAD, places)
-        worker = HostedWorker(lambda worker: self._submit(call, worker, packed, arguments, more, places.handles))
+        worker = HostedWorker(self._leases, task.name, places.handles)
         try:
-            answer = worker.perform(call, _ShowingReceiver(call, worker), lambda: None)  # type: ignore[arg-type,return-value]
+            answer = worker.perform(
+                call, _ShowingReceiver(call, worker), lambda: self._job(call, worker, packed, arguments, more)
+            )
         finally:
             if worker.left:
                 undertaking.undertake(worker, call, HostedWorker.finish)  # type: ignore[arg-type]
@@ -186,35 +168,21 @@ class Connection:
         if flow is not None and answer.tally:
             flow.tally.update(answer.tally)
         if answer.kept:
-            assert worker.submission is not None
-            return OnCluster(self, worker.submission.value, answer.kept)
+            return OnCluster(self, worker.handle, answer.kept)
         if answer.kind == "value":
             return parcels.unpack_value(task, answer)
         if answer.kind == "error":
             raise parcels.unpack_error(answer)
         raise parcels.refused_result(task, answer, INSTEAD)
 
-    def _submit(
-        self, call: TaskCall, worker: HostedWorker, packed: Any, arguments: bytes, modules: dict[str, str],
-        handles: Sequence[Any],
-    ) -> Submission:  # fmt: skip
-        number = self._home.expect(worker)
-        job = job_of(call, worker, packed, arguments, modules)
-        job.settings = {**(job.settings or {}), "PENSTOCK_LOGGING_TO_CONSOLE": "false"}
-        order = Order(
-            home=self._home.address,
-            token=self._home.token,
-            number=number,
-            job=job,
-            machine=self._machine,
-            surroundings=surroundings(),
-        )
-        try:
-            submission = self.cluster.submit(call.task.name, parcels.encode(order), handles, worker)
-        except Exception as error:
-            self._home.forget(number)
-            raise InfrastructureNotAvailable(f"The cluster does not take task {call.task.name!r}: {error}") from error
-        return _Expected(submission, self._home, number)
+    def _job(self, call: TaskCall, worker: HostedWorker, packed: Any, arguments: bytes, modules: dict[str, str]) -> Job:
+        line = worker.line
+        job = job_of(call, worker.told, packed, arguments, modules)
+        if line is None or not line.near:
+            job.surroundings = None
+        if job.settings is not None:
+            job.settings = {**job.settings, "PENSTOCK_LOGGING_TO_CONSOLE": "false"}
+        return job
 
     def _lost(self, call: TaskCall, worker: HostedWorker) -> CrashedRun | InfrastructureNotAvailable:
         name = call.task.name
@@ -228,23 +196,8 @@ class Connection:
         room = MOST_FETCHED
         for value in list(self.values):
             room = value.let_go(room)
-        self._home.close()
+        self._leases.close()
         self.cluster.close()
-
-
-class _Expected:
-    """A submission whose host may not come any more once it was cancelled."""
-
-    def __init__(self, submission: Submission, home: Home, number: int) -> None:
-        self._submission, self._home, self._number = submission, home, number
-
-    @property
-    def value(self) -> Any:
-        return self._submission.value
-
-    def cancel(self) -> None:
-        self._home.forget(self._number)
-        self._submission.cancel()
 
 
 class ClusterTaskRunner(ThreadPoolTaskRunner):
