@@ -212,8 +212,7 @@ asyncio.run(main())
 """
     )
     await_line(process, "ready")
-    process.send_signal(signal.SIGTERM)
-    done = programs.finish(process, timeout=20)
+    done = programs.tell(process, signal.SIGTERM)
     assert sorted(done.stdout.split("\n")[:-1]) == ["finally 0", "finally 1", "finally 2"]
 
 

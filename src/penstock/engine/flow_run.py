@@ -47,6 +47,7 @@ KIND = "Flow run"
 # How often to look whether calls of other coroutines and threads have ended; how long after their grace at most.
 POLL_SECONDS = 0.002
 LAST_SECONDS = 1.0
+CUT_SHORT_SECONDS = 0.2
 
 
 class FlowCall(attempts.RunCall):
@@ -291,6 +292,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
         yield from _stragglers(call, scope, state)
     except BaseException as error:  # a second Ctrl-C while tasks wind up
         call.error = error
+        yield from _cut_short(call, scope)
     return msgspec.structs.replace(state, timestamp=clock.now())
 
 
@@ -332,6 +334,25 @@ def _stragglers(call: FlowCall, scope: Scope, ended: State[Any] | None) -> Gener
         if stopped and monotonic() > deadline:
             return
         yield from sleep(call.runtime.clock, POLL_SECONDS, None if ended is not None else scope)
+
+
+def _cut_short(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, None]:
+    """Nobody waits for the code below any longer, but its runs end before this one: by what interrupted them, or else
+    without their code."""
+    monotonic = call.runtime.clock.monotonic
+    waiting = [child for child in scope.children if not child.suspended]
+    try:
+        for _ in range(2):
+            deadline = monotonic() + CUT_SHORT_SECONDS
+            while any(not child.closed for child in waiting) and monotonic() < deadline:
+                yield from sleep(call.runtime.clock, POLL_SECONDS, None)
+            for child in waiting:
+                if not child.closed:
+                    child.abandon()
+    except GeneratorExit:
+        raise
+    except BaseException:  # a third one
+        return
 
 
 def _conclude(call: FlowCall, proposed: State[Any]) -> Generator[Effect[Any], Any, bool]:
