@@ -48,7 +48,8 @@ def _call(operation: Operation[Any, Any], argument: Any) -> Any:
         return connect.call(operation, argument, way="CLI")
     from penstock.store.opening import open_store
 
-    store = open_store(settings.database_url, spool_folder=settings.home / "spool")
+    spool, direct = settings.home / "spool", settings.database_direct_url
+    store = open_store(settings.database_url, spool_folder=spool, direct=direct)
     try:
         return connect.desk(store, "CLI").wait_for_answer(operation, argument)
     finally:

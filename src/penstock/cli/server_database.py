@@ -138,7 +138,8 @@ def _opened(*, upgrade: bool) -> Iterator[Store]:
     if settings.database_url is None and not upgrade and not settings.database_path.exists():
         raise ConfigurationError(f"There is no record {settings.database_path} yet; the first run makes it.")
     address = settings.database_url or settings.database_path
-    store = open_store(address, spool_folder=settings.home / "spool", upgrade=upgrade)
+    spool, direct = settings.home / "spool", settings.database_direct_url
+    store = open_store(address, spool_folder=spool, upgrade=upgrade, direct=direct)
     try:
         yield store
     finally:

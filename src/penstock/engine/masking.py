@@ -23,6 +23,8 @@ class SecretSettings(Protocol):
     @property
     def database_url(self) -> str | None: ...
     @property
+    def database_direct_url(self) -> str | None: ...
+    @property
     def logging_mask_patterns(self) -> tuple[str, ...]: ...
 
 
@@ -32,7 +34,8 @@ def heed(settings: SecretSettings) -> None:
     if settings is _heeded:
         return
     keys = (settings.encryption_key or "").replace(",", " ").split()
-    for key in (settings.api_key, *keys, *_passwords(settings.database_url)):
+    urls = (settings.database_url, settings.database_direct_url)
+    for key in (settings.api_key, *keys, *(password for url in urls for password in _passwords(url))):
         if key:
             MASKER.add(key)
     MASKER.hold_patterns(settings.logging_mask_patterns)

@@ -86,7 +86,7 @@ def run(
 def open_record(settings: Settings) -> Store:
     """The record that the settings name."""
     address = settings.database_url or settings.database_path
-    return open_store(address, spool_folder=settings.home / "spool")
+    return open_store(address, spool_folder=settings.home / "spool", direct=settings.database_direct_url)
 
 
 def make_service(settings: Settings, store: Store, version: str, ui_url: str | None = None) -> Service:

@@ -47,6 +47,13 @@ PENSTOCK_DATABASE_URL = Setting(
     "The server's database, as postgresql://user:password@host/database; none: the SQLite file.",
     secret=True,
 )
+PENSTOCK_DATABASE_DIRECT_URL = Setting(
+    "PENSTOCK_DATABASE_DIRECT_URL",
+    optional(TEXT),
+    None,
+    "Where PENSTOCK_DATABASE_URL is a pooler's (PgBouncer): the same database, past it.",
+    secret=True,
+)
 PENSTOCK_API_URL = Setting(
     "PENSTOCK_API_URL", optional(URL), None, "The server's API. Without it, runs are recorded in the database file."
 )

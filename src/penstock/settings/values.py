@@ -21,6 +21,7 @@ class Settings:
     profiles_path: Path
     database_path: Path
     database_url: str | None
+    database_direct_url: str | None
     api_url: str | None
     api_key: str | None
     api_auth_string: str | None

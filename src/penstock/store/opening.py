@@ -21,13 +21,15 @@ _POSTGRES, _SQLITE = ("postgresql", "postgres"), "sqlite"
 
 
 def open_store(
-    address: str | Path, *, spool_folder: Path, now: Callable[[], float] = time.time, upgrade: bool = True
-) -> Store:
+    address: str | Path, *, spool_folder: Path, now: Callable[[], float] = time.time, upgrade: bool = True,
+    direct: str | None = None,
+) -> Store:  # fmt: skip
     """The record at an address: a file's path, `sqlite:///…`, `postgresql://…` or `postgres://…`.
 
     A driver in the scheme (`postgresql+asyncpg://`, `sqlite+aiosqlite://`) is left out. `spool_folder` is the folder
     of this machine for a record that is on no machine's disk (see `contract.Store`); one in a file has its own. With
-    `upgrade` False the tables are left as they are.
+    `upgrade` False the tables are left as they are. `direct` is where a PostgreSQL database is itself, when `address`
+    is that of a pooler before it.
 
     Raises `ConfigurationError` for an address that cannot be used, `RecordError` when what is there cannot be.
 
@@ -44,7 +46,7 @@ def open_store(
     if kind == _SQLITE:
         return SqliteStore(_file(rest), now=now, upgrade=upgrade)
     if kind in _POSTGRES:
-        return _postgres(f"postgresql://{rest}", spool_folder, now, upgrade)
+        return _postgres(f"postgresql://{rest}", spool_folder, now, upgrade, direct)
     raise ConfigurationError(f"There are no records in databases of the kind {kind[:30]!r}. Write {_FORMS}.")
 
 
@@ -79,9 +81,19 @@ def _file(rest: str) -> Path:
     return Path(path).expanduser()
 
 
-def _postgres(url: str, spool_folder: Path, now: Callable[[], float], upgrade: bool) -> Store:
+def _postgres(
+    url: str, spool_folder: Path, now: Callable[[], float], upgrade: bool, direct: str | None
+) -> Store:  # fmt: skip
     if find_spec("psycopg") is None:
         raise ConfigurationError("Records in PostgreSQL need a package more: pip install 'penstock[postgres]'.")
     from .postgres import PostgresStore
 
-    return PostgresStore(url, spool_folder=spool_folder, now=now, upgrade=upgrade)
+    if direct is not None:
+        scheme, mark, rest = direct.strip().partition("://")
+        if not mark or scheme.lower().partition("+")[0] not in _POSTGRES:
+            raise ConfigurationError(
+                "PENSTOCK_DATABASE_DIRECT_URL is not a URL of a PostgreSQL database: postgresql://user:password@host:5432"
+                "/database."
+            )
+        direct = f"postgresql://{rest}"
+    return PostgresStore(url, spool_folder=spool_folder, now=now, upgrade=upgrade, direct=direct)

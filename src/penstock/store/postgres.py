@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ..domain.errors import StoreUnavailableError
 from . import migrate
-from .postgres_connections import Address, Connections, check_server, translated
+from .postgres_connections import Address, Connections, check_server, check_unpooled, translated
 from .postgres_tx import Connection, PostgresTx
 from .postgres_watch import CHANNEL, WRITING, Listener, PostgresLead, try_lead
 
@@ -34,9 +34,9 @@ STOPPED_AFTER = 60.0
 _END_WRITING = (
     b"SELECT pg_notify('%s', '%%s') WHERE pg_current_xact_id_if_assigned() IS NOT NULL; COMMIT" % CHANNEL.encode()
 )
-# A list of failed runs and one of completed runs are one statement, and want two plans.
-_READ_WELL = b"SET plan_cache_mode = force_custom_plan"
-_BEGIN_READING = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# A list of failed runs and one of completed runs are one statement, and want two plans. (Not a setting of the session:
+# behind a pooler the next transaction may be on another one.)
+_BEGIN_READING = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan"
 
 
 class PostgresStore:
@@ -44,6 +44,8 @@ class PostgresStore:
 
     `spool_folder` is a folder of this machine. `readers` is how many may read at once, `patience` how many seconds a
     writer waits for the others' transactions before it gives up. With `upgrade` False the tables are left as they are.
+    `direct` is where the database itself is, when a pooler in transaction mode (PgBouncer) is at `url`: news of the
+    other servers, and who leads, need connections that nobody else is given.
     Raises `ConfigurationError` for a URL that cannot be understood, `StoreUnavailableError` or `SchemaVersionError`
     when the database cannot be used.
 
@@ -65,15 +67,18 @@ class PostgresStore:
         readers: int = READERS,
         patience: float = LOCK_PATIENCE,
         upgrade: bool = True,
+        direct: str | None = None,
     ) -> None:
-        self._address = Address(url)
+        self._direct = Address(url if direct is None else direct)
+        self._address = Address(url, pooled=direct not in (None, url))
+        self._knows_pooler = direct is not None
         self._spool_folder = spool_folder
         self._now = now
         self._patience = patience
         # Others take it in the order of their asking; here, too, one does at a time.
         self._writing = threading.Lock()
         self._writers = Connections(self._address, 1, patience)
-        self._readers = Connections(self._address, readers, READ_PATIENCE, _READ_WELL)
+        self._readers = Connections(self._address, readers, READ_PATIENCE)
         self._begin_writing = (
             f"BEGIN; SET LOCAL lock_timeout = {int(patience * 1000)}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {int(STOPPED_AFTER * 1000)}; "
@@ -99,6 +104,8 @@ class PostgresStore:
         """Checks which server and version it is, and makes or upgrades the tables."""
         with self._readers.begun(_BEGIN_READING) as connection, translated(self._address):
             check_server(connection, self._address)
+            if not self._knows_pooler:
+                check_unpooled(connection, self._address)
             version = migrate.current(PostgresTx(connection), self.dialect)
         migrate.check(version, f"in the {self._address}")
         if upgrade and version < migrate.NEWEST:
@@ -151,7 +158,7 @@ class PostgresStore:
 
     def try_lead(self, name: str) -> PostgresLead | None:
         self._check_open()
-        lead = try_lead(self._address, name, self._leads.discard)
+        lead = try_lead(self._direct, name, self._leads.discard)
         if lead is not None:
             self._leads.add(lead)
         return lead
@@ -162,7 +169,7 @@ class PostgresStore:
             with self._listening:
                 self._check_open()
                 if self._listener is None:
-                    self._listener = Listener(self._address, self._token)
+                    self._listener = Listener(self._direct, self._token)
                 listener = self._listener
         return listener
 

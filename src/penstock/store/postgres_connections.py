@@ -43,12 +43,15 @@ _NOT_A_URL = (
 
 
 class Address:
-    """Where a database is, from its URL. As text it is without the password.
+    """Where a database is, from its URL. As text it is without the password. `pooled`: a connection is another one of
+    the database's in each transaction.
 
     Raises `ConfigurationError` for a URL that cannot be understood.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pooled: bool = False) -> None:
+        # Statements are prepared on one connection of the database, and the next transaction is on another.
+        self._options: dict[str, Any] = {"prepare_threshold": None} if pooled else {}
         # A mark of a password that was not written as it must be: parts of it would be taken for a host or a database.
         authority = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
         if url.count("@") != authority.count("@") or url.count("@") > 1:
@@ -74,7 +77,7 @@ class Address:
         """A connection of this address. Raises `RecordError`."""
         with translated(self):
             connection = psycopg.connect(
-                "", autocommit=True, client_encoding="utf8", **{**_ALWAYS, **self.parameters}
+                "", autocommit=True, client_encoding="utf8", **self._options, **{**_ALWAYS, **self.parameters}
             )  # fmt: skip
         adapt(connection.adapters)
         return connection
@@ -83,12 +86,11 @@ class Address:
 class Connections:
     """At most `most` connections, each for one user at a time.
 
-    `patience` is how many seconds one waits for its turn, `settings` what a new connection is told.
+    `patience` is how many seconds one waits for its turn.
     """
 
-    def __init__(self, address: Address, most: int, patience: float, settings: bytes = b"") -> None:
+    def __init__(self, address: Address, most: int, patience: float) -> None:
         self._address = address
-        self._settings = settings
         self._most = most
         self._patience = patience
         self._places = threading.BoundedSemaphore(most)
@@ -122,8 +124,6 @@ class Connections:
                 kept = self._idle.pop() if self._idle else None
             connection = kept or self._address.connect()
             try:
-                if kept is None and self._settings:
-                    connection.execute(self._settings)
                 connection.execute(begin)
                 return connection
             except BaseException as error:
@@ -154,7 +154,7 @@ class Connections:
     def forget(self) -> list[Connection]:
         """In a forked child: the connections are the parent's. They are given away, to be kept and never used."""
         inherited = self._idle
-        self.__init__(self._address, self._most, self._patience, self._settings)  # type: ignore[misc]
+        self.__init__(self._address, self._most, self._patience)  # type: ignore[misc]
         return inherited
 
 
@@ -248,4 +248,16 @@ def check_server(connection: Connection, address: Address) -> None:
         raise StoreUnavailableError(
             f"The {address} is encoded in {encoding}, which cannot hold every text. Create one with ENCODING 'UTF8' "
             "and TEMPLATE template0, and point PENSTOCK_DATABASE_URL at it."
+        )
+
+
+def check_unpooled(connection: Connection, address: Address) -> None:
+    """Whether it is the database itself that answers: a pooler gives numbers of its own to its connections. Raises
+    `ConfigurationError`."""
+    row = connection.execute(b"SELECT pg_backend_pid()").fetchone()
+    if row is not None and row[0] != connection.info.backend_pid:
+        raise ConfigurationError(
+            f"At the {address} a pooler answers, as PgBouncer does. Say where the database itself is, by "
+            "PENSTOCK_DATABASE_DIRECT_URL: news of other servers and who leads go past the pooler. (Where the pooler "
+            "gives each client a connection of its own, the same URL will do.)"
         )

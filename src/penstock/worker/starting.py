@@ -24,7 +24,13 @@ from .aside import Aside
 from .worker import Worker
 
 # What a launched process needs to reach the record that its worker uses.
-PASSED_ON = ("PENSTOCK_API_URL", "PENSTOCK_API_KEY", "PENSTOCK_API_AUTH_STRING", "PENSTOCK_DATABASE_URL")
+PASSED_ON = (
+    "PENSTOCK_API_URL",
+    "PENSTOCK_API_KEY",
+    "PENSTOCK_API_AUTH_STRING",
+    "PENSTOCK_DATABASE_URL",
+    "PENSTOCK_DATABASE_DIRECT_URL",
+)
 
 
 def make_driver(type: str, settings: Settings) -> Driver:
@@ -40,6 +46,7 @@ def environment(type: str, settings: Settings) -> dict[str, str]:
         "PENSTOCK_API_KEY": settings.api_key,
         "PENSTOCK_API_AUTH_STRING": settings.api_auth_string,
         "PENSTOCK_DATABASE_URL": settings.database_url,
+        "PENSTOCK_DATABASE_DIRECT_URL": settings.database_direct_url,
     }
     passed = {name: str(known[name]) for name in PASSED_ON if known[name] is not None}
     if type in drivers.LOCAL:
