@@ -20,6 +20,7 @@ import hypothesis
 import pytest
 
 from .containers import docker_engine, engine
+from .pgbouncer import pgbouncer, pooled_url
 from .postgres import (
     database,
     postgres_server,
@@ -35,6 +36,8 @@ __all__ = [
     "database",
     "docker_engine",
     "engine",
+    "pgbouncer",
+    "pooled_url",
     "postgres_server",
     "postgres_store",
     "postgres_template",

@@ -19,9 +19,13 @@ from .kit import RoundRobin, ServerProcess, runs_of
 pytestmark = pytest.mark.postgres
 
 
-@pytest.fixture
-def servers(tmp_path: Path, postgres_url: str) -> Iterator[list[ServerProcess]]:
-    made = [ServerProcess(tmp_path / f"server-{number}", database=postgres_url) for number in range(2)]
+@pytest.fixture(params=["direct", "pooled"])
+def servers(request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str) -> Iterator[list[ServerProcess]]:
+    """Two, by connections of their own, or through PgBouncer."""
+    url, options = postgres_url, {}
+    if request.param == "pooled":
+        url, options = request.getfixturevalue("pooled_url"), {"PENSTOCK_DATABASE_DIRECT_URL": postgres_url}
+    made = [ServerProcess(tmp_path / f"server-{number}", database=url, **options) for number in range(2)]
     try:
         for server in made:
             server.start()
