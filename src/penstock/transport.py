@@ -44,7 +44,8 @@ _open: weakref.WeakSet[Transport] = weakref.WeakSet()
 
 class Transport:
     """A server at `url` (`http://host:4200/api`, with or without `/api`), asked with an API `key`, or with `basic`
-    ("user:password"). `patience` is for how many seconds what is safe is tried again. Safe to use from several threads.
+    ("user:password"). `patience` is for how many seconds what is safe is tried again. `carry` puts what else there is
+    to say into the headers of each request (the trace that it is of). Safe to use from several threads.
 
     Raises `ConfigurationError` for a URL that cannot be one.
     """
@@ -57,8 +58,10 @@ class Transport:
         basic: str | None = None,
         patience: float = 10.0,
         sleep: Callable[[float], None] = time.sleep,
+        carry: Callable[[dict[str, str]], None] | None = None,
     ) -> None:
         self.url = api_url(url)
+        self._carry = carry
         self._patience = patience
         self._sleep = sleep
         self._known = False
@@ -89,6 +92,8 @@ class Transport:
         method, path, body = request_of(operation, argument)
         patience = getattr(argument, "wait", 0.0) + ANSWER_SECONDS
         headers = {} if key is None else {"idempotency-key": key}
+        if self._carry is not None:
+            self._carry(headers)
         if body is not None:
             headers["content-type"] = JSON
         again = self._patience if operation.safe or key is not None else 0.0

@@ -69,8 +69,10 @@ ROOMS: dict[str, frozenset[str]] = {
             "watchdog",
             "protocol",
             "transport",
+            "telemetry",
         }
     ),
+    "telemetry": frozenset({"engine", "domain"}),
     "infrastructure": frozenset({"domain"}),
     "worker": frozenset({"connect", "infrastructure", "domain", "settings", "protocol", "engine"}),
     "api": frozenset({"services", "protocol", "domain"}),
@@ -146,6 +148,7 @@ LAZY_THIRD_PARTY: dict[str, str] = {
     "jsonschema": "heavy; only when parameters of a deployment are checked",
     "kubernetes": "extra",
     "libcst": "extra",
+    "opentelemetry": "extra",
     "psycopg": "heavy; only for PostgreSQL",
     "pydantic": "heavy; only when a user's types need it",
     "pydantic_core": "heavy; only when a user's types need it",

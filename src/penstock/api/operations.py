@@ -16,6 +16,8 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from ..domain.errors import PenstockError
+from ..domain.trace_context import TRACEPARENT, TRACESTATE, trace_of
+from ..protocol.deployments import CREATE_RUN
 from ..protocol.flow_runs import WAIT_FOR_FLOW_RUN
 from ..protocol.operation import OPERATIONS, Operation, Unchanged
 from ..protocol.problems import Problem
@@ -103,6 +105,8 @@ class Operations:
             _check_kind(scope)
         query: bytes = scope["query_string"]
         argument = route.read(route.in_path(segments), query, body)
+        if operation is CREATE_RUN and argument.traceparent is None:
+            argument = msgspec.structs.replace(argument, **_trace(scope))
         desk = service.desk.asked_by(asker)
 
         def work(desk: Desk) -> Reply:
@@ -156,6 +160,11 @@ def _segments(scope: Scope) -> list[str]:
     if any("\0" in part for part in found):
         raise Unfitting("The path holds a NUL character.")
     return found
+
+
+def _trace(scope: Scope) -> dict[str, str]:
+    """The W3C trace context of a request, which what it makes is a part of."""
+    return trace_of({name: header(scope, name.encode()) for name in (TRACEPARENT, TRACESTATE)})
 
 
 def _check_kind(scope: Scope) -> None:

@@ -26,7 +26,7 @@ class Asking:
     """What all clients can."""
 
     def __init__(self, *, api_url: str | None = None, api_key: str | None = None) -> None:
-        self._transport = None if api_url is None else Transport(api_url, key=api_key)
+        self._transport = None if api_url is None else Transport(api_url, key=api_key, carry=connect.traces.carry)
 
     def __enter__(self) -> Self:
         return self

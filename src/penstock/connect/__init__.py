@@ -30,6 +30,7 @@ from ..engine.timers import TIMERS
 from ..ledger.contract import Flush, Ledger
 from ..settings import Settings, current
 from ..vault import Vault
+from . import traces
 from .beside import Beside
 from .beside import may_be_killed as may_be_killed
 
@@ -87,7 +88,7 @@ def runtime() -> Runtime:
     """What a run that begins now is given, by the settings as they are now.
 
     Opens the record when it is not open yet, and closes runs there whose process is gone.
-    Raises `RecordError` when the record cannot be used.
+    Raises `RecordError` when the record cannot be used, `ConfigurationError` where the settings want what cannot be.
     """
     settings = current()
     heed(settings)
@@ -96,7 +97,8 @@ def runtime() -> Runtime:
     killable = threading.current_thread() is threading.main_thread() and may_be_killed()
     level = LEVELS[settings.logging_level]
     slots_of, keys = partial(slots, settings), _vault(settings)
-    return Runtime(ledger, settings, _clock, identity.me(), level, keys, slots_of, _beside, killable, _double)
+    tracer = traces.tracer(settings)
+    return Runtime(ledger, settings, _clock, identity.me(), level, keys, slots_of, _beside, killable, _double, tracer)
 
 
 @contextlib.contextmanager
@@ -322,7 +324,7 @@ def transport(settings: Settings, patience: float = 10.0) -> Transport:
     with _lock:
         if asked not in _transports:
             url, key, basic, _ = asked
-            _transports[asked] = Transport(url, key=key, basic=basic, patience=patience)
+            _transports[asked] = Transport(url, key=key, basic=basic, patience=patience, carry=traces.carry)
         return _transports[asked]
 
 
@@ -439,8 +441,13 @@ def _end() -> None:
     scopes.still_all(GONE)
     for ledger in _ledgers.values():
         _delete_old(ledger)
-    disconnect()
+    _leave()
     _beside.close()
+
+
+def _leave() -> None:
+    disconnect()
+    traces.flush()
 
 
 def _delete_old(ledger: LocalLedger) -> None:
@@ -479,7 +486,7 @@ def _forget() -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         # (It forgets finalizers when it begins, and calls what was registered for after a fork thereafter.)
-        util.register_after_fork(_owner, lambda _: util.Finalize(None, disconnect, exitpriority=100))
+        util.register_after_fork(_owner, lambda _: util.Finalize(None, _leave, exitpriority=100))
 
 
 atexit.register(_end)

@@ -175,13 +175,18 @@ async def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: An
 
 
 async def _call(effect: Call, script: Script[Any]) -> Any:
-    token = current.set(effect.context) if effect.context is not None else None
+    context = effect.context
+    token = current.set(context) if context is not None else None
+    trace = context.trace if context is not None else None
+    traced = trace.attach() if trace is not None else None
     try:
         if effect.scope is None:
             value = effect.fn(*effect.args, **effect.kwargs)
             return await value if effect.awaits else value
         return await _stoppable(effect, script)
     finally:
+        if trace is not None:
+            trace.detach(traced)
         if token is not None:
             current.reset(token)
 

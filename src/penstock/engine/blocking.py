@@ -74,13 +74,18 @@ def _drive(script: Script[Any], resume: Callable[[Any], Any], argument: Any, pos
 
 
 def _call(effect: Call, script: Script[Any], post: Post) -> Any:
-    token = current.set(effect.context) if effect.context is not None else None
+    context = effect.context
+    token = current.set(context) if context is not None else None
+    trace = context.trace if context is not None else None
+    traced = trace.attach() if trace is not None else None
     try:
         if effect.scope is None:
             value = effect.fn(*effect.args, **effect.kwargs)
             return awaited(value) if effect.awaits else value
         return _stoppable(effect, script, post)
     finally:
+        if trace is not None:
+            trace.detach(traced)
         if token is not None:
             current.reset(token)
 

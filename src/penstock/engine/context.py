@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .futures import PenstockFuture
     from .replay import Replay
     from .runtime import Runtime
+    from .tracing import Trace
 
 # How long after the grace a program is ended in which code goes on: its record was closed meanwhile.
 KILL_SECONDS = 0.1
@@ -37,7 +38,7 @@ class RunContext(Generic[Run]):
 
     __slots__ = (
         "_halt_guard", "captures_all", "decoders", "detached", "flow_context", "halted", "log_prints", "parameters",
-        "parent", "partial", "run", "runtime", "scope", "source", "start_time",
+        "parent", "partial", "run", "runtime", "scope", "source", "start_time", "trace",
     )  # fmt: skip
     kind: ClassVar[str]
     run: Run
@@ -57,6 +58,8 @@ class RunContext(Generic[Run]):
         self.start_time: datetime = run.created
         self.flow_context: FlowRunContext | None = None
         self.source = ""
+        # told of what becomes of the run, where runs are traced
+        self.trace: Trace | None = None
         # text that was written without an end of line yet, by thread and stream (see `printed`)
         self.partial: dict[tuple[int, str], Any] | None = None
         # bytes that were written and may be the beginning of a character, likewise

@@ -22,7 +22,7 @@ from ..domain.states import FAILED, State, make
 from ..domain.stops import ABANDONED, PARENT, Stop
 from ..domain.transition import Entered
 from ..ledger.contract import Begin, Enter
-from . import attempts, live, naming, origin, pausing, replay
+from . import attempts, live, naming, origin, pausing, replay, tracing
 from .attempts import ERROR, INFO
 from .context import FlowRunContext, RunContext, current_tags
 from .definitions import FlowDefinition
@@ -130,6 +130,7 @@ def _new_context(
 
 def run_flow(call: FlowCall) -> Script[FlowCall]:
     """The whole story of a flow run. The value, the state and the error are in `call` afterwards."""
+    tracing.begin(call.context)
     try:
         if (yield from _begin(call)):
             while not (yield from _attempt(call)):
@@ -185,6 +186,8 @@ def _begin(call: FlowCall) -> Generator[Effect[Any], Any, bool]:
         again.say_begun(context, subflow)
     call.state = answer.state
     run.states, run.version = (*run.states, answer.state), run.version + 1
+    if context.trace is not None:
+        context.trace.entered(answer.state, bad)
     if bad is None and answer.state.is_running():
         context.start_time = now
         return True
@@ -438,6 +441,8 @@ def _enter(call: FlowCall, state: State[Any], facts: Facts) -> Generator[Effect[
     call.state = answer.state
     if answer.status != "refused":
         run.states, run.version, run.deadline = (*run.states, answer.state), run.version + 1, deadline
+    if call.context.trace is not None:
+        call.context.trace.entered(answer.state, call.error)
     return answer
 
 
@@ -470,6 +475,8 @@ def _hooks(call: FlowCall, state: State[Any]) -> list[Any]:
 def _settle(call: FlowCall) -> None:
     """Gives back what the run had, and tells its parent: what ran in it, and for the graph, whose value this is."""
     RUNS.pop(call.context.run.id, None)
+    if call.context.trace is not None:
+        call.context.trace.close()
     if call.context.task_runner is not None:
         call.context.task_runner.close()
     if call.parent is not None and call.parent.flow_context is not None:

@@ -10,7 +10,7 @@ from ..domain.states import State
 from ..ledger.contract import Enter
 from .attempts import INFO
 from .context import FlowRunContext
-from .replay import Replay
+from .replay import Replay, traced
 from .runlog import say
 
 
@@ -22,7 +22,10 @@ class Launched(Replay):
     def entering(self, context: FlowRunContext, first: State[Any]) -> Enter:
         run = context.run
         facts = Facts(epoch_of_writer=run.epoch)
-        return Enter(run.id, first, facts, run.run_count, None, run.deadline, name=run.name, parameters=run.parameters)
+        return Enter(
+            run.id, first, facts, run.run_count, None, run.deadline, name=run.name, parameters=run.parameters,
+            labels=traced(context),
+        )  # fmt: skip
 
     def say_begun(self, context: FlowRunContext, kind: str) -> None:
         run = context.run

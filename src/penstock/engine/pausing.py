@@ -292,6 +292,8 @@ def _enter(flow: FlowRunContext, state: State[Any]) -> None:
     """What the record has said is taken over."""
     run = flow.run
     run.states, run.version = (*run.states, state), run.version + 1
+    if flow.trace is not None:
+        flow.trace.entered(state)
 
 
 # --- suspending ------------------------------------------------------------------------------------------------------

@@ -251,7 +251,8 @@ class Replay:
         run.run_count = self.attempts + (not first.is_final())
         name = "Running" if self.resumed else "Retrying"
         state = first if first.is_final() else make(name, first.timestamp)
-        return Enter(run.id, state, Facts(epoch_of_writer=run.epoch), run.run_count, None, run.deadline)
+        facts = Facts(epoch_of_writer=run.epoch)
+        return Enter(run.id, state, facts, run.run_count, None, run.deadline, labels=traced(context))
 
     def say_begun(self, context: FlowRunContext, kind: str) -> None:
         """What the log says when the run was entered again."""
@@ -261,6 +262,11 @@ class Replay:
         say(context, INFO, f"{message}: asked for by {self.who}", ENGINE)
         for note in self.notes:
             say(context, WARNING, note)
+
+
+def traced(context: FlowRunContext) -> dict[str, str] | None:
+    """The run's labels, which name its trace, where it has one."""
+    return None if context.trace is None else context.run.labels
 
 
 def begin(call: TaskCall) -> None:

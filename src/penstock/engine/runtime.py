@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..ledger.slots import Slots
     from .context import RunContext
     from .scopes import Guard
+    from .tracing import Tracer
 
 
 class EngineSettings(Protocol):
@@ -113,7 +114,8 @@ class Runtime:
     """One engine's surroundings."""
 
     __slots__ = (
-        "clock", "double", "holder", "ledger", "may_be_killed", "settings", "show_level", "slots", "vault", "watchdog",
+        "clock", "double", "holder", "ledger", "may_be_killed", "settings", "show_level", "slots", "tracer", "vault",
+        "watchdog",
     )  # fmt: skip
 
     def __init__(
@@ -128,6 +130,7 @@ class Runtime:
         watchdog: Watchdog | None = None,
         may_be_killed: bool = False,
         double: Double | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.ledger = ledger
         self.settings = settings
@@ -138,6 +141,7 @@ class Runtime:
         self.vault = vault  # encrypts what is kept and holds a secret
         self.slots = slots  # of concurrency limits; made when they are first asked for
         self.watchdog: Watchdog = watchdog or NoWatchdog()
+        self.tracer = tracer  # None, unless it was asked for
         self.may_be_killed = may_be_killed  # the process, when a run in it does not stop
 
     def grace_of(self, stop: Stop) -> float:

@@ -20,7 +20,7 @@ from ..domain.stops import IDLE, Proof, details_of
 from ..domain.transition import decide
 from ..ledger.contract import FindCached
 from ..ledger.masked import masked_key
-from . import attempts, live, naming, pausing, replay, results, slots
+from . import attempts, live, naming, pausing, replay, results, slots, tracing
 from .attempts import ERROR, INFO
 from .caching import NoCache
 from .context import RunContext, TaskRunContext, current_tags
@@ -149,7 +149,10 @@ def _name(call: TaskCall) -> None:
 def run_task(call: TaskCall) -> Script[TaskCall]:
     """The whole story of a task run. The value, the state and the error are in `call` afterwards."""
     try:
-        if call.state.is_final() or _dropped(call):
+        if call.state.is_final():
+            return call
+        tracing.begin(call.context)
+        if _dropped(call):
             return call
         plain = not call.needs and not call.upstream
         if not plain and not (yield from _ready(call)):
@@ -255,8 +258,8 @@ def _cached(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     if found is None:
         return False
     try:
-        of = f"the cached run of task {task.name!r}"
-        call.value = results.StoredResult(found.result, of, call.runtime.vault).load()
+        where = results.StoredResult(found.result, f"the cached run of task {task.name!r}", call.runtime.vault)
+        call.value = where.load()
     except Exception as error:  # a lost or unreadable file is a cache miss, and said
         say(context, attempts.WARNING, f"The cached result cannot be used: {error}")
         return False
@@ -309,8 +312,7 @@ def _attempt(call: TaskCall) -> Generator[Effect[Any], Any, bool]:
     state = call.state
     if not state.is_final():
         return False
-    hooks = _hooks(call, state)
-    if hooks:
+    if hooks := _hooks(call, state):
         yield from attempts.call_hooks(context, task, hooks, call.final_state())
     return True
 
@@ -332,6 +334,8 @@ def _start(call: TaskCall) -> None:
     call.error = None
     call.context.start_time = now
     run.enter(State(RUNNING, "Running" if run.run_count == 1 else "Retrying", now))
+    if call.context.trace is not None:
+        call.context.trace.entered(run.state)
     call.runtime.ledger.write(run)
 
 
@@ -384,8 +388,7 @@ def _end_stopped(call: TaskCall, scope: Scope, stopped: BaseException, enter: bo
 
 
 def _retries(call: TaskCall) -> int:
-    retries = call.task.retries
-    return call.runtime.settings.tasks_default_retries if retries is None else retries
+    return call.runtime.settings.tasks_default_retries if call.task.retries is None else call.task.retries
 
 
 def _retry_or_fail(
@@ -469,6 +472,8 @@ def _enter(call: TaskCall, state: State[Any]) -> None:
         finish_text(call.context)
     run.enter(state)
     call.state = state
+    if call.context.trace is not None:
+        call.context.trace.entered(state, call.error)
     call.runtime.ledger.write(run)
     if state.is_final():
         attempts.confirm_late(call.context, state)
@@ -481,6 +486,8 @@ def _settle(call: TaskCall) -> None:
     """Whoever waits for the run is told, whatever happened."""
     flow = call.context.flow_context
     RUNS.pop(call.context.run.id, None)
+    if call.context.trace is not None:
+        call.context.trace.close()
     if flow is not None:
         flow.count(call.state)
     if call.future is not None:

@@ -30,6 +30,7 @@ def as_asked(signals: Signals, runtime: Runtime) -> None:
             scopes.still_all(GONE)
             runtime.ledger.ask(Flush())
             console.flush()
+            connect.traces.flush()
     signals.end_if_terminated()
 
 
@@ -67,4 +68,5 @@ def _end(call: Any) -> None:
     with contextlib.suppress(RecordError):
         call.runtime.ledger.ask(Flush())
     console.flush()
+    connect.traces.flush()
     program.end_at_once(INTERRUPTED)

@@ -124,5 +124,6 @@ def _make(
         idempotency_key=idempotency_key,
         parent_flow_run_id=None if above is None else above.run.id,
         parent_task_run_id=None if context is None or context is above else context.run.id,
+        **connect.traces.current(),
     )
     return connect.call(CREATE_RUN, wanted)

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from ..domain.deployments import Collision, Deployment
 from ..domain.runs import FlowRun
 from ..domain.schedules import CatchUp, DeploymentSchedule, Overlap, Schedule
+from ..domain.trace_context import MOST_STATE, PATTERN
 from .operation import Count, Operation, Page
 from .paging import Limit
 
@@ -124,7 +125,8 @@ class UpdateDeployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
 class CreateRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A run of a deployment, due at `scheduled_time` (none: now). `parameters` and `job_variables` go over its own. Of
     the runs that wait in a queue, the one with the lowest `priority` goes first. `idempotency_key`: asked again with
-    it, the same run is given."""
+    it, the same run is given. `traceparent` and `tracestate` are the W3C trace context that the run is a part of (none:
+    that of the request's headers)."""
 
     id: UUID
     parameters: Json = {}
@@ -137,6 +139,8 @@ class CreateRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     idempotency_key: Name | None = None
     parent_flow_run_id: UUID | None = None
     parent_task_run_id: UUID | None = None
+    traceparent: Annotated[str, msgspec.Meta(pattern=PATTERN, max_length=256)] | None = None
+    tracestate: Annotated[str, msgspec.Meta(max_length=MOST_STATE)] | None = None
 
 
 class AddSchedule(ScheduleGiven, kw_only=True, forbid_unknown_fields=True):

@@ -58,6 +58,8 @@ class Enter(msgspec.Struct, frozen=True, tag=True):
     # of a run that was recorded before its flow was loaded: what only that could tell
     name: str | None = None
     parameters: dict[str, str] | None = None
+    # all of them, where they name the run's trace since
+    labels: dict[str, str] | None = None
 
 
 class Take(msgspec.Struct, frozen=True, tag=True):

@@ -20,6 +20,7 @@ from ..domain.errors import DeploymentError, ObjectNotFound, ParameterError, Sch
 from ..domain.ids import flow_id, uuid7
 from ..domain.runs import FlowRun
 from ..domain.schedules import DeploymentSchedule
+from ..domain.trace_context import TRACEPARENT, TRACESTATE, trace_of
 from ..domain.variables import checked_tags
 from ..protocol import deployments as asked
 from ..protocol.deployments import Applied, ApplyDeployment, CreateRun, ScheduleGiven, UpdateDeployment
@@ -184,6 +185,7 @@ def create_run(store: Store, wanted: CreateRun, now: datetime) -> FlowRun:
             priority=wanted.priority,
             parent=parent,
             parent_task_run_id=wanted.parent_task_run_id,
+            trace=trace_of({TRACEPARENT: wanted.traceparent, TRACESTATE: wanted.tracestate}),
         )
 
 

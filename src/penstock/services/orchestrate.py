@@ -14,6 +14,7 @@ from ..domain.rules import Facts, Refuse, Replace, Transition, Wait
 from ..domain.runs import Arguments, FlowRun, ResultRef, TaskRun
 from ..domain.states import CANCELLED, CANCELLING, FINAL, State, make
 from ..domain.stops import IDLE, PARENT, Signal
+from ..domain.trace_context import trace_of
 from ..domain.transition import Entered, decide
 from ..protocol.journal import Enter
 from ..store import arguments, flow_runs, launches, pauses, signals
@@ -48,6 +49,7 @@ def enter(
     lines_lost: int = 0,
     name: str | None = None,
     parameters: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
 ) -> Entered:
     """Proposes a state for a flow run. Raises `ObjectNotFound`."""
     run = flow_runs.get(tx, run_id)
@@ -60,6 +62,7 @@ def enter(
     if facts.epoch_of_writer in (None, run.epoch):
         run.name = name or run.name
         run.parameters = run.parameters if parameters is None else parameters
+        run.labels = run.labels if labels is None else run.labels | trace_of(labels)
     return _apply(tx, run, state, msgspec.structs.replace(facts, epoch=run.epoch), result)
 
 
@@ -76,6 +79,7 @@ def propose(tx: Tx, asked: Enter) -> Entered:
         lines_lost=asked.lines_lost,
         name=asked.name,
         parameters=asked.parameters,
+        labels=asked.labels,
     )
 
 

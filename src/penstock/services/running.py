@@ -39,11 +39,13 @@ def create_run(
     parent: FlowRun | None = None,
     parent_task_run_id: UUID | None = None,
     message: str | None = None,
+    trace: dict[str, str] | None = None,
 ) -> FlowRun:
     """Records a run of a deployment that is due at `scheduled`, and what it takes to launch it.
 
     `parameters` are over the deployment's own. Of the runs that wait in a queue, the one with the lowest `priority`
-    goes first. A run of this `id` that is there already is given as it is, and nothing is changed.
+    goes first. `trace` are labels that say which trace it is a part of. A run of this `id` that is there already is
+    given as it is, and nothing is changed.
     """
     if id is not None and (there := flow_runs.get(tx, id)) is not None:
         return there
@@ -63,7 +65,7 @@ def create_run(
         parent_task_run_id=parent_task_run_id,
         deployment_id=deployment.id,
         tags=tuple(sorted({*deployment.tags, *tags})),
-        labels=dict(deployment.labels),
+        labels=deployment.labels | (trace or {}),
         parameters={key: _preview(value) for key, value in given.items()},
         # Whoever takes the run raises it: so what a process says that had the run before does not count.
         epoch=1,

@@ -276,6 +276,13 @@ PENSTOCK_JOURNAL_LIMIT = Setting(
     "PENSTOCK_JOURNAL_LIMIT", POSITIVE, 20_000, "How many facts may wait in the journal before runs wait for it."
 )
 
+PENSTOCK_TELEMETRY_TRACES = Setting(
+    "PENSTOCK_TELEMETRY_TRACES",
+    BOOLEAN,
+    False,
+    "Whether runs are traced by OpenTelemetry (extra otel); where to, its own OTEL_* variables say.",
+)
+
 SETTINGS: dict[str, Setting[Any]] = {it.name: it for it in list(globals().values()) if isinstance(it, Setting)}
 
 # A profile is found with these, or they are asked before it is read; so it cannot hold them.

@@ -74,6 +74,7 @@ class Settings:
     retention_audit_days: float | None
     journal_interval_seconds: float
     journal_limit: int
+    telemetry_traces: bool
 
     _active_profile: str
     _sources: Mapping[str, str]

@@ -74,7 +74,8 @@ class Job(msgspec.Struct):
     """A call for a worker, with its pickled arguments.
 
     What the worker knows already is left out (None). `forget`: it may forget the tasks it knows. `modules` are files
-    of modules that are loaded here and that an import would not find. `secrets` are what the worker is to mask.
+    of modules that are loaded here and that an import would not find. `secrets` are what the worker is to mask,
+    `trace` is the W3C trace context of the call.
     """
 
     number: int
@@ -92,6 +93,7 @@ class Job(msgspec.Struct):
     forget: bool
     arguments: bytes | None
     secrets: bytes = b""
+    trace: dict[str, str] | None = None
 
 
 class Answer(msgspec.Struct):

@@ -259,6 +259,8 @@ class Process:
         context = TaskRunContext(job.run, runtime, above, job.log_prints, task)
         context.scope = self._scope
         context.captures_all = job.captures_all
+        if job.trace is not None and runtime.tracer is not None:
+            context.trace = runtime.tracer.elsewhere(job.trace)
         current_tags.set(job.tags)
         if job.log_prints:
             capture.streams()

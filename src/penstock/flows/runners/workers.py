@@ -328,6 +328,7 @@ def job_of(call: TaskCall, told: Told, packed: _Packed, arguments: bytes, module
         forget=forget,
         arguments=arguments,
         secrets=secrets,
+        trace=None if context.trace is None else context.trace.carrier(),
     )
 
 
