@@ -74,3 +74,14 @@ class Launch(msgspec.Struct, kw_only=True):
     ended: datetime | None = None
     # it was said that nobody has claimed it though it is due
     late: bool = False
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """What waits in a queue at a moment: how many are due, and since when the first of them; how many are at work.
+    (No pool: runs of deployments that a program serves by itself.)"""
+
+    work_pool: str | None
+    queue: str | None
+    due: int = 0
+    oldest: datetime | None = None
+    at_work: int = 0

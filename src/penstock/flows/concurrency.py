@@ -8,9 +8,10 @@ done is written once, as a script that says what it waits for; two drivers wait,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -213,9 +214,10 @@ class _Hold:
                 raise wanted.given_up(why)
             began = time.monotonic()
             self._say(why)
-            if not (yield _Pause(place.arrived, self._left())):
-                raise wanted.given_up(why)
-            place.outcome()
+            with self._traced(wanted.names):
+                if not (yield _Pause(place.arrived, self._left())):
+                    raise wanted.given_up(why)
+                place.outcome()
             self._say(f"Has {_slots(wanted.occupy, wanted.names)} after {time.monotonic() - began:.2f} s")
         if claimed.rates:
             yield from self._reserve(claimed.rates)
@@ -256,7 +258,8 @@ class _Hold:
             yield _Pause(None, min(CLOSED_SECONDS, CLOSED_SECONDS if left is None else left))
         if reserved.seconds > 0:
             self._say(f"Waiting {reserved.seconds:.2f} s for {_slots(wanted.occupy, names)}")
-            yield _Pause(None, reserved.seconds)
+            with self._traced(names):
+                yield _Pause(None, reserved.seconds)
         self._wish = None
 
     def end(self) -> None:
@@ -275,6 +278,19 @@ class _Hold:
             slots.give_up(wish, self._wanted.occupy)
         if outside is not None:
             outside.ledger.leave()
+
+    @contextlib.contextmanager
+    def _traced(self, names: tuple[str, ...]) -> Iterator[None]:
+        """For the time of a wait."""
+        trace = None if self._context is None else self._context.trace
+        if trace is None:
+            yield
+            return
+        wait = trace.waits("slot", ", ".join(map(shown, names)))
+        try:
+            yield
+        finally:
+            wait.end()
 
     def _say(self, what: str) -> None:
         if self._context is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..domain.errors import ObjectNotFound
+from ..domain.trace_context import trace_id_of
 from ..engine.context import FlowRunContext, TaskRunContext
 from ..protocol.deployments import READ_DEPLOYMENT, DeploymentById
 from ..settings import current
@@ -12,6 +13,7 @@ from ..settings import current
 FLOW_RUN = (
     "id", "name", "flow_name", "flow_version", "parameters", "tags", "run_count", "scheduled_start_time",
     "parent_flow_run_id", "parent_deployment_id", "root_flow_run_id", "api_url", "ui_url", "job_variables",
+    "trace_id",
 )  # fmt: skip
 DEPLOYMENT = ("id", "flow_run_id", "name", "parameters", "version")
 TASK_RUN = ("id", "name", "task_name", "parameters", "tags", "run_count", "api_url", "ui_url")
@@ -33,6 +35,7 @@ def flow_run_value(name: str) -> Any:
         "parent_flow_run_id": _text(run.parent_flow_run_id),
         "parent_deployment_id": _text(run.deployment_id),
         "root_flow_run_id": str(run.root_flow_run_id or run.id),
+        "trace_id": trace_id_of(run.labels),
         **_addresses("flow", str(run.id)),
     }
     return values[name] if name in values else getattr(run, name, None)

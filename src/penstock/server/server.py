@@ -27,6 +27,7 @@ from ..protocol.admin import ShownSetting
 from ..services.desk import Desk
 from ..services.loops import LOOPS
 from ..services.loops.supervisor import NoMeters, Supervisor
+from ..services.tallies import CountedStore
 from ..settings import Settings
 from ..settings.kinds import written
 from ..settings.table import SETTINGS
@@ -91,13 +92,15 @@ def open_record(settings: Settings) -> Store:
 
 def make_service(settings: Settings, store: Store, version: str, ui_url: str | None = None) -> Service:
     """`ui_url` is where people reach the UI: what they are told of runs has links to it."""
+    meters = Meters()
+    store = CountedStore(store, meters)
     desk = Desk(
         store, Vault(settings.home / "secret.key", settings.encryption_key), _now, identity.lives, "the server",
         version=version, settings=shown(settings), ui_url=ui_url, ages=Ages.of(settings),
     )  # fmt: skip
     gate = Gate(store, settings, _now)
     return Service(
-        desk=desk, gate=gate, pool=Pool(), hub=Hub(store), meters=Meters(), body_limit=settings.server_body_limit
+        desk=desk, gate=gate, pool=Pool(), hub=Hub(store), meters=meters, body_limit=settings.server_body_limit
     )
 
 

@@ -37,6 +37,9 @@ class EnclosingStore:
     def try_lead(self, name: str) -> Lead | None:
         return self._store.try_lead(name)
 
+    def give_back(self, pages: int) -> int:
+        return self._store.give_back(pages)
+
     def close(self) -> None:
         self._store.close()
 

@@ -18,7 +18,7 @@ from ..domain.stops import Stilled
 from ..protocol.journal import Enter, Fact
 from ..store import caches, flow_runs, logs, signals, task_runs
 from ..store.contract import Tx
-from . import artifacts, concurrency, events, orchestrate, proof
+from . import artifacts, concurrency, events, orchestrate, proof, tallies
 
 
 def apply(tx: Tx, facts: Iterable[Fact]) -> None:
@@ -86,3 +86,4 @@ def _report(tx: Tx, runs: dict[UUID, TaskRun]) -> None:
         concurrency.end_with_runs(tx, (run.id for run in ours if run.state.is_final()), ours[-1].state.timestamp)
     for run in ours:
         proof.note(tx, run)
+    tallies.reported(ours)

@@ -19,7 +19,7 @@ from ..domain.transition import Entered, decide
 from ..protocol.journal import Enter
 from ..store import arguments, flow_runs, launches, pauses, signals
 from ..store.contract import Tx
-from . import concurrency, proof
+from . import concurrency, proof, tallies
 
 
 def begin(tx: Tx, run: FlowRun, running: State[Any], called_with: Arguments | None = None) -> Entered:
@@ -97,6 +97,7 @@ def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts, result: Result
     if result is not None and entered.is_completed():  # a run that was cancelled at its last line has no value
         run.result = result
     flow_runs.put(tx, run)
+    tallies.entered(entered.type)
     if entered.type in (CANCELLING, CANCELLED) or entered.name == "TimedOut":
         end_launched(tx, run, entered.timestamp)
     if entered.is_final():

@@ -19,6 +19,7 @@ FIRST, LAST = -62_135_510_400_000_000, 253_402_214_400_000_000
 # How deep details of a state are kept, and what is in the place of the rest.
 DEEPEST, CUT = 60, "…"
 # The types of state of a run that has ended, as a list in SQL.
+UNFINISHED_TYPES = "(" + ", ".join(f"'{type_}'" for type_ in sorted(set(StateType) - FINAL)) + ")"
 FINAL_TYPES = "(" + ", ".join(f"'{type_}'" for type_ in sorted(FINAL)) + ")"
 _encode = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode

@@ -153,6 +153,12 @@ def held(tx: Tx) -> dict[str, int]:
     return {str(name): int(slots) for name, slots in rows}
 
 
+def wanted(tx: Tx) -> dict[str, int]:
+    """How many slots are waited for, by limit."""
+    rows = tx.rows("SELECT limit_name, sum(occupy) FROM concurrency_claim WHERE taken IS NULL GROUP BY limit_name")
+    return {str(name): int(slots) for name, slots in rows}
+
+
 def awaited(tx: Tx) -> set[str]:
     """The limits that somebody waits for."""
     rows = tx.rows("SELECT DISTINCT limit_name FROM concurrency_claim WHERE taken IS NULL")

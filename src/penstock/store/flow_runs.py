@@ -241,3 +241,12 @@ def delete(tx: Tx, ids: list[UUID]) -> int:
             changes.note_deleted(tx, id.bytes)
         count += gone
     return count
+
+
+def count_unfinished(tx: Tx) -> dict[tuple[str, str], int]:
+    """How many runs that have not ended are in each state, by (type, name)."""
+    rows = tx.rows(
+        f"""SELECT state_type, state_name, count(*) FROM flow_run
+        WHERE state_type IN {codec.UNFINISHED_TYPES} GROUP BY state_type, state_name"""
+    )
+    return {(str(type_), str(name)): int(number) for type_, name, number in rows}

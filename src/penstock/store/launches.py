@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from ..domain.launches import Launch
+from ..domain.launches import Depth, Launch
 from ..domain.pools import WorkerRecord
 from . import codec
 from .contract import Row, Tx, Value
@@ -162,3 +162,23 @@ def _row(launch: Launch) -> tuple[Value, ...]:
 
 def _from(row: Row) -> Launch:
     return _decode(row[0])
+
+
+def depths(tx: Tx, now: datetime) -> list[Depth]:
+    """Of the queues in which something waits or is at work."""
+    found: dict[tuple[str | None, str | None], Depth] = {}
+    rows = tx.rows(
+        """SELECT work_pool, work_queue, count(*), min(scheduled) FROM launch
+        WHERE claimed IS NULL AND ended IS NULL AND scheduled <= ? GROUP BY work_pool, work_queue""",
+        (codec.micros(now),),
+    )
+    for pool, queue, due, oldest in rows:
+        found[pool, queue] = Depth(pool, queue, int(due), codec.moment(oldest))
+    rows = tx.rows(
+        """SELECT work_pool, work_queue, count(*) FROM launch
+        WHERE claimed IS NOT NULL AND ended IS NULL GROUP BY work_pool, work_queue"""
+    )
+    for pool, queue, at_work in rows:
+        known = found.get((pool, queue), Depth(pool, queue))
+        found[pool, queue] = msgspec.structs.replace(known, at_work=int(at_work))
+    return list(found.values())

@@ -117,3 +117,10 @@ def _row(pause: Pause) -> tuple[bytes | str | int | None, ...]:
 
 def _from(row: Row) -> Pause:
     return _decode(row[0])
+
+
+def count_open(tx: Tx) -> tuple[int, datetime | None]:
+    """How many nobody has answered; since when the oldest waits."""
+    row = tx.row("SELECT count(*) FROM pause WHERE open = 1")
+    oldest = open_ones(tx, 1)
+    return (0 if row is None else int(row[0])), (oldest[0].begun if oldest else None)

@@ -232,3 +232,12 @@ def delete(tx: Tx, ids: list[UUID]) -> int:
         tx.run("DELETE FROM log WHERE run_id = ?", (id.bytes,))
         count += tx.run("DELETE FROM task_run WHERE id = ?", (id.bytes,))
     return count
+
+
+def count_unfinished(tx: Tx) -> dict[str, int]:
+    """How many runs that have not ended are in each type of state."""
+    rows = tx.rows(
+        f"""SELECT state_type, count(*) FROM task_run
+        WHERE state_type IN {codec.UNFINISHED_TYPES} GROUP BY state_type"""
+    )
+    return {str(type_): int(number) for type_, number in rows}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -144,7 +145,8 @@ class Exporter(SpanExporter):
 
     def _heard(self, message: str) -> None:
         self.failing.set()
-        self.lost(message)
+        reason = re.search(r"\[Errno -?\d+\] [\w ,]+", message)
+        self.lost(message if reason is None else reason[0].strip())
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         try:

@@ -25,7 +25,7 @@ class Meters(Protocol):
 
     leading: bool
 
-    def loop(self, name: str, ended: str) -> None: ...
+    def loop(self, name: str, ended: str, seconds: float) -> None: ...
 
 
 class NoMeters:
@@ -33,7 +33,7 @@ class NoMeters:
 
     leading = False
 
-    def loop(self, name: str, ended: str) -> None:
+    def loop(self, name: str, ended: str, seconds: float) -> None:
         pass
 
 
@@ -87,17 +87,18 @@ class Supervisor:
             self._stop.wait(max(0.0, min(min(due.values()) - time.monotonic(), 1.0)))
 
     def _run(self, loop: Loop) -> None:
+        began = time.perf_counter()
         try:
             if self._away:
                 rescuing.begin(self._desk)
                 self._away = False
             loop.once(self._desk)
-            self._meters.loop(loop.name, "ok")
+            self._meters.loop(loop.name, "ok", time.perf_counter() - began)
         except PenstockError as error:
-            self._meters.loop(loop.name, "failed")
+            self._meters.loop(loop.name, "failed", time.perf_counter() - began)
             self._note_away(error)
         except Exception:
-            self._meters.loop(loop.name, "failed")
+            self._meters.loop(loop.name, "failed", time.perf_counter() - began)
             _log.exception("the loop %s failed; it is run again", loop.name)
 
     def _note_away(self, error: PenstockError) -> None:
