@@ -19,6 +19,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from ..domain.concurrency import shown
 from ..domain.runs import FlowRun
 from ..domain.states import CANCELLED, COMPLETED, PAUSED, RUNNING, State
 from ..domain.stops import IDLE
@@ -212,7 +213,7 @@ class RunTrace:
         attributes: dict[str, Any] = {"penstock.wait": what, "penstock.state.name": state.name}
         limit = (state.details or {}).get("limit")
         if limit is not None:
-            attributes["penstock.wait.for"] = MASKER.head(str(limit), MOST_MESSAGE)
+            attributes["penstock.wait.for"] = MASKER.head(shown(str(limit)), MOST_MESSAGE)
         self._wait = self._tracer.start_span(
             f"wait for {what}", self._current, attributes=attributes, start_time=moment
         )
