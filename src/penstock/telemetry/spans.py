@@ -35,6 +35,8 @@ WAITS = {"AwaitingRetry": "retry", "AwaitingConcurrencySlot": "slot", "Paused": 
 SUSPENDED = "Suspended"
 # How much of a text is kept, in characters.
 MOST_MESSAGE, MOST_TRACEBACK = 2_000, 20_000
+# A run that begins within it did not wait.
+NOTABLE_NS = 1_000_000
 # What a state's details say of a stop: attribute, key.
 STOP_DETAILS = (
     ("penstock.stop.reason", "reason"),
@@ -117,7 +119,7 @@ class Waiting:
 class RunTrace:
     """The spans of one run in this process."""
 
-    __slots__ = ("_attempt", "_attempts", "_base", "_current", "_run", "_span", "_tracer", "_wait")
+    __slots__ = ("_attempt", "_attempts", "_base", "_began", "_current", "_name", "_run", "_span", "_tracer", "_wait")
 
     def __init__(self, tracer: trace.Tracer, context: RunContext[Any]) -> None:
         self._tracer = tracer
@@ -133,9 +135,9 @@ class RunTrace:
         if again:
             _suspended(tracer, context, around, now)
         kind = SpanKind.CONSUMER if again and isinstance(run, FlowRun) and run.deployment_id else SpanKind.INTERNAL
-        self._span = span = tracer.start_span(
-            _name(context), around, kind, _identity(context), start_time=now if again else nanoseconds(run.created)
-        )
+        self._began = now if again else nanoseconds(run.created)
+        self._name = run.name
+        self._span = span = tracer.start_span(_name(context), around, kind, _identity(context), start_time=self._began)
         self._base = self._current = trace.set_span_in_context(span, around)
         if isinstance(context, FlowRunContext) or context.flow_context is None:
             # (A task run of a flow is of the flow's trace.)
@@ -187,7 +189,8 @@ class RunTrace:
 
     def _begin_attempt(self, state: State[Any], moment: int) -> None:
         if not self._attempts:
-            self._span.add_event(state.name, timestamp=moment)
+            if moment - self._began > NOTABLE_NS:  # it waited, for other runs or for a thread
+                self._span.add_event(state.name, timestamp=moment)
         elif self._attempt is None:  # else it goes on, after a pause
             number = self._run.run.run_count
             self._attempt = span = self._tracer.start_span(
@@ -225,12 +228,8 @@ class RunTrace:
             return
         run = self._run.run
         span.set_attributes(_outcome(self._run, state))
-        span.set_attributes(
-            {
-                f"penstock.{_kind(self._run)}_run.id": str(run.id),
-                f"penstock.{_kind(self._run)}_run.name": MASKER.head(run.name, MOST_MESSAGE),
-            }
-        )
+        if run.name != self._name:  # it was given one since, or is another run, entered again
+            span.set_attributes(_identity(self._run))
         if not parted:
             self._say_stop(span, state, moment)
         else:
@@ -258,7 +257,7 @@ class RunTrace:
         for span in (self._wait, self._attempt, self._span):
             if span is not None and span.is_recording():
                 if span is self._span:
-                    span.set_attributes(_outcome(self._run, self._run.run.state))
+                    span.set_attributes({**_identity(self._run), **_outcome(self._run, self._run.run.state)})
                 span.end()
         self._wait = self._attempt = None
 

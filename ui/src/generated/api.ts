@@ -322,6 +322,8 @@ export interface CreateFlowRunFromDeployment {
   idempotency_key?: string | null;
   parent_flow_run_id?: string | null;
   parent_task_run_id?: string | null;
+  traceparent?: string | null;
+  tracestate?: string | null;
 }
 
 export interface CreateKey {
