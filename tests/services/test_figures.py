@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,10 @@ from penstock.domain.ids import flow_id, uuid7
 from penstock.domain.launches import Launch
 from penstock.domain.rules import Facts
 from penstock.domain.runs import FlowRun, TaskRun
-from penstock.domain.states import COMPLETED, RUNNING, make
+from penstock.domain.states import COMPLETED, FINAL, RUNNING, StateType, make
 from penstock.services import figures, ingest, orchestrate
 from penstock.services.tallies import CountedStore, Entry
-from penstock.store import flow_runs, launches
+from penstock.store import codec, flow_runs, launches, task_runs
 from penstock.store.contract import Store
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -59,6 +60,30 @@ def test_what_has_not_ended_is_counted_by_its_state(store: Store) -> None:
     found = figures.gather(store, NOW)
     assert found.flow_runs == {("RUNNING", "Running"): 2, ("SCHEDULED", "Late"): 1, ("PAUSED", "Paused"): 1}
     assert found.task_runs == {"RUNNING": 1, "SCHEDULED": 1}
+
+
+def test_counting_what_has_not_ended_reads_no_run_that_has(sqlite_store: Store) -> None:
+    assert f"({', '.join(repr(str(type_)) for type_ in StateType if type_ not in FINAL)})" == codec.UNFINISHED_TYPES
+    asked: list[str] = []
+    with sqlite_store.read() as tx:
+        watched = Watched(tx, asked)
+        flow_runs.count_unfinished(watched)
+        task_runs.count_unfinished(watched)
+        for sql in asked:
+            plan = [str(row[-1]) for row in tx.rows(f"EXPLAIN QUERY PLAN {sql}")]
+            assert not [step for step in plan if step.startswith("SCAN") and "INDEX" not in step], plan
+    assert len(asked) == 2
+
+
+class Watched:
+    """A transaction that notes what it is asked."""
+
+    def __init__(self, tx: Any, asked: list[str]) -> None:
+        self._tx, self._asked = tx, asked
+
+    def rows(self, sql: str) -> Any:
+        self._asked.append(sql)
+        return self._tx.rows(sql)
 
 
 def test_a_queue_says_how_many_are_due_since_when_and_how_many_are_at_work(store: Store) -> None:

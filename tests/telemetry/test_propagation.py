@@ -3,6 +3,8 @@ whoever wanted it."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -216,6 +218,28 @@ def test_a_run_that_is_asked_for_over_rest_is_of_the_requests_trace(tmp_path: Pa
         assert server.ask("POST", path, {"traceparent": "nonsense"}).status == 422
     finally:
         server.close()
+
+
+def test_a_run_that_the_client_or_the_command_line_asks_for_is_of_their_trace(traced: Traced) -> None:
+    id = connect.call(APPLY_DEPLOYMENT, ApplyDeployment(flow_name="f", name="d", entrypoint="f.py:f")).deployment.id
+
+    @flow
+    def main() -> FlowRun:
+        with get_client(sync_client=True) as client:
+            return client.create_flow_run_from_deployment(id)
+
+    @flow
+    async def awaited() -> FlowRun:
+        async with get_client() as client:
+            return await client.create_flow_run_from_deployment(id)
+
+    made = main(), asyncio.run(awaited())
+    tops = [traced().one(f"flow {name}") for name in ("main", "awaited")]
+    assert [run.labels["traceparent"].split("-")[1:3] for run in made] == [[top.trace, top.id] for top in tops]
+    command = [sys.executable, "-m", "penstock", "deployment", "run", "f/d", "--output", "json"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "TRACEPARENT": TRACEPARENT}
+    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert json.loads(said)["labels"] == {"traceparent": TRACEPARENT}
 
 
 def test_trace_context_that_cannot_be_read_is_none() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,7 @@ from penstock.cli.times import Span, Time
 from penstock.domain.deployments import Deployment
 from penstock.domain.errors import ObjectNotFound
 from penstock.domain.schedule_times import in_words
+from penstock.domain.trace_context import trace_in
 from penstock.protocol import deployments as asked
 from penstock.protocol.launches import FILTER_WORKERS, FilterWorkers
 from penstock.protocol.work_pools import READ_QUEUE, QueueByName
@@ -143,7 +145,7 @@ def run(
         due = shown.now() + timedelta(seconds=start_in)
     wanted = asked.CreateRun(
         id=found.id, parameters={**params_object(all_params), **pairs(params)}, scheduled_time=due, name=flow_run_name,
-        tags=tags, job_variables=pairs(variables), priority=priority,
+        tags=tags, job_variables=pairs(variables), priority=priority, **trace_in(os.environ),
     )  # fmt: skip
     made = ask(asked.CREATE_RUN, wanted)
     if output == JSON:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from .. import connect
 from ..domain.backfills import Backfill
 from ..domain.deployments import Deployment
 from ..domain.ids import parse_id
@@ -89,6 +90,7 @@ class Deployments(Asking):
             work_queue=work_queue_name,
             priority=priority,
             idempotency_key=idempotency_key,
+            **connect.traces.current(),
         )
         return self._ask(deployments.CREATE_RUN, query)
 

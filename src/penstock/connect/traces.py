@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__, settings
 from ..domain.errors import ConfigurationError
@@ -51,7 +51,7 @@ def carry(headers: dict[str, str]) -> None:
         propagate.inject(headers)  # of a program that traces, and has no runs
 
 
-def current() -> dict[str, str]:
+def current() -> dict[str, Any]:
     """The W3C trace context of the calling code; {} where nothing is traced."""
     return {} if _tracer is None else _tracer.current()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 # Names of labels, of HTTP headers, and (in capitals) of variables of the environment.
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
@@ -25,6 +26,11 @@ def trace_of(texts: Mapping[str, str | None]) -> dict[str, str]:
     if state and len(state) <= MOST_STATE and state.isascii() and state.isprintable():
         found[TRACESTATE] = state
     return found
+
+
+def trace_in(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The trace that a program was started in: its variables TRACEPARENT and TRACESTATE."""
+    return trace_of({name: environment.get(name.upper()) for name in (TRACEPARENT, TRACESTATE)})
 
 
 def trace_id_of(labels: Mapping[str, str]) -> str | None:

@@ -19,7 +19,8 @@ FIRST, LAST = -62_135_510_400_000_000, 253_402_214_400_000_000
 # How deep details of a state are kept, and what is in the place of the rest.
 DEEPEST, CUT = 60, "…"
 # The types of state of a run that has ended, as a list in SQL.
-UNFINISHED_TYPES = "(" + ", ".join(f"'{type_}'" for type_ in sorted(set(StateType) - FINAL)) + ")"
+# As the index of task runs that have not ended has it: SQLite takes that index only for the very same text.
+UNFINISHED_TYPES = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
 FINAL_TYPES = "(" + ", ".join(f"'{type_}'" for type_ in sorted(FINAL)) + ")"
 _encode = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode

@@ -23,7 +23,7 @@ from ..domain.concurrency import shown
 from ..domain.runs import FlowRun
 from ..domain.states import CANCELLED, COMPLETED, PAUSED, RUNNING, State
 from ..domain.stops import IDLE
-from ..domain.trace_context import TRACEPARENT, TRACESTATE, trace_of
+from ..domain.trace_context import TRACEPARENT, trace_in, trace_of
 from ..engine.attempts import describe, user_traceback
 from ..engine.context import FlowRunContext, RunContext
 from ..engine.masking import MASKER
@@ -353,8 +353,7 @@ def _around(context: RunContext[Any]) -> Context:
         return here
     found = trace_of(context.run.labels)
     if not found and not _is_there_already(context):
-        names = {name: os.environ.get(name.upper()) for name in (TRACEPARENT, TRACESTATE)}
-        found = trace_of(names)
+        found = trace_in(os.environ)
     return W3C.extract(found, here) if found else here
 
 
