@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from .concurrency_keys import PerKey, Rate
 from .schedules import DeploymentSchedule
 
 # Named here: inside the class below `dict` would be looked for among its fields.
@@ -34,8 +35,10 @@ class Deployment(msgspec.Struct, kw_only=True):
     JSON schema of the flow's parameters, by which `parameters` are checked where `enforce_parameter_schema`.
     `job_variables` go over the work pool's template. `work_pool` None: it is run by the process that serves it. `grace`
     is how many seconds its runs have to come to an end when they are told to stop, None: as the work pool or the worker
-    says; `start_timeout` how many they have from the claim to their code, None: no limit. `version` is what its author
-    calls it; `revision` rises with every change, and each run carries the one it began with.
+    says; `start_timeout` how many they have from the claim to their code, None: no limit. `priority` is its runs' (the
+    lowest goes first; None: 100), `concurrency_key` the path of their keys (see `concurrency_keys`), beside which is
+    what one key may at most. `version` is what its author calls it; `revision` rises with every change, and each run
+    carries the one it began with.
     """
 
     id: UUID
@@ -61,6 +64,10 @@ class Deployment(msgspec.Struct, kw_only=True):
     paused: bool = False
     concurrency_limit: int | None = None
     collision: Collision = Collision.ENQUEUE
+    priority: int | None = None
+    concurrency_key: str | None = None
+    concurrency_limit_per_key: int | None = None
+    rate_limit_per_key: Rate | None = None
     grace: float | None = None
     start_timeout: float | None = None
     schedules: tuple[DeploymentSchedule, ...] = ()
@@ -70,3 +77,7 @@ class Deployment(msgspec.Struct, kw_only=True):
     @property
     def full_name(self) -> str:
         return f"{self.flow_name}/{self.name}"
+
+    @property
+    def per_key(self) -> PerKey:
+        return PerKey(self.concurrency_limit_per_key, self.rate_limit_per_key)

@@ -37,7 +37,9 @@ class Launch(msgspec.Struct, kw_only=True):
     It is *open* from when it waits until its infrastructure is known to be gone (`ended`); the flow run itself may have
     ended before. `worker` claimed it at `claimed`; another may take it over when that one is not heard of any
     more.
-    Of those that wait in a queue, the one with the lowest `priority` goes first.
+    Of those that wait in a `line`, the one with the lowest `priority` goes first; of equal priority, the `lane`s take
+    turns: those with the same `concurrency_key` are one, those without are one. `key_of_queue`: it is the queue that
+    says the key, and what of it may run; else the deployment.
     `configuration` is the filled-in template that it was launched with, `place` where it runs since `launched`.
     `stopping` is when its end was asked for, by `stopped_by` with `stop_grace` (None: `grace`); `tries` is how many
     times ending it has failed, `problem` what went wrong last (also what keeps it waiting), in a sentence.
@@ -52,6 +54,8 @@ class Launch(msgspec.Struct, kw_only=True):
     work_pool: str | None = None
     work_queue: str | None = None
     priority: int = 100
+    concurrency_key: str | None = None
+    key_of_queue: bool = False
     entrypoint: str | None = None
     path: str | None = None
     pull_steps: tuple[Json, ...] = ()
@@ -74,6 +78,26 @@ class Launch(msgspec.Struct, kw_only=True):
     ended: datetime | None = None
     # it was said that nobody has claimed it though it is due
     late: bool = False
+
+    @property
+    def line(self) -> str:
+        """Where it waits: in a queue of a pool, or, in no pool, with the other runs of its deployment."""
+        if self.work_pool is None:
+            return "" if self.deployment_id is None else self.deployment_id.hex
+        return line_of(self.work_pool, self.work_queue)
+
+    @property
+    def lane(self) -> str:
+        """Its key, and whose key it is; "": it has none."""
+        if self.concurrency_key is None:
+            return ""
+        owner = self.line if self.key_of_queue or self.deployment_id is None else self.deployment_id.hex
+        return f"{owner}:{self.concurrency_key}"
+
+
+def line_of(work_pool: str, work_queue: str | None) -> str:
+    """The line that a queue is. Neither name has a slash in it."""
+    return f"{work_pool}/{work_queue or ''}"
 
 
 class Depth(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from .concurrency_keys import PerKey, Rate
 from .runs import Holder
 
 Json = dict[str, Any]
@@ -41,7 +42,8 @@ class WorkPool(msgspec.Struct, kw_only=True):
 
 class WorkQueue(msgspec.Struct, kw_only=True):
     """A line of a work pool. Runs of the queue with the lower `priority` go first. `last_polled` is when a worker last
-    asked for its runs, None: never."""
+    asked for its runs, None: never. `concurrency_key`, with what one key may at most: as a deployment's, for the runs
+    of deployments that say none."""
 
     id: UUID
     work_pool: str
@@ -51,8 +53,15 @@ class WorkQueue(msgspec.Struct, kw_only=True):
     description: str | None = None
     priority: int = DEFAULT_PRIORITY
     concurrency_limit: int | None = None
+    concurrency_key: str | None = None
+    concurrency_limit_per_key: int | None = None
+    rate_limit_per_key: Rate | None = None
     is_paused: bool = False
     last_polled: datetime | None = None
+
+    @property
+    def per_key(self) -> PerKey:
+        return PerKey(self.concurrency_limit_per_key, self.rate_limit_per_key)
 
 
 class WorkerRecord(msgspec.Struct, kw_only=True):

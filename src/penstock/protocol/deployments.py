@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ..domain.concurrency_keys import LONGEST_KEY, PRIORITIES, Rate
 from ..domain.deployments import Collision, Deployment
 from ..domain.runs import FlowRun
 from ..domain.schedules import CatchUp, DeploymentSchedule, Overlap, Schedule
@@ -23,6 +24,8 @@ Json = dict[str, Any]
 Tags = Annotated[tuple[str, ...], msgspec.Meta(max_length=100)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 365)]
 Whole = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Priority = Annotated[int, msgspec.Meta(ge=0, le=PRIORITIES)]
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)]
 Steps = Annotated[tuple[Json, ...], msgspec.Meta(max_length=100)]
 NameCursor = Annotated[str, msgspec.Meta(max_length=600, description="`next` of the page before: a name.")]
 # Ids of runs, and of pages of times.
@@ -66,6 +69,10 @@ class ApplyDeployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     job_variables: Json = {}
     concurrency_limit: Whole | None = None
     collision: Collision = Collision.ENQUEUE
+    priority: Priority | None = None
+    concurrency_key: Name | None = None
+    concurrency_limit_per_key: Whole | None = None
+    rate_limit_per_key: Rate | None = None
     grace: Seconds | None = None
     start_timeout: Seconds | None = None
     paused: bool | UnsetType = UNSET
@@ -118,15 +125,20 @@ class UpdateDeployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
     work_queue: Name | UnsetType | None = UNSET
     concurrency_limit: Whole | UnsetType | None = UNSET
     collision: Collision | UnsetType = UNSET
+    priority: Priority | UnsetType | None = UNSET
+    concurrency_key: Name | UnsetType | None = UNSET
+    concurrency_limit_per_key: Whole | UnsetType | None = UNSET
+    rate_limit_per_key: Rate | UnsetType | None = UNSET
     grace: Seconds | UnsetType | None = UNSET
     start_timeout: Seconds | UnsetType | None = UNSET
 
 
 class CreateRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A run of a deployment, due at `scheduled_time` (none: now). `parameters` and `job_variables` go over its own. Of
-    the runs that wait in a queue, the one with the lowest `priority` goes first. `idempotency_key`: asked again with
-    it, the same run is given. `traceparent` and `tracestate` are the W3C trace context that the run is a part of (none:
-    that of the request's headers)."""
+    the runs that wait in a queue, the one with the lowest `priority` goes first (none: the deployment's, else 100).
+    `concurrency_key` is the run's key itself, in place of what the deployment or the queue takes from its parameters.
+    `idempotency_key`: asked again with it, the same run is given. `traceparent` and `tracestate` are the W3C trace
+    context that the run is a part of (none: that of the request's headers)."""
 
     id: UUID
     parameters: Json = {}
@@ -135,7 +147,8 @@ class CreateRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tags: Tags = ()
     job_variables: Json = {}
     work_queue: Name | None = None
-    priority: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    priority: Priority | None = None
+    concurrency_key: Key | None = None
     idempotency_key: Name | None = None
     parent_flow_run_id: UUID | None = None
     parent_task_run_id: UUID | None = None

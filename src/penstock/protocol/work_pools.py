@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ..domain.concurrency_keys import Rate
 from ..domain.pools import DEFAULT_PRIORITY, WorkPool, WorkQueue
 from .operation import Operation, Page
 from .paging import Limit
@@ -16,6 +17,7 @@ Text = Annotated[str, msgspec.Meta(max_length=100_000)]
 Json = dict[str, Any]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 365)]
 Whole = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 NameCursor = Annotated[str, msgspec.Meta(max_length=255, description="`next` of the page before: a name.")]
 
 
@@ -60,6 +62,9 @@ class CreateQueue(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     description: Text | None = None
     priority: Whole = DEFAULT_PRIORITY
     concurrency_limit: Whole | None = None
+    concurrency_key: Name | None = None
+    concurrency_limit_per_key: AtLeastOne | None = None
+    rate_limit_per_key: Rate | None = None
     is_paused: bool = False
 
 
@@ -80,6 +85,9 @@ class UpdateQueue(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     description: Text | UnsetType | None = UNSET
     priority: Whole | UnsetType = UNSET
     concurrency_limit: Whole | UnsetType | None = UNSET
+    concurrency_key: Name | UnsetType | None = UNSET
+    concurrency_limit_per_key: AtLeastOne | UnsetType | None = UNSET
+    rate_limit_per_key: Rate | UnsetType | None = UNSET
     is_paused: bool | UnsetType = UNSET
 
 

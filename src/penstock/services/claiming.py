@@ -2,7 +2,7 @@
 
 Law: whatever is decided here is decided in one transaction, in which nobody else's comes between: so a limit is never
 passed, and no run is given to two. A worker that cannot be heard of keeps what it has until it is known, or its lease
-says, that it is gone.
+says, that it is gone. Whose turn it is, is the lanes' order (`store.lanes`); what is against a run, `allowing` says.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from ..domain.deployments import Collision, Deployment
+from ..domain.deployments import Collision
 from ..domain.errors import WorkPoolError
-from ..domain.launches import Launch
+from ..domain.launches import Launch, line_of
 from ..domain.pools import WorkerRecord, WorkPool, WorkQueue
 from ..domain.rules import Facts
 from ..domain.runs import FlowRun
 from ..domain.schedules import Overlap
 from ..domain.states import FINAL, SCHEDULED, make
 from ..protocol.launches import ClaimLaunches, Claims, StopRequest, Work
-from ..store import deployments, flow_runs, launches, schedules, work_pools, workers
+from ..store import deployments, flow_runs, lanes, launches, work_pools, workers
 from ..store.contract import Store, Tx
-from . import cancelling, launching, orchestrate
+from . import allowing, cancelling, launching, orchestrate
 from .rescue import Lives
 from .work_pools import need_queue
 
@@ -85,14 +85,14 @@ def _sooner(claims: Claims, asked: ClaimLaunches) -> bool:
 def _news(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, lives: Lives) -> Claims | None:
     """None when there may be something to do; else what is answered when there is nothing."""
     mine = launches.of_worker(tx, asked.worker.id)
-    claims = Claims(next=launches.next_due(tx, asked.work_pool, asked.deployments, now), now=now)
+    claims = Claims(next=_next(tx, asked, pool, now), now=now)
     if _sooner(claims, asked) or _lost(tx, mine, asked) or _stops(tx, mine, asked, now):
         return None
     if {launch.flow_run_id for launch in mine} - set(asked.running):
         return None
     if pool is not None and pool.is_paused:
         claims.paused = f"Work pool {pool.name!r} is paused."
-    if asked.slots > 0 and claims.paused is None and _waiting(tx, asked, pool, now, 1):
+    if asked.slots > 0 and claims.paused is None and lanes.heads(tx, _lines(tx, asked, pool), now, 1):
         return None
     return None if _orphans(tx, asked, now, lives) else claims
 
@@ -123,7 +123,7 @@ def _claims(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, 
         claims.paused = f"Work pool {pool.name!r} is paused."
     else:
         _give(tx, asked, pool, claims, now)
-    claims.next = launches.next_due(tx, asked.work_pool, asked.deployments, now)
+    claims.next = _next(tx, asked, pool, now)
     return claims
 
 
@@ -208,10 +208,18 @@ def _queue_names(tx: Tx, pool: WorkPool, asked: ClaimLaunches) -> list[str]:
     ]
 
 
-def _waiting(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, limit: int) -> list[Launch]:
+def _lines(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None) -> list[str]:
+    """Where that waits which the worker may take, in the order of the queues."""
     if pool is None:
-        return launches.waiting_served(tx, asked.deployments, now, limit) if asked.deployments else []
-    return launches.waiting(tx, pool.name, _queue_names(tx, pool, asked), now, limit)
+        return [id.hex for id in asked.deployments]
+    return [line_of(pool.name, name) for name in _queue_names(tx, pool, asked)]
+
+
+def _next(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime) -> datetime | None:
+    """When the next run is due, or a key may have its next."""
+    due = launches.next_due(tx, asked.work_pool, asked.deployments, now)
+    gate = lanes.next_open(tx, _lines(tx, asked, pool), now)
+    return min((each for each in (due, gate) if each is not None), default=None)
 
 
 def _give(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, claims: Claims, now: datetime) -> None:
@@ -219,68 +227,102 @@ def _give(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, claims: Claims, n
     slots = asked.slots
     if pool is not None and pool.concurrency_limit is not None:
         slots = min(slots, pool.concurrency_limit - launches.count_claimed(tx, "work_pool", pool.name))
-    if slots <= 0:
+    giving = _Giving(tx, asked, claims, now)
+    if pool is None:
+        giving.serve(_lines(tx, asked, pool), slots)
         return
-    queues = {} if pool is None else {queue.name: queue for queue in work_pools.queues_of(tx, pool.name)}
-    for launch in _waiting(tx, asked, pool, now, MOST_LOOKED_AT):
-        queue = queues.get(launch.work_queue or "")
-        if queue is not None and _is_full(tx, queue):
-            continue
+    queues = {queue.name: queue for queue in work_pools.queues_of(tx, pool.name)}
+    for name in _queue_names(tx, pool, asked):
+        if slots <= 0:
+            return
+        slots -= giving.serve([line_of(pool.name, name)], min(slots, _room(tx, queues[name], slots)))
+
+
+def _room(tx: Tx, queue: WorkQueue, slots: int) -> int:
+    limit = queue.concurrency_limit
+    return slots if limit is None else limit - launches.claimed_of_queue(tx, queue.work_pool, queue.name)
+
+
+class _Giving:
+    """One worker is given runs, turn by turn. What was found to be full stays so in this transaction, and is not looked
+    at again."""
+
+    def __init__(self, tx: Tx, asked: ClaimLaunches, claims: Claims, now: datetime) -> None:
+        self._tx = tx
+        self._asked = asked
+        self._claims = claims
+        self._now = now
+        self._full: set[bytes] = set()
+        self._busy: set[bytes] = set()
+        self._left = MOST_LOOKED_AT
+
+    def serve(self, lines: Sequence[str], slots: int) -> int:
+        """At most `slots` runs of these lines; how many it were."""
+        given = 0
+        while given < slots and self._left > 0:
+            turns = lanes.heads(
+                self._tx, lines, self._now, min(slots - given, self._left), full=self._full, busy=self._busy
+            )
+            if not turns:
+                break
+            for launch in turns:
+                self._left -= 1
+                given += self._give(launch)
+        return given
+
+    def _give(self, launch: Launch) -> bool:
+        tx, now = self._tx, self._now
         run = flow_runs.get(tx, launch.flow_run_id)
         if run is None or run.state.type is not SCHEDULED:
             launch.ended = now  # it was deleted, or has ended
             launches.put(tx, launch)
-            continue
-        if not _may_run(tx, launch, run, now):
-            continue
-        launch.worker, launch.claimed, launch.problem = asked.worker.id, now, None
+            return False
+        if not self._may_run(launch, run):
+            return False
+        launch.worker, launch.claimed, launch.problem = self._asked.worker.id, now, None
         launches.put(tx, launch)
-        message = f"Claimed by worker {asked.worker.name!r}."
+        lanes.had_turn(tx, launch)
+        message = f"Claimed by worker {self._asked.worker.name!r}."
         orchestrate.enter(tx, run.id, make("Pending", now, message=message), Facts())
-        claims.work.append(Work(launch=launch, run=flow_runs.get(tx, run.id) or run))
-        slots -= 1
-        if slots <= 0:
-            return
+        self._claims.work.append(Work(launch=launch, run=flow_runs.get(tx, run.id) or run))
+        return True
 
-
-def _is_full(tx: Tx, queue: WorkQueue) -> bool:
-    limit = queue.concurrency_limit
-    return limit is not None and launches.claimed_of_queue(tx, queue.work_pool, queue.name) >= limit
-
-
-def _may_run(tx: Tx, launch: Launch, run: FlowRun, now: datetime) -> bool:
-    """Whether neither its schedule's overlap policy nor its deployment's limit is against it now. What is against it is
-    said on the run; it may end the run, or an older one."""
-    if launch.schedule_id is not None:
-        schedule = schedules.get(tx, launch.schedule_id)
-        others = launches.claimed_of(tx, "schedule_id", launch.schedule_id.bytes)
-        if schedule is not None and others and schedule.overlap is not Overlap.ALLOW:
-            first = others[0].flow_run_id
-            if schedule.overlap is Overlap.SKIP:
-                message = f"Skipped: flow run {first} of the same schedule has not ended."
+    def _may_run(self, launch: Launch, run: FlowRun) -> bool:
+        """Whether nothing is against it now. What is, is said on the run; it may end the run, or an older one."""
+        tx, now = self._tx, self._now
+        if launch.deployment_id is not None and launch.deployment_id.bytes in self._full:
+            return False
+        busy = allowing.overlap(tx, launch)
+        if busy is not None:
+            policy, why, others = busy
+            if policy is Overlap.SKIP:
+                message = f"Skipped: flow run {others[0].flow_run_id} of the same schedule has not ended."
                 launching.cancel_waiting(tx, launch, who="overlap: skip", now=now, message=message)
                 return False
-            if schedule.overlap is Overlap.CANCEL_OLD:
+            if policy is Overlap.CANCEL_OLD:
                 _cancel(tx, others, "overlap: cancel-old", now)
-            _wait(tx, launch, run, f"Flow run {first} of the same schedule has not ended.", now)
+            if launch.schedule_id is not None:
+                self._busy.add(launch.schedule_id.bytes)
+            _wait(tx, launch, run, why.sentence, now)
             return False
-    deployment = None if launch.deployment_id is None else deployments.get(tx, launch.deployment_id)
-    return deployment is None or deployment.concurrency_limit is None or _has_room(tx, deployment, launch, run, now)
-
-
-def _has_room(tx: Tx, deployment: Deployment, launch: Launch, run: FlowRun, now: datetime) -> bool:
-    others = launches.claimed_of(tx, "deployment_id", deployment.id.bytes)
-    limit = deployment.concurrency_limit or 0
-    if len(others) < limit:
-        return True
-    full = f"{len(others)} of at most {limit} runs of deployment {deployment.full_name!r} have not ended."
-    if deployment.collision is Collision.CANCEL_NEW:
-        launching.cancel_waiting(tx, launch, who="collision: CANCEL_NEW", now=now, message=f"Not run: {full}")
+        deployment = allowing.deployment_of(tx, launch)
+        shut = allowing.key(tx, deployment, launch, now)
+        if shut is not None:
+            _wait(tx, launch, run, allowing.lasting(launch, shut), now)
+            lanes.shut(tx, launch, shut.until)
+            return False
+        full = allowing.deployment_limit(tx, deployment, launch)
+        if full is None:
+            return True
+        if full[0].collision is Collision.CANCEL_NEW:
+            message = f"Not run: {full[1].sentence}"
+            launching.cancel_waiting(tx, launch, who="collision: CANCEL_NEW", now=now, message=message)
+            return False
+        if full[0].collision is Collision.CANCEL_OLD:
+            _cancel(tx, full[2][: len(full[2]) - (full[1].limit or 0) + 1], "collision: CANCEL_OLD", now)
+        self._full.add(full[0].id.bytes)
+        _wait(tx, launch, run, full[1].sentence, now)
         return False
-    if deployment.collision is Collision.CANCEL_OLD:
-        _cancel(tx, others[: len(others) - limit + 1], "collision: CANCEL_OLD", now)
-    _wait(tx, launch, run, full, now)
-    return False
 
 
 def _cancel(tx: Tx, old: Sequence[Launch], who: str, now: datetime) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 import msgspec
 from msgspec import UNSET
 
-from ..domain import names, schedule_times
+from ..domain import concurrency_keys, names, schedule_times
 from ..domain.deployments import Deployment
 from ..domain.errors import DeploymentError, ObjectNotFound, ParameterError, SchemaError
 from ..domain.ids import flow_id, uuid7
@@ -24,7 +24,7 @@ from ..domain.trace_context import TRACEPARENT, TRACESTATE, trace_of
 from ..domain.variables import checked_tags
 from ..protocol import deployments as asked
 from ..protocol.deployments import Applied, ApplyDeployment, CreateRun, ScheduleGiven, UpdateDeployment
-from ..store import deployments, flow_runs, launches, schedules, work_pools
+from ..store import deployments, flow_runs, lanes, launches, schedules, work_pools
 from ..store.contract import Store, Tx
 from . import launching, running, scheduling, schemas
 from .work_pools import given, need_queue
@@ -35,7 +35,8 @@ _ITS_OWN = ("id", "created", "updated", "revision", "schedules", "last_polled")
 
 
 def apply(store: Store, wanted: ApplyDeployment, now: datetime) -> Applied:
-    """Raises `DeploymentError`, `ScheduleError`, `ParameterError`, or `ObjectNotFound` for a pool or a queue."""
+    """Raises `DeploymentError`, `ScheduleError`, `ParameterError`, `ConcurrencyError` for a key or a rate, or
+    `ObjectNotFound` for a pool or a queue."""
     _check(wanted)
     with store.write() as tx:
         _check_pool(tx, wanted.work_pool, wanted.work_queue)
@@ -70,6 +71,7 @@ def apply(store: Store, wanted: ApplyDeployment, now: datetime) -> Applied:
 def _put(tx: Tx, deployment: Deployment, there: Deployment | None, now: datetime) -> None:
     flow_runs.put_flow(tx, deployment.flow_id, deployment.flow_name, now)
     deployments.put(tx, deployment)
+    lanes.open_all(tx)  # its keys may be allowed more now
     old = {} if there is None else {each.id: each for each in there.schedules}
     for schedule in deployment.schedules:
         before = old.pop(schedule.id, None)
@@ -132,15 +134,17 @@ def need(tx: Tx, id: UUID) -> Deployment:
 
 
 def update(store: Store, wanted: UpdateDeployment, now: datetime) -> Deployment:
-    """Raises `ObjectNotFound`, `DeploymentError` or `ParameterError`."""
+    """Raises `ObjectNotFound`, `DeploymentError`, `ParameterError` or `ConcurrencyError`."""
     with store.write() as tx:
         there = need(tx, wanted.id)
         changed = msgspec.structs.replace(there, **given(wanted, "id"), updated=now)
         _check_pool(tx, changed.work_pool, changed.work_queue)
         checked_tags(changed.tags)
         check_parameters(changed, {}, whole=False)
+        _check_keys(changed)
         changed.revision += bool(_changes(there, changed))
         deployments.put(tx, changed)
+        lanes.open_all(tx)  # its keys may be allowed more now
         if there.paused != changed.paused:
             _replan_all(tx, changed, now)
         return need(tx, wanted.id)
@@ -183,6 +187,7 @@ def create_run(store: Store, wanted: CreateRun, now: datetime) -> FlowRun:
             job_variables=wanted.job_variables,
             work_queue=wanted.work_queue,
             priority=wanted.priority,
+            concurrency_key=wanted.concurrency_key,
             parent=parent,
             parent_task_run_id=wanted.parent_task_run_id,
             trace=trace_of({TRACEPARENT: wanted.traceparent, TRACESTATE: wanted.tracestate}),
@@ -307,9 +312,17 @@ def _check(wanted: ApplyDeployment) -> None:
         enforce_parameter_schema=wanted.enforce_parameter_schema,
     )  # fmt: skip
     check_parameters(bare, {}, whole=False)
+    _check_keys(wanted)
     for step in wanted.pull_steps:
         if len(step) != 1 or not all(each is None or isinstance(each, dict) for each in step.values()):
             raise DeploymentError(f"A pull step is one name with its arguments, {{step: {{...}}}}; not {step!r:.200}.")
+
+
+def _check_keys(wanted: ApplyDeployment | Deployment) -> None:
+    """Raises `ConcurrencyError`."""
+    concurrency_keys.check_path(wanted.concurrency_key, wanted.parameter_schema)
+    if wanted.rate_limit_per_key is not None:
+        concurrency_keys.check_rate(wanted.rate_limit_per_key)
 
 
 def _check_pool(tx: Tx, pool: str | None, queue: str | None) -> None:

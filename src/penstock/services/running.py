@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ..domain import concurrency_keys
 from ..domain.deployments import Deployment
 from ..domain.ids import uuid7
 from ..domain.launches import Launch
 from ..domain.pools import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from ..domain.runs import FlowRun
 from ..domain.states import make
-from ..store import flow_runs, launches
+from ..store import flow_runs, launches, work_pools
 from ..store.contract import Tx
 
 # How much of a parameter's value is shown with the run.
@@ -34,6 +35,7 @@ def create_run(
     job_variables: dict[str, Any] | None = None,
     work_queue: str | None = None,
     priority: int | None = None,
+    concurrency_key: str | None = None,
     schedule_id: UUID | None = None,
     backfill_id: UUID | None = None,
     parent: FlowRun | None = None,
@@ -44,8 +46,9 @@ def create_run(
     """Records a run of a deployment that is due at `scheduled`, and what it takes to launch it.
 
     `parameters` are over the deployment's own. Of the runs that wait in a queue, the one with the lowest `priority`
-    goes first. `trace` are labels that say which trace it is a part of. A run of this `id` that is there already is
-    given as it is, and nothing is changed.
+    goes first. `concurrency_key` is its key, None: what the deployment or its queue takes for it. `trace` are labels
+    that say which trace it is a part of. A run of this `id` that is there already is given as it is, and nothing is
+    changed.
     """
     if id is not None and (there := flow_runs.get(tx, id)) is not None:
         return there
@@ -76,12 +79,32 @@ def create_run(
     launch.schedule_id = schedule_id
     if backfill_id is not None:
         launch.backfill_id, launch.late = backfill_id, True  # it is meant to be: nobody needs to be told
-    launch.priority = DEFAULT_PRIORITY if priority is None else priority
+    launch.priority = _first(priority, deployment.priority, DEFAULT_PRIORITY)
     launch.job_variables = deployment.job_variables | (job_variables or {})
     if deployment.work_pool is not None:
         launch.work_queue = work_queue or deployment.work_queue or DEFAULT_QUEUE
+    _give_key(tx, deployment, run, launch, concurrency_key)
     launches.put(tx, launch)
     return run
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
+def _give_key(tx: Tx, deployment: Deployment, run: FlowRun, launch: Launch, given: str | None) -> None:
+    """Of the deployment's key, or, where it has none, the queue's; as they are now."""
+    path = deployment.concurrency_key
+    if path is None and launch.work_pool is not None and launch.work_queue is not None:
+        queue = work_pools.queue(tx, launch.work_pool, launch.work_queue)
+        path = None if queue is None else queue.concurrency_key
+        launch.key_of_queue = path is not None
+    if given is not None:
+        launch.concurrency_key = concurrency_keys.shortened(given)
+    elif path is not None:
+        launch.concurrency_key = concurrency_keys.key_of(
+            path, parameters=launch.parameters, tags=run.tags, labels=run.labels, deployment=deployment.full_name
+        )
 
 
 def _launch(deployment: Deployment, run: FlowRun, scheduled: datetime, parameters: dict[str, Any]) -> Launch:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec import UNSET
 
-from ..domain import names, templates
+from ..domain import concurrency_keys, names, templates
 from ..domain.errors import NameTaken, ObjectNotFound, WorkPoolError
 from ..domain.ids import uuid7
+from ..domain.launches import line_of
 from ..domain.pools import DEFAULT_QUEUE, WorkPool, WorkQueue
 from ..protocol.work_pools import CreatePool, CreateQueue, UpdatePool, UpdateQueue
-from ..store import deployments, launches, work_pools
+from ..store import deployments, lanes, launches, work_pools
 from ..store.contract import Store, Tx
-
-LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def create(store: Store, wanted: CreatePool, now: datetime) -> WorkPool:
@@ -90,8 +89,9 @@ def queues(store: Store, work_pool: str) -> list[WorkQueue]:
 
 
 def create_queue(store: Store, wanted: CreateQueue, now: datetime) -> WorkQueue:
-    """Raises `ObjectNotFound`, `NameTaken` or `WorkPoolError`."""
+    """Raises `ObjectNotFound`, `NameTaken`, `WorkPoolError`, or `ConcurrencyError` for a key or a rate."""
     _check_name("work queue", wanted.name)
+    _check_keys(wanted)
     with store.write() as tx:
         work_pools.need(tx, wanted.work_pool)
         if work_pools.queue(tx, wanted.work_pool, wanted.name) is not None:
@@ -106,11 +106,13 @@ def read_queue(store: Store, work_pool: str, name: str) -> WorkQueue:
 
 
 def update_queue(store: Store, wanted: UpdateQueue, now: datetime) -> WorkQueue:
-    """Raises `ObjectNotFound`."""
+    """Raises `ObjectNotFound`, or `ConcurrencyError` for a key or a rate."""
+    _check_keys(wanted)
     with store.write() as tx:
         there = need_queue(tx, wanted.work_pool, wanted.name)
         queue = msgspec.structs.replace(there, **given(wanted, "work_pool", "name"), updated=now)
         work_pools.put_queue(tx, queue)
+        lanes.open_all(tx)  # its keys may be allowed more now
     return queue
 
 
@@ -126,7 +128,7 @@ def delete_queue(store: Store, work_pool: str, name: str) -> None:
                 f"Queue {name!r} of work pool {work_pool!r} is that of deployment {named[0]!r}"
                 f"{f' and {len(named) - 1} more' if len(named) > 1 else ''}: give it another one first."
             )
-        if launches.waiting(tx, work_pool, [name], LATEST, 1):
+        if launches.any_waiting(tx, line_of(work_pool, name)):
             raise WorkPoolError(
                 f"Runs wait in queue {name!r} of work pool {work_pool!r}: have them run, or cancel them, first."
             )
@@ -152,6 +154,13 @@ def _put_queue(tx: Tx, wanted: CreateQueue, now: datetime) -> WorkQueue:
     )
     work_pools.put_queue(tx, queue)
     return queue
+
+
+def _check_keys(wanted: CreateQueue | UpdateQueue) -> None:
+    if wanted.concurrency_key is not UNSET:
+        concurrency_keys.check_path(wanted.concurrency_key)
+    if wanted.rate_limit_per_key is not UNSET and wanted.rate_limit_per_key is not None:
+        concurrency_keys.check_rate(wanted.rate_limit_per_key)
 
 
 def given(wanted: msgspec.Struct, *without: str) -> dict[str, object]:

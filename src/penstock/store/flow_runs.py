@@ -11,7 +11,7 @@ import msgspec
 
 from ..domain.flows import FlowSummary
 from ..domain.runs import Entrypoint, FlowRun, Holder
-from . import changes, codec, filters
+from . import changes, codec, filters, launches
 from .contract import Row, Tx, Value
 
 COLUMNS = (
@@ -232,7 +232,7 @@ def delete(tx: Tx, ids: list[UUID]) -> int:
         tx.run("DELETE FROM task_run WHERE flow_run_id = ?", (id.bytes,))
         tx.run("DELETE FROM arguments WHERE run_id = ?", (id.bytes,))
         tx.run("DELETE FROM unconfirmed WHERE run_id = ?", (id.bytes,))
-        tx.run("DELETE FROM launch WHERE flow_run_id = ?", (id.bytes,))
+        launches.delete(tx, id)
         tx.run("DELETE FROM pause WHERE flow_run_id = ?", (id.bytes,))
         tx.run("DELETE FROM pause_link WHERE flow_run_id = ?", (id.bytes,))
         tx.run("DELETE FROM run_input WHERE flow_run_id = ?", (id.bytes,))

@@ -10,12 +10,12 @@ import msgspec
 
 from ..domain.launches import Depth, Launch
 from ..domain.pools import WorkerRecord
-from . import codec
+from . import codec, lanes
 from .contract import Row, Tx, Value
 
 COLUMNS = (
     "flow_run_id", "deployment_id", "schedule_id", "work_pool", "work_queue", "priority", "scheduled", "worker",
-    "claimed", "scope", "stopping", "ended", "late", "data", "backfill_id",
+    "claimed", "scope", "stopping", "ended", "late", "data", "backfill_id", "line", "key",
 )  # fmt: skip
 _UPSERT = "ON CONFLICT (flow_run_id) DO UPDATE SET " + ", ".join(
     f"{c} = excluded.{c}" for c in COLUMNS if c != "flow_run_id"
@@ -28,6 +28,7 @@ _encode = msgspec.json.Encoder().encode
 def put(tx: Tx, launch: Launch) -> None:
     """Writes the record as it is; the caller holds the transaction in which it was read and decided."""
     tx.insert("launch", COLUMNS, [_row(launch)], _UPSERT)
+    lanes.follow(tx, launch)
 
 
 def get(tx: Tx, flow_run_id: UUID) -> Launch | None:
@@ -35,30 +36,10 @@ def get(tx: Tx, flow_run_id: UUID) -> Launch | None:
     return None if row is None else _decode(row[0])
 
 
-def waiting(tx: Tx, work_pool: str, queues: Sequence[str], before: datetime, limit: int) -> list[Launch]:
-    """What waits in the queues of a pool and was due before a moment, in the order of the queues given."""
-    found: list[Launch] = []
-    for queue in queues:
-        rows = tx.rows(
-            """SELECT data FROM launch WHERE work_pool = ? AND work_queue = ? AND scheduled <= ? AND claimed IS NULL
-            AND ended IS NULL ORDER BY priority, scheduled, flow_run_id LIMIT ?""",
-            (work_pool, queue, codec.micros(before), limit - len(found)),
-        )
-        found.extend(map(_from, rows))
-        if len(found) >= limit:
-            break
-    return found
-
-
-def waiting_served(tx: Tx, deployment_ids: Sequence[UUID], before: datetime, limit: int) -> list[Launch]:
-    """What waits of deployments that are in no pool."""
-    marks = ", ".join("?" * len(deployment_ids))
-    rows = tx.rows(
-        f"""SELECT data FROM launch WHERE deployment_id IN ({marks}) AND work_pool IS NULL AND scheduled <= ?
-        AND claimed IS NULL AND ended IS NULL ORDER BY priority, scheduled, flow_run_id LIMIT ?""",
-        (*(id.bytes for id in deployment_ids), codec.micros(before), limit),
-    )
-    return list(map(_from, rows))
+def any_waiting(tx: Tx, line: str) -> bool:
+    """Whether anything waits in a line, due or not."""
+    sql = "SELECT 1 FROM launch WHERE line = ? AND claimed IS NULL AND ended IS NULL LIMIT 1"
+    return tx.row(sql, (line,)) is not None
 
 
 def next_due(tx: Tx, work_pool: str | None, deployment_ids: Sequence[UUID], after: datetime) -> datetime | None:
@@ -100,6 +81,21 @@ def orphans(tx: Tx, scope: str, limit: int) -> list[tuple[Launch, WorkerRecord |
         (_decode(launch), None if worker is None else _decode_worker(worker))
         for launch, worker in tx.rows(sql, (scope, limit))
     ]
+
+
+def claimed_of_key(tx: Tx, key: str, limit: int) -> list[Launch]:
+    """Those with a key (`Launch.lane`) that are claimed and not over, the first of them."""
+    sql = """SELECT data FROM launch WHERE key = ? AND key <> '' AND claimed IS NOT NULL AND ended IS NULL
+    ORDER BY claimed LIMIT ?"""
+    return list(map(_from, tx.rows(sql, (key, limit))))
+
+
+def claimed_before(tx: Tx, key: str, nth: int, since: datetime) -> datetime | None:
+    """When the nth last run with a key was claimed, if after a moment."""
+    sql = """SELECT claimed FROM launch WHERE key = ? AND key <> '' AND claimed IS NOT NULL AND claimed > ?
+    ORDER BY claimed DESC LIMIT 1 OFFSET ?"""
+    row = tx.row(sql, (key, codec.micros(since), nth - 1))
+    return None if row is None else codec.moment(row[0])
 
 
 def count_claimed(tx: Tx, column: str, value: str | bytes) -> int:
@@ -147,7 +143,15 @@ def open_ones(tx: Tx, work_pool: str | None, limit: int, before: UUID | None = N
 
 
 def delete(tx: Tx, flow_run_id: UUID) -> None:
-    tx.run("DELETE FROM launch WHERE flow_run_id = ?", (flow_run_id.bytes,))
+    where = (flow_run_id.bytes,)
+    row = tx.row("SELECT line, priority, key, ended FROM launch WHERE flow_run_id = ?", where)
+    if row is None:
+        return
+    line, priority, key, ended = row
+    tx.run("DELETE FROM launch WHERE flow_run_id = ?", where)
+    if ended is None:
+        lanes.leave(tx, line, priority, key)
+        lanes.open_gates(tx, key)
 
 
 def _row(launch: Launch) -> tuple[Value, ...]:
@@ -156,7 +160,7 @@ def _row(launch: Launch) -> tuple[Value, ...]:
         launch.work_queue, launch.priority, codec.exact_micros(launch.scheduled), codec.blob(launch.worker),
         codec.micros(launch.claimed), None if launch.place is None else launch.place.scope,
         codec.micros(launch.stopping), codec.micros(launch.ended), int(launch.late), _encode(launch).decode(),
-        codec.blob(launch.backfill_id),
+        codec.blob(launch.backfill_id), launch.line, launch.lane,
     )  # fmt: skip
 
 

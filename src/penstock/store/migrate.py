@@ -17,7 +17,7 @@ _DIALECT = re.compile(r"/\*(sqlite|postgres) (.*?)\*/", re.DOTALL)
 
 # The newest script's number; a test holds it to the folder. Known without a look at the folder, which costs more than
 # opening the database.
-NEWEST = 19
+NEWEST = 20
 
 
 def scripts() -> list[tuple[int, str, str]]:
