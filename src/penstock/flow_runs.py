@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .flows.pausing import resume_flow_run as resume_flow_run
     from .flows.pausing import suspend_flow_run as suspend_flow_run
     from .flows.sleeping import sleep_until as sleep_until
+    from .flows.waiting import awhy_flow_run_waits as awhy_flow_run_waits
+    from .flows.waiting import why_flow_run_waits as why_flow_run_waits
 
 _PLACES = {
     "acancel_flow_run": "flows.cancelling",
@@ -27,6 +29,8 @@ _PLACES = {
     "resume_flow_run": "flows.pausing",
     "suspend_flow_run": "flows.pausing",
     "sleep_until": "flows.sleeping",
+    "awhy_flow_run_waits": "flows.waiting",
+    "why_flow_run_waits": "flows.waiting",
 }
 __all__ = [*_PLACES]
 

@@ -14,6 +14,7 @@ import msgspec
 
 from penstock.cli import shown
 from penstock.cli.deployment import say_unpolled
+from penstock.cli.keys import key_options
 from penstock.cli.output import JSON, is_terminal, output_option, print_json, remark
 from penstock.cli.parameters import pairs, params_object
 from penstock.cli.project_file import FILE, Limit, Pool, Project, Written, read
@@ -51,6 +52,8 @@ _OF_SCHEDULES = ("cron", "interval", "rrule", "at", "timezone", "anchor_date", "
 @click.option(
     "--collision-strategy", type=click.Choice([each.value for each in Collision]), help="What becomes of one too many."
 )
+@click.option("--priority", type=click.IntRange(0), metavar="NUMBER", help="Of its runs: lower goes first.")
+@key_options
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @output_option
@@ -143,6 +146,9 @@ def _named(project: Project, name: str) -> Written:
 def _over(written: Written, given: dict[str, Any]) -> Written:
     """With what the command line says over it."""
     changes: dict[str, Any] = {name: given[name] for name in ("version", "description") if given[name] is not None}
+    for name in ("priority", "concurrency_key", "concurrency_limit_per_key", "rate_limit_per_key"):
+        if given[name] is not None:
+            changes[name] = given[name]
     if given["tags"]:
         changes["tags"] = given["tags"]
     params = {**params_object(given["all_params"]), **pairs(given["params"])}
@@ -202,6 +208,10 @@ def _wanted(project: Project, written: Written, schedules: tuple[ScheduleGiven, 
         work_queue_name=written.work_pool.work_queue_name,
         job_variables=written.work_pool.job_variables,
         concurrency_limit=msgspec.structs.asdict(limit) if isinstance(limit, Limit) else limit,
+        priority=written.priority,
+        concurrency_key=written.concurrency_key,
+        concurrency_limit_per_key=written.concurrency_limit_per_key,
+        rate_limit_per_key=written.rate_limit_per_key,
         grace=written.grace,
         start_timeout=written.start_timeout,
     )

@@ -11,6 +11,7 @@ import click
 
 from penstock.cli import choosing, shown
 from penstock.cli.backfill import backfill
+from penstock.cli.keys import key_fields
 from penstock.cli.output import JSON, is_terminal, output_option, print_fields, print_json, print_table, remark
 from penstock.cli.parameters import pairs, params_object
 from penstock.cli.record import ask, listed
@@ -93,6 +94,7 @@ def inspect(name: str, output: str) -> None:
             "Work pool": found.work_pool or "none: it is run by the process that serves it",
             "Work queue": found.work_queue or "",
             "Limit": "none" if found.concurrency_limit is None else f"{found.concurrency_limit} ({found.collision})",
+            **key_fields(found),
             "Tags": shown.one_line(", ".join(found.tags)),
             "Parameters": shown.one_line(json.dumps(found.parameters, ensure_ascii=False)),
             "Job variables": shown.one_line(json.dumps(found.job_variables, ensure_ascii=False)),
@@ -121,6 +123,7 @@ def inspect(name: str, output: str) -> None:
 @click.option(
     "--priority", type=click.IntRange(0), metavar="NUMBER", help="Lower goes first in its queue; 100 by itself."
 )
+@click.option("--concurrency-key", metavar="KEY", help="The run's key itself, in place of its parameters'.")
 @click.option("--watch", is_flag=True, help="Wait for the run's end; exit with 0 if it completed, else with 1.")
 @output_option
 def run(
@@ -133,6 +136,7 @@ def run(
     tags: tuple[str, ...],
     variables: tuple[str, ...],
     priority: int | None,
+    concurrency_key: str | None,
     watch: bool,
     output: str,
 ) -> None:
@@ -145,7 +149,8 @@ def run(
         due = shown.now() + timedelta(seconds=start_in)
     wanted = asked.CreateRun(
         id=found.id, parameters={**params_object(all_params), **pairs(params)}, scheduled_time=due, name=flow_run_name,
-        tags=tags, job_variables=pairs(variables), priority=priority, **trace_in(os.environ),
+        tags=tags, job_variables=pairs(variables), priority=priority,
+        concurrency_key=concurrency_key, **trace_in(os.environ),
     )  # fmt: skip
     made = ask(asked.CREATE_RUN, wanted)
     if output == JSON:

@@ -14,8 +14,9 @@ from penstock.cli.output import print_fields
 from penstock.domain.launches import Launch
 from penstock.domain.pauses import Pause
 from penstock.domain.runs import Entrypoint, FlowRun, TaskRun
-from penstock.domain.states import NAMES, State
+from penstock.domain.states import NAMES, PENDING, SCHEDULED, State
 from penstock.domain.stops import Signal
+from penstock.domain.waiting import Why
 
 
 def show_flow_run(
@@ -24,9 +25,10 @@ def show_flow_run(
     counts: Mapping[str, int],
     launch: Launch | None = None,
     pauses: Iterable[Pause] = (),
+    why: Why | None = None,
 ) -> None:
     """Print a flow run; `parent` is the run that called it, `counts` its task runs by the state's name, `launch` what
-    is known of its infrastructure, `pauses` what it waited for."""
+    is known of its infrastructure, `pauses` what it waited for, `why` why it waits now."""
     fields: dict[str, Any] = {"Flow run": run.name, "ID": run.id, "Flow": run.flow_name}
     if run.flow_version:
         fields["Flow version"] = run.flow_version
@@ -34,6 +36,8 @@ def show_flow_run(
         name = f"{parent.name} ({parent.flow_name}) " if parent is not None else ""
         fields["Parent"] = f"{name}{run.flow_run_id}"
     fields |= _state_fields(run.state) | _time_fields(run)
+    if why is not None:
+        fields["Why it waits"] = shown.one_line(why.sentence)
     if run.expected_start_time is not None and run.start_time is None:
         fields["Expected start"] = shown.local(run.expected_start_time)
     if run.deployment_id is not None:
@@ -50,6 +54,28 @@ def show_flow_run(
     for pause in pauses:
         fields |= _pause_fields(pause)
     _print(fields, run)
+
+
+def may_wait(run: FlowRun) -> bool:
+    """Whether it is worth asking why it has not begun."""
+    return run.state.type in (SCHEDULED, PENDING)
+
+
+def show_why(run: FlowRun, why: Why) -> None:
+    """Print why a run waits."""
+    fields: dict[str, Any] = {"Flow run": f"{run.name} ({run.state_name})", "Why": shown.one_line(why.sentence)}
+    fields["Reason"] = why.reason
+    if why.work_pool is not None:
+        fields["Queue"] = f"{why.work_queue} of work pool {why.work_pool}"
+    if why.key is not None:
+        fields["Key"] = shown.one_line(why.key)
+    if why.position is not None:
+        fields["Place"] = why.position
+    if why.until is not None:
+        fields["Until"] = shown.local(why.until)
+    if why.holders:
+        fields["Held by"] = ", ".join(f"{each.name} ({each.id})" for each in why.holders)
+    print_fields(fields)
 
 
 def _pause_fields(pause: Pause) -> dict[str, Any]:

@@ -102,12 +102,30 @@ def inspect(id: str, output: str) -> None:
     counts = ask(asked.COUNT_TASK_RUNS_OF, asked.ById(run.id))
     launch = None if run.deployment_id is None else places.launch_of(run.id)
     pauses = pausing.pauses_of(run)
+    waits = ask(asked.WHY_FLOW_RUN, asked.ById(run.id)) if details.may_wait(run) else None
     if output == JSON:
-        more = ({} if launch is None else {"launch": launch}) | ({"pauses": pauses} if pauses else {})
+        more: dict[str, Any] = ({} if launch is None else {"launch": launch}) | ({"pauses": pauses} if pauses else {})
+        more |= {} if waits is None else {"why": waits}
         print_json(shown.document(run) | {"task_run_counts": counts} | more)
         return
     parent = next(iter(flow_runs_named([run.flow_run_id]).values()), None)
-    details.show_flow_run(run, parent, counts, launch, pauses)
+    details.show_flow_run(run, parent, counts, launch, pauses, waits)
+
+
+@flow_run.command()
+@click.argument("id")
+@output_option
+def why(id: str, output: str) -> None:
+    """Say why a flow run waits: what for, who holds it, and which place it has.
+
+    ID is the run's id, the beginning or end of it, or the run's name.
+    """
+    run = _find(id)
+    found = ask(asked.WHY_FLOW_RUN, asked.ById(run.id))
+    if output == JSON:
+        print_json(found)
+    else:
+        details.show_why(run, found)
 
 
 @flow_run.command()

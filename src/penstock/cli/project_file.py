@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from penstock.cli.schedules import moment_in
+from penstock.domain.concurrency_keys import Rate
 from penstock.domain.deployments import Collision
 from penstock.domain.errors import DeploymentError
 from penstock.domain.schedules import CronSchedule, IntervalSchedule, OneOffSchedule, RRuleSchedule
@@ -66,6 +67,10 @@ class Written(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     schedules: tuple[Json, ...] | None = None
     paused: bool | None = None
     concurrency_limit: int | Limit | None = None
+    priority: int | None = None
+    concurrency_key: str | None = None
+    concurrency_limit_per_key: int | None = None
+    rate_limit_per_key: str | Rate | None = None
     grace: float | None = None
     start_timeout: float | None = None
     pull: tuple[Json, ...] | None = None

@@ -11,8 +11,10 @@ import click
 from msgspec import UNSET
 
 from penstock.cli import choosing, shown
+from penstock.cli.keys import key_options
 from penstock.cli.output import JSON, is_terminal, output_option, print_fields, print_json, print_table, remark
 from penstock.cli.record import ask, listed
+from penstock.domain.concurrency_keys import rate_in
 from penstock.domain.errors import WorkPoolError
 from penstock.domain.pools import WorkPool, WorkQueue
 from penstock.infrastructure import drivers
@@ -223,12 +225,14 @@ def work_queue() -> None:
 @POOL
 @click.option("--priority", type=click.IntRange(0), default=100, show_default=True, help="Lower goes first.")
 @click.option("--limit", "-l", type=click.IntRange(0), help="How many runs may be launched at once.")
-def create_queue(name: str, pool: str, priority: int, limit: int | None) -> None:
+@key_options
+def create_queue(name: str, pool: str, priority: int, limit: int | None, rate_limit_per_key: Any, **keys: Any) -> None:
     """Create a queue."""
-    ask(
-        asked.CREATE_QUEUE,
-        asked.CreateQueue(work_pool=pool, name=name, priority=priority, concurrency_limit=limit),
+    rate = rate_in(rate_limit_per_key)
+    made = asked.CreateQueue(
+        work_pool=pool, name=name, priority=priority, concurrency_limit=limit, rate_limit_per_key=rate, **keys
     )
+    ask(asked.CREATE_QUEUE, made)
     click.echo(f"Created queue {name!r} of work pool {pool!r}.")
 
 
@@ -289,6 +293,29 @@ def set_queue_limit(name: str, limit: int, pool: str) -> None:
     """Say how many runs of a queue may be launched at once."""
     ask(asked.UPDATE_QUEUE, asked.UpdateQueue(work_pool=pool, name=name, concurrency_limit=limit))
     click.echo(f"At most {shown.count_of(limit, 'run')} of queue {name!r} at once.")
+
+
+@work_queue.command("update")
+@click.argument("name")
+@POOL
+@click.option("--priority", type=click.IntRange(0), help="Lower goes first.")
+@key_options
+@click.option("--no-keys", is_flag=True, help="No key, and no limits per key any more.")
+def update_queue(name: str, pool: str, priority: int | None, no_keys: bool, **keys: Any) -> None:
+    """Change a queue's priority, or by what its runs take turns; the runs to come have the new key."""
+    given = {each: value for each, value in keys.items() if value is not None}
+    if no_keys:
+        if given:
+            raise click.UsageError("Say --no-keys, or what the keys are; not both.")
+        given = dict.fromkeys(keys)
+    elif "rate_limit_per_key" in given:
+        given["rate_limit_per_key"] = rate_in(given["rate_limit_per_key"])
+    if priority is not None:
+        given["priority"] = priority
+    if not given:
+        raise click.UsageError("Say what to change: --priority, --concurrency-key, --no-keys ...")
+    ask(asked.UPDATE_QUEUE, asked.UpdateQueue(work_pool=pool, name=name, **given))
+    click.echo(f"Changed queue {name!r} of work pool {pool!r}.")
 
 
 @work_queue.command("delete")

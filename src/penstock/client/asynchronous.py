@@ -27,6 +27,7 @@ from ..domain.runs import FlowRun, TaskRun
 from ..domain.schedules import DeploymentSchedule, Schedule
 from ..domain.states import State
 from ..domain.variables import VariableRecord
+from ..domain.waiting import Why
 from ..protocol import (
     artifacts,
     block_documents,
@@ -92,6 +93,10 @@ class PenstockClient:
     async def read_flow_run(self, flow_run_id: Id) -> FlowRun:
         """The flow run of this id."""
         return await self._call(partial(self._client.read_flow_run, flow_run_id))
+
+    async def why_flow_run_waits(self, flow_run_id: Id) -> Why:
+        """Why a flow run waits: a `sentence`, a `reason`, and numbers. Raises `ObjectNotFound`."""
+        return await self._call(partial(self._client.why_flow_run_waits, flow_run_id))
 
     async def find_flow_run(self, text: str) -> FlowRun:
         """The flow run whose id this is, or begins or ends with it, or whose name it is. Raises `AmbiguousId`."""
@@ -581,6 +586,7 @@ class PenstockClient:
         job_variables: dict[str, Any] | None = None,
         work_queue_name: str | None = None,
         priority: int | None = None,
+        concurrency_key: str | None = None,
         idempotency_key: str | None = None,
     ) -> FlowRun:
         """Has a deployment run, now or at `scheduled_time`. The same `idempotency_key` gives the same run. Raises
@@ -596,6 +602,7 @@ class PenstockClient:
                 job_variables=job_variables,
                 work_queue_name=work_queue_name,
                 priority=priority,
+                concurrency_key=concurrency_key,
                 idempotency_key=idempotency_key,
             )
         )

@@ -22,6 +22,7 @@ from ..domain.logs import LogLine
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import State
 from ..domain.variables import VariableRecord
+from ..domain.waiting import Why
 from ..protocol import admin, block_documents, flow_runs, flows, graphs, logs, task_runs, variables
 from ..protocol.operation import Nothing, Operation
 from ..protocol.paging import MOST
@@ -67,6 +68,10 @@ class SyncPenstockClient(Things, Deployments):
     def read_flow_run(self, flow_run_id: Id) -> FlowRun:
         """The flow run of this id."""
         return self._ask(flow_runs.READ_FLOW_RUN, flow_runs.ById(parse_id(flow_run_id)))
+
+    def why_flow_run_waits(self, flow_run_id: Id) -> Why:
+        """Why a flow run waits: a `sentence`, a `reason`, and numbers. Raises `ObjectNotFound`."""
+        return self._ask(flow_runs.WHY_FLOW_RUN, flow_runs.ById(parse_id(flow_run_id)))
 
     def find_flow_run(self, text: str) -> FlowRun:
         """The flow run whose id this is, or begins or ends with it, or whose name it is. Raises `AmbiguousId`."""

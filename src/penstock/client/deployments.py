@@ -76,6 +76,7 @@ class Deployments(Asking):
         job_variables: dict[str, Any] | None = None,
         work_queue_name: str | None = None,
         priority: int | None = None,
+        concurrency_key: str | None = None,
         idempotency_key: str | None = None,
     ) -> FlowRun:
         """Has a deployment run, now or at `scheduled_time`. The same `idempotency_key` gives the same run. Raises
@@ -89,6 +90,7 @@ class Deployments(Asking):
             job_variables=job_variables or {},
             work_queue=work_queue_name,
             priority=priority,
+            concurrency_key=concurrency_key,
             idempotency_key=idempotency_key,
             **connect.traces.current(),
         )

@@ -47,7 +47,7 @@ class PerKey(msgspec.Struct, frozen=True):
     rate: Rate | None = None
 
 
-def check_path(path: str | None, parameter_schema: Mapping[str, Any] | None = None) -> str | None:
+def check_path(path: Any, parameter_schema: Mapping[str, Any] | None = None) -> str | None:
     """A path as it was given. With a JSON schema of the parameters, those that it does not have are refused.
 
     Raises `ConcurrencyError`.
@@ -58,6 +58,8 @@ def check_path(path: str | None, parameter_schema: Mapping[str, Any] | None = No
         check_path("tags.customer")      # of the tag "customer:acme" it is "acme"
         check_path("'reports'")          # this key, for all runs
     """
+    if path is not None and (not isinstance(path, str) or len(path) > LONGEST_KEY):
+        raise ConcurrencyError(f"A concurrency key is a path of at most {LONGEST_KEY} letters; it is {path!r:.80}.")
     if path is None or _LITERAL.fullmatch(path):
         if path is not None and not path[1:-1].strip():
             raise ConcurrencyError("A concurrency key in quotes is the key itself: it cannot be empty.")
@@ -167,6 +169,15 @@ def check_priority(priority: Any) -> int | None:
             f"A priority is a whole number, 0 to {PRIORITIES:,}, and the lowest goes first; it is {priority!r:.40}."
         )
     return priority
+
+
+def check_key(key: Any) -> str | None:
+    """A key itself, as a run is given it. Raises `ConcurrencyError`."""
+    if key is None:
+        return None
+    if not isinstance(key, str) or not key or len(key) > LONGEST_KEY:
+        raise ConcurrencyError(f"A run's concurrency key is a text of 1 to {LONGEST_KEY} letters; it is {key!r:.80}.")
+    return key
 
 
 def check_limit(limit: Any) -> int | None:

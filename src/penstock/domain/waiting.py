@@ -12,7 +12,7 @@ import msgspec
 MOST_NAMED = 5
 
 
-class Reason(StrEnum):
+class WaitReason(StrEnum):
     """What a run waits for; of several reasons, the one that has to be seen to first."""
 
     NOT_DUE = "not-due"
@@ -37,14 +37,14 @@ class Reason(StrEnum):
     NOT_WAITING = "not-waiting"
 
 
-class Named(msgspec.Struct, frozen=True):
+class SlotHolder(msgspec.Struct, frozen=True):
     """A run that holds a slot."""
 
     id: UUID
     name: str
 
 
-class Waiting(msgspec.Struct, kw_only=True):
+class Why(msgspec.Struct, kw_only=True):
     """Why a flow run waits.
 
     `sentence` says it to people, the rest to programs: `until` is when it ends by itself, where that is known; of a
@@ -53,14 +53,14 @@ class Waiting(msgspec.Struct, kw_only=True):
     (or of its deployment, in no pool), 1 for the next; None where it is not in line.
     """
 
-    reason: Reason
+    reason: WaitReason
     sentence: str
     until: datetime | None = None
     limit: int | None = None
     used: int | None = None
     period: float | None = None
     limit_name: str | None = None
-    holders: tuple[Named, ...] = ()
+    holders: tuple[SlotHolder, ...] = ()
     position: int | None = None
     key: str | None = None
     work_pool: str | None = None

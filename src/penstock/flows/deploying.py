@@ -18,6 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from .. import connect
+from ..domain import concurrency_keys
 from ..domain.deployments import Collision, Deployment
 from ..domain.errors import DeploymentError
 from ..protocol.deployments import APPLY_DEPLOYMENT, UPDATE_DEPLOYMENT, Applied, ApplyDeployment
@@ -68,6 +69,10 @@ def to_deployment(
     work_queue_name: str | None = None,
     job_variables: dict[str, Any] | None = None,
     concurrency_limit: Any = None,
+    priority: int | None = None,
+    concurrency_key: str | None = None,
+    concurrency_limit_per_key: int | None = None,
+    rate_limit_per_key: Any = None,
     grace: float | None = None,
     start_timeout: float | None = None,
     entrypoint: str | None = None,
@@ -85,6 +90,7 @@ def to_deployment(
         place, folder, pull_steps = source.entrypoint, source.folder, source.steps
     else:
         place, folder = (entrypoint, path) if entrypoint is not None else _place(flow)
+    schema = parameter_schema.schema_of(flow.fn)
     wanted = ApplyDeployment(
         flow_name=flow.name,
         name=name,
@@ -95,13 +101,17 @@ def to_deployment(
         description=description if description is not None else flow.description,
         tags=tags_of(tags),
         parameters=parameter_schema.jsonable(parameters or {}),
-        parameter_schema=parameter_schema.schema_of(flow.fn),
+        parameter_schema=schema,
         enforce_parameter_schema=enforce_parameter_schema,
         work_pool=work_pool_name,
         work_queue=work_queue_name,
         job_variables=dict(job_variables or {}),
         concurrency_limit=limit,
         collision=collision,
+        priority=concurrency_keys.check_priority(priority),
+        concurrency_key=concurrency_keys.check_path(concurrency_key, schema),
+        concurrency_limit_per_key=concurrency_keys.check_limit(concurrency_limit_per_key),
+        rate_limit_per_key=concurrency_keys.rate_in(rate_limit_per_key),
         grace=grace,
         start_timeout=start_timeout,
         paused=UNSET if paused is None else paused,

@@ -154,10 +154,14 @@ class Flow(definition.Decorated, Generic[P, R_co]):
         - `work_pool_name`, `work_queue_name`, `job_variables`: who launches it, and with what.
         - `concurrency_limit`: how many of its runs may run at once; a number, or a dict with `limit` and
           `collision_strategy` (ENQUEUE, CANCEL_NEW, CANCEL_OLD).
+        - `priority`: of its runs in their queue; the lowest number goes first, 100 by itself.
+        - `concurrency_key`: by what its runs take turns: a path, "parameters.tenant", "tags.customer"; or a text in
+          quotes. `concurrency_limit_per_key`: so many of one key at once; `rate_limit_per_key`: so many start in a
+          time, "10/m" or a dict with `limit` and `period` (seconds).
         - `grace`: seconds that a run has to come to an end; `start_timeout`: from its claim to its code.
         - `entrypoint`, `path`, `pull_steps`: where the code is, when it is not where this flow was loaded from.
 
-        Raises `DeploymentError` for what cannot be deployed so.
+        Raises `DeploymentError` for what cannot be deployed so, `ConcurrencyError` for such a priority, key or rate.
         """
         from .deploying import to_deployment
 

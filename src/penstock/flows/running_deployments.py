@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from .. import connect
+from ..domain import concurrency_keys
 from ..domain.errors import DeploymentError
 from ..domain.runs import FlowRun
 from ..engine.context import current
@@ -33,15 +34,19 @@ def run_deployment(
     as_subflow: bool = True,
     job_variables: dict[str, Any] | None = None,
     priority: int | None = None,
+    concurrency_key: str | None = None,
 ) -> Any:
     """Has a deployment run, and gives its run, when it has ended: at most `timeout` seconds are waited (None: as long
     as it takes; 0: not at all). Then the run goes on; the timeout is the caller's patience and nothing else.
 
     `name` is its flow/name or its id. Called in a flow, the run is a subflow of it (unless `as_subflow=False`), which
     is cancelled with it. Asked again with the same `idempotency_key`, the same run is given. `poll_interval` is
-    accepted and not needed: news is pushed. Called in a coroutine, it gives a coroutine: `await run_deployment(...)`.
+    accepted and not needed: news is pushed. Of the runs that wait in a queue, the one with the lowest `priority` goes
+    first (None: the deployment's, else 100); `concurrency_key` is the run's key itself, in place of the one that the
+    deployment takes from its parameters. Called in a coroutine, it gives a coroutine: `await run_deployment(...)`.
 
-    Raises `ObjectNotFound`, and `ParameterError` for parameters that do not fit.
+    Raises `ObjectNotFound`, `ParameterError` for parameters that do not fit, and `ConcurrencyError` for such a priority
+    or key.
 
     Example::
 
@@ -50,7 +55,7 @@ def run_deployment(
     """
     make = partial(
         _make, name, parameters, scheduled_time, flow_run_name, tags, idempotency_key, work_queue_name, as_subflow,
-        job_variables, priority,
+        job_variables, priority, concurrency_key,
     )  # fmt: skip
     if _is_awaited():
         return _in_thread(make, timeout)
@@ -102,6 +107,7 @@ def _make(
     as_subflow: bool | None,
     job_variables: dict[str, Any] | None,
     priority: int | None,
+    concurrency_key: str | None,
 ) -> FlowRun:
     if scheduled_time is not None and not isinstance(scheduled_time, datetime):
         raise DeploymentError(f"scheduled_time is a datetime; it is {scheduled_time!r:.80}.")
@@ -120,7 +126,8 @@ def _make(
         tags=tuple(tags or ()),
         job_variables=dict(job_variables or {}),
         work_queue=work_queue_name,
-        priority=priority,
+        priority=concurrency_keys.check_priority(priority),
+        concurrency_key=concurrency_keys.check_key(concurrency_key),
         idempotency_key=idempotency_key,
         parent_flow_run_id=None if above is None else above.run.id,
         parent_task_run_id=None if context is None or context is above else context.run.id,

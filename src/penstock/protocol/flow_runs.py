@@ -14,6 +14,7 @@ from ..domain.filters import MOST_IDS, Moment, RunFilter
 from ..domain.pauses import Pause
 from ..domain.runs import FlowRun
 from ..domain.states import State, StateType
+from ..domain.waiting import Why
 from .operation import Count, Operation, Page
 from .paging import Cursor, Limit
 
@@ -312,6 +313,10 @@ READ_FLOW_RUN_STATES = Operation(
 COUNT_TASK_RUNS_OF = Operation(
     "count_task_runs_of_flow_run", "GET", "/flow_runs/{id}/task_run_counts", ById, dict[str, int],
     "How many task runs of a flow run are in each state.",
+)  # fmt: skip
+WHY_FLOW_RUN = Operation(
+    "why_flow_run_waits", "GET", "/flow_runs/{id}/why", ById, Why,
+    "Why a flow run waits: a sentence, a reason, and numbers.",
 )  # fmt: skip
 CHECK_RETRY = Operation(
     "check_flow_run_retry", "GET", "/flow_runs/{id}/retry", CheckRetry, FlowRun,

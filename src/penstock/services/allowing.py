@@ -13,12 +13,12 @@ from ..domain.concurrency_keys import PerKey, Rate
 from ..domain.deployments import Deployment
 from ..domain.launches import Launch
 from ..domain.schedules import Overlap
-from ..domain.waiting import MOST_NAMED, Named, Reason, Waiting, moment
+from ..domain.waiting import MOST_NAMED, SlotHolder, WaitReason, Why, moment
 from ..store import deployments, flow_runs, launches, schedules, work_pools
 from ..store.contract import Tx
 
 
-def overlap(tx: Tx, launch: Launch) -> tuple[Overlap, Waiting, Sequence[Launch]] | None:
+def overlap(tx: Tx, launch: Launch) -> tuple[Overlap, Why, Sequence[Launch]] | None:
     """A run of the same schedule that has not ended, where its schedule minds; and those that have not."""
     if launch.schedule_id is None:
         return None
@@ -29,15 +29,15 @@ def overlap(tx: Tx, launch: Launch) -> tuple[Overlap, Waiting, Sequence[Launch]]
     if not others:
         return None
     sentence = f"Flow run {others[0].flow_run_id} of the same schedule has not ended."
-    found = Waiting(
-        reason=Reason.SCHEDULE_BUSY, sentence=sentence, holders=named(tx, others), limit=1, used=len(others)
+    found = Why(
+        reason=WaitReason.SCHEDULE_BUSY, sentence=sentence, holders=named(tx, others), limit=1, used=len(others)
     )
     return schedule.overlap, found, others
 
 
 def deployment_limit(
     tx: Tx, deployment: Deployment | None, launch: Launch
-) -> tuple[Deployment, Waiting, Sequence[Launch]] | None:
+) -> tuple[Deployment, Why, Sequence[Launch]] | None:
     """A deployment that runs as often as it may, and its runs."""
     if deployment is None or deployment.concurrency_limit is None:
         return None
@@ -46,14 +46,14 @@ def deployment_limit(
     if len(others) < limit:
         return None
     sentence = f"{len(others)} of at most {limit} runs of deployment {deployment.full_name!r} have not ended."
-    found = Waiting(
-        reason=Reason.DEPLOYMENT_LIMIT, sentence=sentence, limit=limit, used=len(others), holders=named(tx, others),
+    found = Why(
+        reason=WaitReason.DEPLOYMENT_LIMIT, sentence=sentence, limit=limit, used=len(others), holders=named(tx, others),
         deployment=deployment.full_name,
     )  # fmt: skip
     return deployment, found, others
 
 
-def key(tx: Tx, deployment: Deployment | None, launch: Launch, now: datetime) -> Waiting | None:
+def key(tx: Tx, deployment: Deployment | None, launch: Launch, now: datetime) -> Why | None:
     """A key that has as many runs as it may, or has started as many lately."""
     if not launch.lane:
         return None
@@ -62,8 +62,8 @@ def key(tx: Tx, deployment: Deployment | None, launch: Launch, now: datetime) ->
     if allowed.limit is not None:
         others = launches.claimed_of_key(tx, launch.lane, allowed.limit)
         if len(others) >= allowed.limit:
-            return Waiting(
-                reason=Reason.KEY_LIMIT, key=launch.concurrency_key, limit=allowed.limit, used=len(others),
+            return Why(
+                reason=WaitReason.KEY_LIMIT, key=launch.concurrency_key, limit=allowed.limit, used=len(others),
                 sentence=f"{len(others)} of at most {allowed.limit} runs of {whose} have not ended.",
                 holders=named(tx, others),
             )  # fmt: skip
@@ -72,9 +72,9 @@ def key(tx: Tx, deployment: Deployment | None, launch: Launch, now: datetime) ->
         first = launches.claimed_before(tx, launch.lane, allowed.rate.limit, now - period)
         if first is not None:
             until = first + period
-            return Waiting(
-                reason=Reason.KEY_RATE, key=launch.concurrency_key, limit=allowed.rate.limit, used=allowed.rate.limit,
-                period=allowed.rate.period, until=until,
+            return Why(
+                reason=WaitReason.KEY_RATE, key=launch.concurrency_key, limit=allowed.rate.limit,
+                used=allowed.rate.limit, period=allowed.rate.period, until=until,
                 sentence=f"{_rate(launch, allowed.rate)} The next may at {moment(until)}.",
             )  # fmt: skip
     return None
@@ -84,9 +84,9 @@ def _rate(launch: Launch, rate: Rate) -> str:
     return f"Runs of key {launch.concurrency_key!r} start at most {rate.limit} times in {rate.period:g} s."
 
 
-def lasting(launch: Launch, found: Waiting) -> str:
+def lasting(launch: Launch, found: Why) -> str:
     """What is said on the run: once, and not anew with each moment."""
-    if found.reason is Reason.KEY_RATE:
+    if found.reason is WaitReason.KEY_RATE:
         return _rate(launch, Rate(found.limit or 0, found.period or 0.0))
     return found.sentence
 
@@ -103,8 +103,8 @@ def deployment_of(tx: Tx, launch: Launch) -> Deployment | None:
     return None if launch.deployment_id is None else deployments.get(tx, launch.deployment_id)
 
 
-def named(tx: Tx, found: Iterable[Launch]) -> tuple[Named, ...]:
+def named(tx: Tx, found: Iterable[Launch]) -> tuple[SlotHolder, ...]:
     """The first of them by name."""
     ids = [launch.flow_run_id for launch in found][:MOST_NAMED]
     known = flow_runs.get_all(tx, ids)
-    return tuple(Named(id, known[id].name) for id in ids if id in known)
+    return tuple(SlotHolder(id, known[id].name) for id in ids if id in known)

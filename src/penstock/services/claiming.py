@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from ..domain.deployments import Collision
+from ..domain.deployments import Collision, Deployment
 from ..domain.errors import WorkPoolError
 from ..domain.launches import Launch, line_of
 from ..domain.pools import WorkerRecord, WorkPool, WorkQueue
@@ -44,19 +44,21 @@ def claim(store: Store, asked: ClaimLaunches, now: datetime, lives: Lives) -> Cl
     """What is to be done by a worker now. Raises `Nothing`, and `ObjectNotFound` for a pool that is not there."""
     with store.read() as tx:
         pool = None if asked.work_pool is None else _pool_for(tx, asked.work_pool, asked)
+        queues = _queues(tx, pool, asked)
         known = workers.get(tx, asked.worker.id)
         if known is not None and known.draining and not asked.draining:
             return Claims(now=now)  # it has changed its mind since it asked
         fresh = known is not None and (now - known.heard).total_seconds() < HEARD_SECONDS
         fresh = fresh and known is not None and known.draining == asked.draining
-        news = _news(tx, asked, pool, now, lives)
+        news = _news(tx, asked, pool, _lines(asked, queues), now, lives)
     if fresh and news is not None:
         raise Nothing(news)
     with store.write() as tx:
         _hear(tx, asked, now)
-        claims = _claims(tx, asked, pool, now, lives)
+        queues = _queues(tx, pool, asked)
+        claims = _claims(tx, asked, pool, queues, now, lives)
         if pool is not None:
-            work_pools.note_polled(tx, pool.name, _queue_names(tx, pool, asked), now)
+            work_pools.note_polled(tx, pool.name, [queue.name for queue in queues], now)
         else:
             deployments.note_polled(tx, asked.deployments, now)
     if not (claims.work or claims.stops or claims.lost) and not _sooner(claims, asked):
@@ -82,22 +84,26 @@ def _sooner(claims: Claims, asked: ClaimLaunches) -> bool:
     return claims.next is not None and (asked.next_seen is None or claims.next < asked.next_seen)
 
 
-def _news(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, lives: Lives) -> Claims | None:
+def _news(
+    tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, lines: Sequence[str], now: datetime, lives: Lives
+) -> Claims | None:
     """None when there may be something to do; else what is answered when there is nothing."""
     mine = launches.of_worker(tx, asked.worker.id)
-    claims = Claims(next=_next(tx, asked, pool, now), now=now)
+    claims = Claims(next=_next(tx, asked, lines, now), now=now)
     if _sooner(claims, asked) or _lost(tx, mine, asked) or _stops(tx, mine, asked, now):
         return None
     if {launch.flow_run_id for launch in mine} - set(asked.running):
         return None
     if pool is not None and pool.is_paused:
         claims.paused = f"Work pool {pool.name!r} is paused."
-    if asked.slots > 0 and claims.paused is None and lanes.heads(tx, _lines(tx, asked, pool), now, 1):
+    if asked.slots > 0 and claims.paused is None and lanes.heads(tx, lines, now, 1):
         return None
     return None if _orphans(tx, asked, now, lives) else claims
 
 
-def _claims(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, lives: Lives) -> Claims:
+def _claims(
+    tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, queues: Sequence[WorkQueue], now: datetime, lives: Lives
+) -> Claims:
     mine = launches.of_worker(tx, asked.worker.id)
     claims = Claims(
         stops=_stops(tx, mine, asked, now),
@@ -122,8 +128,8 @@ def _claims(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime, 
     if pool is not None and pool.is_paused:
         claims.paused = f"Work pool {pool.name!r} is paused."
     else:
-        _give(tx, asked, pool, claims, now)
-    claims.next = _next(tx, asked, pool, now)
+        _give(tx, asked, pool, queues, claims, now)
+    claims.next = _next(tx, asked, _lines(asked, queues), now)
     return claims
 
 
@@ -199,43 +205,49 @@ def _is_gone(worker: WorkerRecord, now: datetime, lives: Lives) -> bool:
 # --- what waits ------------------------------------------------------------------------------------------------------
 
 
-def _queue_names(tx: Tx, pool: WorkPool, asked: ClaimLaunches) -> list[str]:
-    """The queues that the worker serves, in their order."""
+def _queues(tx: Tx, pool: WorkPool | None, asked: ClaimLaunches) -> list[WorkQueue]:
+    """The queues that the worker serves, in their order; of a process that serves deployments, none."""
     return [
-        queue.name
-        for queue in work_pools.queues_of(tx, pool.name)
+        queue
+        for queue in (() if pool is None else work_pools.queues_of(tx, pool.name))
         if not queue.is_paused and (not asked.queues or queue.name in asked.queues)
     ]
 
 
-def _lines(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None) -> list[str]:
+def _lines(asked: ClaimLaunches, queues: Sequence[WorkQueue]) -> list[str]:
     """Where that waits which the worker may take, in the order of the queues."""
-    if pool is None:
+    if asked.work_pool is None:
         return [id.hex for id in asked.deployments]
-    return [line_of(pool.name, name) for name in _queue_names(tx, pool, asked)]
+    return [line_of(queue.work_pool, queue.name) for queue in queues]
 
 
-def _next(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, now: datetime) -> datetime | None:
+def _next(tx: Tx, asked: ClaimLaunches, lines: Sequence[str], now: datetime) -> datetime | None:
     """When the next run is due, or a key may have its next."""
     due = launches.next_due(tx, asked.work_pool, asked.deployments, now)
-    gate = lanes.next_open(tx, _lines(tx, asked, pool), now)
+    gate = lanes.next_open(tx, lines, now)
     return min((each for each in (due, gate) if each is not None), default=None)
 
 
-def _give(tx: Tx, asked: ClaimLaunches, pool: WorkPool | None, claims: Claims, now: datetime) -> None:
+def _give(
+    tx: Tx,
+    asked: ClaimLaunches,
+    pool: WorkPool | None,
+    queues: Sequence[WorkQueue],
+    claims: Claims,
+    now: datetime,
+) -> None:
     """Claims what is due and may run, the first in the first queue first."""
     slots = asked.slots
     if pool is not None and pool.concurrency_limit is not None:
         slots = min(slots, pool.concurrency_limit - launches.count_claimed(tx, "work_pool", pool.name))
     giving = _Giving(tx, asked, claims, now)
     if pool is None:
-        giving.serve(_lines(tx, asked, pool), slots)
-        return
-    queues = {queue.name: queue for queue in work_pools.queues_of(tx, pool.name)}
-    for name in _queue_names(tx, pool, asked):
-        if slots <= 0:
-            return
-        slots -= giving.serve([line_of(pool.name, name)], min(slots, _room(tx, queues[name], slots)))
+        giving.serve(_lines(asked, queues), slots)
+    for queue in queues:
+        if slots > 0:
+            slots -= giving.serve([line_of(queue.work_pool, queue.name)], min(slots, _room(tx, queue, slots)))
+    if giving.given:
+        lanes.clear(tx)
 
 
 def _room(tx: Tx, queue: WorkQueue, slots: int) -> int:
@@ -255,20 +267,21 @@ class _Giving:
         self._full: set[bytes] = set()
         self._busy: set[bytes] = set()
         self._left = MOST_LOOKED_AT
+        self._deployments: dict[UUID, Deployment | None] = {}
+        self.given = 0
 
     def serve(self, lines: Sequence[str], slots: int) -> int:
         """At most `slots` runs of these lines; how many it were."""
-        given = 0
-        while given < slots and self._left > 0:
-            turns = lanes.heads(
-                self._tx, lines, self._now, min(slots - given, self._left), full=self._full, busy=self._busy
-            )
+        before = self.given
+        while (room := slots - (self.given - before)) > 0 and self._left > 0:
+            limit = min(room, self._left)
+            turns = lanes.heads(self._tx, lines, self._now, limit, full=self._full, busy=self._busy)
             if not turns:
                 break
             for launch in turns:
                 self._left -= 1
-                given += self._give(launch)
-        return given
+                self.given += self._give(launch)
+        return self.given - before
 
     def _give(self, launch: Launch) -> bool:
         tx, now = self._tx, self._now
@@ -280,12 +293,17 @@ class _Giving:
         if not self._may_run(launch, run):
             return False
         launch.worker, launch.claimed, launch.problem = self._asked.worker.id, now, None
-        launches.put(tx, launch)
-        lanes.had_turn(tx, launch)
+        launches.take(tx, launch)
         message = f"Claimed by worker {self._asked.worker.name!r}."
         orchestrate.enter(tx, run.id, make("Pending", now, message=message), Facts())
         self._claims.work.append(Work(launch=launch, run=flow_runs.get(tx, run.id) or run))
         return True
+
+    def _deployment(self, launch: Launch) -> Deployment | None:
+        id = launch.deployment_id
+        if id is not None and id not in self._deployments:
+            self._deployments[id] = deployments.get(self._tx, id)
+        return None if id is None else self._deployments[id]
 
     def _may_run(self, launch: Launch, run: FlowRun) -> bool:
         """Whether nothing is against it now. What is, is said on the run; it may end the run, or an older one."""
@@ -305,7 +323,7 @@ class _Giving:
                 self._busy.add(launch.schedule_id.bytes)
             _wait(tx, launch, run, why.sentence, now)
             return False
-        deployment = allowing.deployment_of(tx, launch)
+        deployment = self._deployment(launch)
         shut = allowing.key(tx, deployment, launch, now)
         if shut is not None:
             _wait(tx, launch, run, allowing.lasting(launch, shut), now)

@@ -164,10 +164,13 @@ def delete(store: Store, id: UUID, *, who: str, now: datetime) -> None:
 
 
 def create_run(store: Store, wanted: CreateRun, now: datetime) -> FlowRun:
-    """Raises `ObjectNotFound`, or `ParameterError` for parameters that do not fit."""
+    """Raises `ObjectNotFound`, `ParameterError` for parameters that do not fit, `ConcurrencyError` for such a priority
+    or key."""
     with store.write() as tx:
         deployment = need(tx, wanted.id)
         check_parameters(deployment, wanted.parameters, whole=True)
+        concurrency_keys.check_priority(wanted.priority)
+        concurrency_keys.check_key(wanted.concurrency_key)
         if wanted.work_queue is not None:
             if deployment.work_pool is None:
                 raise DeploymentError(f"Deployment {deployment.full_name!r} is in no work pool, so it has no queues.")
@@ -320,6 +323,8 @@ def _check(wanted: ApplyDeployment) -> None:
 
 def _check_keys(wanted: ApplyDeployment | Deployment) -> None:
     """Raises `ConcurrencyError`."""
+    concurrency_keys.check_priority(wanted.priority)
+    concurrency_keys.check_limit(wanted.concurrency_limit_per_key)
     concurrency_keys.check_path(wanted.concurrency_key, wanted.parameter_schema)
     if wanted.rate_limit_per_key is not None:
         concurrency_keys.check_rate(wanted.rate_limit_per_key)

@@ -110,6 +110,13 @@ def any_claims(tx: Tx) -> bool:
     return tx.row("SELECT 1 FROM concurrency_claim LIMIT 1") is not None
 
 
+def waiting_of_flow_run(tx: Tx, flow_run_id: UUID) -> Claim | None:
+    """The first of the claims that a flow run, or a task run of it, waits for."""
+    sql = "SELECT id FROM concurrency_claim WHERE flow_run_id = ? AND taken IS NULL ORDER BY place LIMIT 1"
+    row = tx.row(sql, (flow_run_id.bytes,))
+    return None if row is None else claim(tx, UUID(bytes=bytes(row[0])))
+
+
 def add(tx: Tx, claim: Claim) -> None:
     """Records a claim that is new."""
     rows: list[tuple[Value, ...]] = [

@@ -31,6 +31,12 @@ def put(tx: Tx, launch: Launch) -> None:
     lanes.follow(tx, launch)
 
 
+def take(tx: Tx, launch: Launch) -> None:
+    """Writes one that waited and was claimed just now. Whoever takes some says `lanes.clear` then."""
+    tx.insert("launch", COLUMNS, [_row(launch)], _UPSERT)
+    lanes.had_turn(tx, launch)
+
+
 def get(tx: Tx, flow_run_id: UUID) -> Launch | None:
     row = tx.row("SELECT data FROM launch WHERE flow_run_id = ?", (flow_run_id.bytes,))
     return None if row is None else _decode(row[0])
@@ -110,6 +116,13 @@ def claimed_of_queue(tx: Tx, work_pool: str, queue: str) -> int:
     AND ended IS NULL"""
     row = tx.row(sql, (work_pool, queue))
     return 0 if row is None else int(row[0])
+
+
+def open_of_queue(tx: Tx, work_pool: str, queue: str, limit: int) -> list[Launch]:
+    """Those of a queue that are claimed and not over, the oldest first."""
+    sql = """SELECT data FROM launch WHERE work_pool = ? AND work_queue = ? AND claimed IS NOT NULL AND ended IS NULL
+    ORDER BY claimed LIMIT ?"""
+    return list(map(_from, tx.rows(sql, (work_pool, queue, limit))))
 
 
 def claimed_of(tx: Tx, column: str, value: bytes) -> list[Launch]:

@@ -46,6 +46,10 @@ export interface ApplyDeployment {
   job_variables?: Record<string, unknown>;
   concurrency_limit?: number | null;
   collision?: Collision;
+  priority?: number | null;
+  concurrency_key?: string | null;
+  concurrency_limit_per_key?: number | null;
+  rate_limit_per_key?: Rate | null;
   grace?: number | null;
   start_timeout?: number | null;
   paused?: boolean;
@@ -319,6 +323,7 @@ export interface CreateFlowRunFromDeployment {
   job_variables?: Record<string, unknown>;
   work_queue?: string | null;
   priority?: number | null;
+  concurrency_key?: string | null;
   idempotency_key?: string | null;
   parent_flow_run_id?: string | null;
   parent_task_run_id?: string | null;
@@ -369,6 +374,9 @@ export interface CreateWorkQueue {
   description?: string | null;
   priority?: number;
   concurrency_limit?: number | null;
+  concurrency_key?: string | null;
+  concurrency_limit_per_key?: number | null;
+  rate_limit_per_key?: Rate | null;
   is_paused?: boolean;
 }
 
@@ -448,6 +456,10 @@ export interface Deployment {
   paused?: boolean;
   concurrency_limit?: number | null;
   collision?: Collision;
+  priority?: number | null;
+  concurrency_key?: string | null;
+  concurrency_limit_per_key?: number | null;
+  rate_limit_per_key?: Rate | null;
   grace?: number | null;
   start_timeout?: number | null;
   schedules?: DeploymentSchedule[];
@@ -775,6 +787,8 @@ export interface Launch {
   work_pool?: string | null;
   work_queue?: string | null;
   priority?: number;
+  concurrency_key?: string | null;
+  key_of_queue?: boolean;
   entrypoint?: string | null;
   path?: string | null;
   pull_steps?: Record<string, unknown>[];
@@ -1012,6 +1026,11 @@ export interface RRuleSchedule {
   kind: "rrule";
   rrule: string;
   timezone?: string;
+}
+
+export interface Rate {
+  limit: number;
+  period: number;
 }
 
 export interface ReadArtifact {
@@ -1317,6 +1336,11 @@ export interface Signal {
   kind?: string;
 }
 
+export interface SlotHolder {
+  id: string;
+  name: string;
+}
+
 export interface StateCount {
   state_type: StateType;
   state_name: string;
@@ -1425,6 +1449,10 @@ export interface UpdateDeployment {
   work_queue?: string | null;
   concurrency_limit?: number | null;
   collision?: Collision;
+  priority?: number | null;
+  concurrency_key?: string | null;
+  concurrency_limit_per_key?: number | null;
+  rate_limit_per_key?: Rate | null;
   grace?: number | null;
   start_timeout?: number | null;
 }
@@ -1469,6 +1497,9 @@ export interface UpdateWorkQueue {
   description?: string | null;
   priority?: number;
   concurrency_limit?: number | null;
+  concurrency_key?: string | null;
+  concurrency_limit_per_key?: number | null;
+  rate_limit_per_key?: Rate | null;
   is_paused?: boolean;
 }
 
@@ -1518,9 +1549,31 @@ export interface WaitForTaskRun {
   wait?: number;
 }
 
+export type WaitReason = "behind-others" | "concurrency-limit" | "deployment-limit" | "held-by-its-process" | "key-limit" | "key-rate-limit" | "next" | "no-worker" | "not-due" | "not-waiting" | "paused" | "schedule-busy" | "starting" | "work-pool-limit" | "work-pool-missing" | "work-pool-paused" | "work-queue-limit" | "work-queue-missing" | "work-queue-paused" | "workers-busy";
+
 export interface Waiting {
   pause: Pause;
   run: FlowRun;
+}
+
+export interface Why {
+  reason: WaitReason;
+  sentence: string;
+  until?: string | null;
+  limit?: number | null;
+  used?: number | null;
+  period?: number | null;
+  limit_name?: string | null;
+  holders?: SlotHolder[];
+  position?: number | null;
+  key?: string | null;
+  work_pool?: string | null;
+  work_queue?: string | null;
+  deployment?: string | null;
+  worker?: string | null;
+}
+
+export interface WhyFlowRunWaits {
 }
 
 export interface Work {
@@ -1551,6 +1604,9 @@ export interface WorkQueue {
   description?: string | null;
   priority?: number;
   concurrency_limit?: number | null;
+  concurrency_key?: string | null;
+  concurrency_limit_per_key?: number | null;
+  rate_limit_per_key?: Rate | null;
   is_paused?: boolean;
   last_polled?: string | null;
 }
@@ -1995,6 +2051,10 @@ export const countTaskRunsOfFlowRun = (args: { id: string }): Promise<Record<str
 /** Read a flow run when it has changed. */
 export const waitForFlowRun = (args: { id: string; seen?: number; wait?: number }): Promise<FlowRun> =>
   ask("GET", "/flow_runs/{id}/wait", args);
+
+/** Why a flow run waits: a sentence, a reason, and numbers. */
+export const whyFlowRunWaits = (args: { id: string }): Promise<Why> =>
+  ask("GET", "/flow_runs/{id}/why", args);
 
 /** Count flows. */
 export const countFlows = (args: CountFlows): Promise<Count> =>

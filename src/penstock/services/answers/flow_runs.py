@@ -13,11 +13,12 @@ from ...domain.pauses import SUSPENDED
 from ...domain.pauses import Verdict as Decided
 from ...domain.runs import FlowRun
 from ...domain.states import CANCELLED, CANCELLING, PAUSED, State
+from ...domain.waiting import Why
 from ...protocol import flow_runs as asked
 from ...protocol import paging
 from ...protocol.flow_runs import Cancelled, Outcome, Reason, StateSet, Verdict
 from ...protocol.operation import Count, Page, Unchanged
-from .. import cancelling, history, pausing, proposals, reading, reopening, selection
+from .. import cancelling, history, pausing, proposals, reading, reopening, selection, waiting
 from ..desk import Desk, answers
 
 
@@ -66,6 +67,11 @@ def wait_for_flow_run(desk: Desk, query: asked.WaitForRun) -> FlowRun:
     if run.version <= query.seen:
         raise Unchanged(run)
     return run
+
+
+@answers(asked.WHY_FLOW_RUN)
+def why_flow_run_waits(desk: Desk, query: asked.ById) -> Why:
+    return waiting.why(desk.store, query.id, desk.now())
 
 
 @answers(asked.READ_FLOW_RUN_STATES)

@@ -28,5 +28,6 @@ CREATE TABLE lane (
 CREATE INDEX lane_next ON lane (line, priority, turn, due, gate);
 CREATE INDEX lane_last ON lane (turn);
 CREATE INDEX lane_of_key ON lane (key) WHERE key <> '';
+CREATE INDEX lane_empty ON lane (due) WHERE due = 4611686018427387904;
 CREATE INDEX lane_gate ON lane (gate) WHERE gate > 0;
 INSERT INTO lane (line, priority, key, turn, due, gate) SELECT line, priority, '', 0, min(scheduled), 0 FROM launch WHERE claimed IS NULL AND ended IS NULL GROUP BY line, priority;
