@@ -2,7 +2,8 @@
 import { computed, type Signal, signal } from "@preact/signals";
 import { sentence } from "./ask";
 import {
-  countTaskRunsOfFlowRun, filterPauses, type FlowRun, type Launch, type Pause, readFlowRun, readLaunch, type StateType, type TaskRun,
+  countTaskRunsOfFlowRun, filterPauses, type FlowRun, type Launch, type Pause, readFlowRun, readLaunch, type StateType, type TaskRun, type Why,
+  whyFlowRunWaits,
 } from "./generated/api";
 import { FINAL } from "./generated/states";
 import { follow } from "./live";
@@ -16,6 +17,8 @@ export class RunPage {
   readonly gone = signal(false);
   readonly pauses = signal<Pause[]>([]);
   readonly launch = signal<Launch | null>(null);
+  /** Why it has not begun, while it waits. */
+  readonly waits = signal<Why | null>(null);
   readonly counts = signal<Record<string, number>>({});
   readonly rows: Signal<Rows>;
   /** The task run that was heard of last: what shows it reads it again. */
@@ -55,7 +58,9 @@ export class RunPage {
       },
     );
     // Subflow runs are heard of by their own streams; here they are looked at.
+    // (Why it waits changes without a word from the run: others end, workers come and go.)
     this.polling = setInterval(() => {
+      if (!document.hidden && this.waits.peek()) void this.readWhy();
       const rows = this.rows.peek();
       if (!document.hidden && !this.isOver.peek() && rows.all.some((each) => each.kind === "flow")) void rows.loadSubflows();
     }, 2_000);
@@ -105,6 +110,7 @@ export class RunPage {
   /** What else is known of it: its pauses, and its infrastructure. */
   private async readAround(): Promise<void> {
     const run = this.run.peek();
+    void this.readWhy();
     try {
       const [pauses, launch] = await Promise.all([
         filterPauses({ flow_run_id: this.id }),
@@ -115,6 +121,12 @@ export class RunPage {
     } catch {
       // The run itself says why the server gives nothing.
     }
+  }
+
+  private async readWhy(): Promise<void> {
+    const isWaiting = () => ["SCHEDULED", "PENDING"].includes(this.run.peek()?.state_type ?? "");
+    const found = isWaiting() ? await whyFlowRunWaits({ id: this.id }).catch(() => null) : null;
+    this.waits.value = isWaiting() ? found : null;
   }
 
   /** Counts the task runs now, or, where that was done a moment ago, in a moment. */

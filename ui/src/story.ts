@@ -1,5 +1,5 @@
 // A run in sentences: what it is doing, why it stopped, what happens next. Pure: of what was read, at a moment.
-import type { FlowRun, Launch, Pause, State } from "./generated/api";
+import type { FlowRun, Launch, Pause, State, Why } from "./generated/api";
 import { FINAL } from "./generated/states";
 import { away, briefly, millis, span } from "./words";
 
@@ -18,14 +18,17 @@ export interface Story {
 
 type Details = Record<string, unknown>;
 
-export function storyOf(run: FlowRun, pause: Pause | null, launch: Launch | null, counts: Record<string, number>, now: number): Story {
+export function storyOf(
+  run: FlowRun, pause: Pause | null, launch: Launch | null, waits: Why | null, counts: Record<string, number>, now: number,
+): Story {
   const states = run.states ?? [];
   const state = states.at(-1);
   if (!state) return { doing: "Nothing is recorded of it.", why: null, where: null, stack: [], warning: null, next: null };
   const details = (state.details ?? {}) as Details;
   return {
     doing: doing(run, state, counts, now),
-    why: state.message ?? null,
+    // What the record knows now of one that waits; else what was said when its state was entered.
+    why: (waits && waits.reason !== "not-waiting" ? waits.sentence : null) ?? state.message ?? null,
     where: typeof details.where === "string" ? details.where : null,
     stack: Array.isArray(details.stack) ? details.stack.map(String) : [],
     warning: warning(run, state, details, launch),
@@ -85,7 +88,8 @@ export function stopping(state: State | null | undefined): string | null {
 function warning(run: FlowRun, state: State, details: Details, launch: Launch | null): string | null {
   if (details.confirmed === false) return "Its code is not known to have come to its end.";
   if (run.lines_lost) return `${run.lines_lost.toLocaleString("en")} lines of its log found no room anywhere and are lost.`;
-  if (launch?.problem && !FINAL.has(state.type)) return launch.problem;
+  // (What keeps one that nobody has claimed is told as why it waits.)
+  if (launch?.problem && launch.claimed && !FINAL.has(state.type)) return launch.problem;
   return null;
 }
 

@@ -81,7 +81,8 @@ def _by_itself(run: FlowRun, now: datetime) -> Why:
         return Why(reason=WaitReason.STARTING, sentence="Its process is about to begin.")
     due = _due(run)
     if due is not None and due > now:
-        return Why(reason=WaitReason.NOT_DUE, until=due, sentence=f"It is not due until {moment(due)}.")
+        said = "" if state.message is None else f"{state.message} "
+        return Why(reason=WaitReason.NOT_DUE, until=due, sentence=f"{said}It is not due until {moment(due)}.")
     sentence = state.message or "It goes on when the process that it belongs to lets it."
     return Why(reason=WaitReason.HELD, sentence=sentence)
 
@@ -119,9 +120,10 @@ def _in_line(tx: Tx, run: FlowRun, launch: Launch, now: datetime) -> Why:
 
 def _find(tx: Tx, run: FlowRun, launch: Launch, now: datetime) -> Why:
     if launch.scheduled > now:
-        again = "It is tried again" if run.state_name == "AwaitingRetry" else "It is not due until"
-        at = f"at {moment(launch.scheduled)}" if run.state_name == "AwaitingRetry" else moment(launch.scheduled)
-        return Why(reason=WaitReason.NOT_DUE, until=launch.scheduled, sentence=f"{again} {at}.")
+        sentence = f"It is not due until {moment(launch.scheduled)}."
+        if run.state_name == "AwaitingRetry":
+            sentence = f"{run.state.message or ''} It is tried again at {moment(launch.scheduled)}.".strip()
+        return Why(reason=WaitReason.NOT_DUE, until=launch.scheduled, sentence=sentence)
     pool = queue = None
     if launch.work_pool is not None:
         pool = work_pools.get(tx, launch.work_pool)

@@ -67,7 +67,7 @@ export function RunView({ id }: { id: string }) {
 function Header({ page }: { page: RunPage }) {
   const run = page.run.value;
   if (!run) return null;
-  const story = storyOf(run, page.open.value, page.launch.value, page.counts.value, now.value);
+  const story = storyOf(run, page.open.value, page.launch.value, page.waits.value, page.counts.value, now.value);
   const why = story.why ?? "";
   const lines = why.trim().split("\n").length;
   return (
