@@ -200,6 +200,27 @@ def test_a_schedule_that_is_wrong_is_refused_with_its_deployment(
     assert run("deployment", "ls").stdout == ""
 
 
+def test_priority_keys_and_rates_are_in_the_file_and_on_the_command_line(run: Run, written: Path) -> None:
+    one = "{name: a, entrypoint: 'flows/jobs.py:etl', work_pool: {name: local}, priority: 5,"
+    keys = "concurrency_key: parameters.day, concurrency_limit_per_key: 2, rate_limit_per_key: 5/30s"
+    written.write_text(f"deployments: [{one} {keys}}}]")
+    (done,) = json.loads(run("deploy", "--concurrency-limit-per-key", "3", "-o", "json").stdout)
+    found = done["deployment"]
+    assert (found["priority"], found["concurrency_key"], found["concurrency_limit_per_key"]) == (5, "parameters.day", 3)
+    assert found["rate_limit_per_key"] == {"limit": 5, "period": 30.0}
+    assert "Rate per key:" in run("deployment", "inspect", "a").stdout
+    for wrong, said in (
+        ("concurrency_key: parameters.dai", "no parameter 'dai'"),
+        ("rate_limit_per_key: often", "A rate is how many"),
+        ("concurrency_key: day", "begins with 'day'"),
+    ):
+        written.write_text(f"deployments: [{one} {wrong}}}]")
+        refused = run("deploy")
+        assert (refused.exit_code, said in refused.stderr) == (1, True), refused.stderr
+    written.write_text(f"deployments: [{one.replace('5', 'high')}}}]")
+    assert "priority" in run("deploy").stderr
+
+
 def test_a_file_that_cannot_be_imported_is_told_with_the_deployment(run: Run, written: Path, project: Path) -> None:
     (project / "flows" / "jobs.py").write_text("import no_such_module")
     done = run("deploy", "-n", "weekly")

@@ -170,6 +170,40 @@ def test_queues_are_made_changed_and_deleted(run: Run) -> None:
     assert "Every work pool has a queue" in run("work-queue", "delete", "default", "-p", "p").stderr
 
 
+def test_a_queue_has_a_key_and_limits_per_key(run: Run) -> None:
+    run("work-pool", "create", "p")
+    limits = ("--concurrency-limit-per-key", "2", "--rate-limit-per-key", "10/m")
+    done = run("work-queue", "create", "fair", "-p", "p", "--concurrency-key", "parameters.tenant", *limits)
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(run("work-queue", "inspect", "fair", "-p", "p").stdout)
+    assert (found["concurrency_key"], found["concurrency_limit_per_key"]) == ("parameters.tenant", 2)
+    assert found["rate_limit_per_key"] == {"limit": 10, "period": 60.0}
+    assert run("work-queue", "update", "fair", "-p", "p", "--priority", "3").exit_code == 0
+    assert run("work-queue", "update", "fair", "-p", "p", "--no-keys").exit_code == 0
+    found = json.loads(run("work-queue", "inspect", "fair", "-p", "p").stdout)
+    assert (found["priority"], found["concurrency_key"], found["rate_limit_per_key"]) == (3, None, None)
+    for wrong, said in (
+        (("--concurrency-key", "tenant"), "begins with 'tenant'"),
+        (("--rate-limit-per-key", "much"), "A rate is how many in a time"),
+    ):
+        refused = run("work-queue", "update", "fair", "-p", "p", *wrong)
+        assert (refused.exit_code, said in refused.stderr) == (1, True), refused.stderr
+    assert run("work-queue", "update", "fair", "-p", "p").exit_code == 2
+
+
+def test_why_a_run_waits_is_said(run: Run, deployed: str) -> None:
+    run("deployment", "run", deployed, "--flow-run-name", "me", "--priority", "3", "--concurrency-key", "acme")
+    done = run("flow-run", "why", "me")
+    assert "No worker is online for queue 'default' of work pool 'local'" in done.stdout
+    assert ("no-worker" in done.stdout, "acme" in done.stdout) == (True, True)
+    found = json.loads(run("flow-run", "why", "me", "-o", "json").stdout)
+    assert (found["reason"], found["key"], found["work_queue"]) == ("no-worker", "acme", "default")
+    assert "No worker is online" in run("flow-run", "inspect", "me").stdout
+    shown = json.loads(run("flow-run", "inspect", "me", "-o", "json").stdout)
+    assert (shown["why"]["reason"], shown["launch"]["priority"]) == ("no-worker", 3)
+    assert run("flow-run", "why", "nobody").exit_code == 1
+
+
 def test_a_worker_of_a_pool_that_is_not_there_says_so(run: Run) -> None:
     done = run("worker", "start", "--pool", "nowhere", "--run-once")
     assert (done.exit_code, "Work pool 'nowhere' not found" in done.stderr) == (1, True)

@@ -16,11 +16,14 @@ from pydantic import BaseModel
 
 from penstock import Flow, connect, deploy, flow, serve
 from penstock.deployments import arun_deployment, run_deployment
+from penstock.domain.concurrency_keys import Rate
 from penstock.domain.deployments import Collision
 from penstock.domain.schedules import CatchUp, CronSchedule, IntervalSchedule, OneOffSchedule, Overlap, RRuleSchedule
 from penstock.exceptions import DeploymentError, ObjectNotFound, ParameterError, ParameterTypeError, ScheduleError
+from penstock.flow_runs import awhy_flow_run_waits, why_flow_run_waits
 from penstock.flows.parameter_schema import schema_of
 from penstock.protocol.deployments import FILTER_DEPLOYMENTS, FilterDeployments
+from penstock.protocol.launches import READ_LAUNCH, LaunchOf
 from penstock.schedules import Cron, Interval, Once, RRule
 
 from .kit import Programs, Record, until
@@ -136,6 +139,21 @@ def test_a_flow_that_cannot_be_found_from_outside_is_not_deployed() -> None:
 
     with pytest.raises(DeploymentError, match="cannot be found from outside"):
         inside.to_deployment("d")
+
+
+def test_priority_key_and_rates_are_of_the_deployment_and_a_run_may_differ(here: None) -> None:
+    made = simple.to_deployment(
+        "d", priority=7, concurrency_key="'one'", concurrency_limit_per_key=2, rate_limit_per_key="10/m"
+    ).apply()
+    assert (made.priority, made.concurrency_key, made.concurrency_limit_per_key) == (7, "'one'", 2)
+    assert made.rate_limit_per_key == Rate(10, 60)
+    usual = run_deployment("simple/d", timeout=0)
+    other = run_deployment("simple/d", timeout=0, priority=1, concurrency_key="two")
+    launched = [connect.call(READ_LAUNCH, LaunchOf(run.id)) for run in (usual, other)]
+    assert [(each.priority, each.concurrency_key) for each in launched] == [(7, "one"), (1, "two")]
+    why = why_flow_run_waits(usual.id)
+    assert (why.reason, why.deployment) == ("no-worker", "simple/d")
+    assert asyncio.run(awhy_flow_run_waits(usual.id)) == why
 
 
 def test_a_limit_says_what_becomes_of_a_run_too_many(here: None) -> None:
@@ -258,6 +276,14 @@ def test_parameters_that_do_not_fit_are_refused_where_the_run_is_asked_for(serve
         ({"grace": -1}, r"\$\.grace"),
         ({"start_timeout": "5"}, r"\$\.start_timeout"),
         ({"cron": 5}, r"schedule\.cron"),
+        ({"priority": "high"}, "whole number"),
+        ({"concurrency_key": "tenant"}, "begins with 'tenant'"),
+        ({"concurrency_key": "parameters.tenant"}, "has no parameter 'tenant'"),
+        ({"concurrency_key": 5}, "is a path"),
+        ({"concurrency_limit_per_key": True}, "1 or more"),
+        ({"rate_limit_per_key": "often"}, "10/m"),
+        ({"rate_limit_per_key": {"limit": 1}}, "a limit and a period"),
+        ({"rate_limit_per_key": "0/s"}, "1 to 10,000"),
         ({"name": "x" * 300}, r"\$\.name"),
     ],
 )
@@ -284,6 +310,7 @@ def test_what_cannot_be_served_is_refused(here: None) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"priority": "high"}, "priority"), ({"priority": -3}, "priority"), ({"flow_run_name": 5}, "name"),
+     ({"concurrency_key": "k" * 201}, "1 to 200 letters"),
      ({"scheduled_time": "tomorrow"}, "scheduled_time"), ({"tags": "abc"}, "tags")],
 )  # fmt: skip
 def test_what_cannot_be_of_a_run_is_refused_before_it_is_made(here: None, options: Any, said: str) -> None:

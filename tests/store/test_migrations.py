@@ -5,11 +5,16 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from penstock.domain.launches import Launch
+from penstock.engine.clock import SYSTEM
 from penstock.exceptions import SchemaVersionError
-from penstock.store import migrate
+from penstock.store import codec, lanes, launches, migrate
 from penstock.store.sqlite import SqliteStore
+
+from .kit import at
 
 
 @pytest.fixture
@@ -110,6 +115,56 @@ def test_a_record_from_before_blocks_gets_their_tables_and_keeps_what_it_has(
         assert tx.row("SELECT count(*) FROM variable") == (0,)
     again.close()
     assert applied(path) == [(number, name) for number, name, _ in every]
+
+
+def test_what_waits_in_a_record_from_before_lanes_is_given_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "penstock.db"
+    every = migrate.scripts()
+    monkeypatch.setattr(migrate, "scripts", lambda: every[:19])
+    monkeypatch.setattr(migrate, "NEWEST", 19)
+    old = SqliteStore(path)
+    made = [
+        Launch(flow_run_id=SYSTEM.new_id(), scheduled=at(second), work_pool=pool, work_queue=queue, deployment_id=id)
+        for second, pool, queue, id in (
+            (2, "local", "default", None),
+            (1, "local", "default", None),
+            (3, None, None, SYSTEM.new_id()),
+        )
+    ]
+    with old.write() as tx:
+        for launch in made:
+            columns = (
+                "flow_run_id",
+                "deployment_id",
+                "work_pool",
+                "work_queue",
+                "priority",
+                "scheduled",
+                "late",
+                "data",
+            )
+            row = (
+                launch.flow_run_id.bytes, codec.blob(launch.deployment_id), launch.work_pool, launch.work_queue, 100,
+                codec.exact_micros(launch.scheduled), 0, msgspec.json.encode(launch).decode(),
+            )  # fmt: skip
+            tx.insert("launch", columns, [row], "ON CONFLICT DO NOTHING")
+    old.close()
+    monkeypatch.undo()
+
+    again = SqliteStore(path)
+
+    with again.write() as tx:
+        for lines, wanted in ((["local/default"], [made[1], made[0]]), ([made[2].line], [made[2]])):
+            for launch in wanted:
+                (head,) = lanes.heads(tx, lines, at(9), 5)
+                assert head == launch
+                head.claimed = at(9)
+                launches.take(tx, head)
+            lanes.clear(tx)
+            assert lanes.heads(tx, lines, at(9), 5) == []
+    again.close()
 
 
 def test_statements_are_split_at_semicolons_and_comments_go() -> None:

@@ -107,7 +107,9 @@ class Workshop:
 
     def run(self, function: str, **fields: Any) -> FlowRun:
         entrypoint = fields.pop("entrypoint", f"flows.py:{function}")
-        options = {key: fields.pop(key) for key in ("grace", "start_timeout") if key in fields}
+        options = {
+            key: fields.pop(key) for key in ("grace", "start_timeout", "concurrency_limit_per_key") if key in fields
+        }
         applied = connect.call(
             APPLY_DEPLOYMENT,
             ApplyDeployment(

@@ -15,6 +15,7 @@ import pytest
 from penstock import cancel_flow_run, connect
 from penstock.engine import identity
 from penstock.flow_runs import cancel_flow_run as cancel
+from penstock.flow_runs import why_flow_run_waits
 from penstock.infrastructure.subprocesses import ProcessDriver
 from penstock.protocol.deployments import DELETE_DEPLOYMENT, DeploymentById
 from penstock.protocol.launches import CLAIM_LAUNCHES, Claims
@@ -44,6 +45,28 @@ def test_a_run_is_claimed_launched_and_completes(workshop: Workshop, record: Rec
     said = workshop.end(worker)
     assert worker.returncode == 0
     assert f"Launched flow run {run.name!r}" in said
+
+
+def test_keys_take_turns_and_a_run_that_was_killed_gives_its_slot_back(workshop: Workshop) -> None:
+    limit = {"concurrency_limit_per_key": 1}
+    held = workshop.run("waiting", concurrency_key="acme", **limit)
+    worker = workshop.start("--limit", "2")
+    pid = workshop.until_begun()
+    kept = workshop.run("waiting", concurrency_key="acme", **limit)
+    many = [workshop.run("quick", concurrency_key="big") for _ in range(4)]
+    one = workshop.run("quick", concurrency_key="small")
+    for run in (*many, one):
+        workshop.until_state(run, "Completed")
+    claimed = [workshop.launch(run).claimed for run in (*many, one)]
+    assert sorted(claimed, key=str).index(claimed[4]) <= 2  # (two may have been under way when it came)
+    why = why_flow_run_waits(kept.id)
+    assert (why.reason, [each.id for each in why.holders]) == ("key-limit", [held.id])
+    os.kill(pid, signal.SIGKILL)
+    workshop.until_state(held, "Crashed")
+    workshop.until_state(kept, "Running")
+    workshop.folder.joinpath("open").touch()
+    workshop.until_state(kept, "Completed")
+    workshop.end(worker)
 
 
 def test_a_polite_run_is_cancelled_at_once_with_its_finally_blocks(workshop: Workshop) -> None:

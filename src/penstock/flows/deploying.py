@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from .. import connect
-from ..domain import concurrency_keys
+from ..domain import concurrency_keys as keys
 from ..domain.deployments import Collision, Deployment
 from ..domain.errors import DeploymentError
 from ..protocol.deployments import APPLY_DEPLOYMENT, UPDATE_DEPLOYMENT, Applied, ApplyDeployment
@@ -85,18 +85,14 @@ def to_deployment(
     )
     given = schedules_of(interval, cron, rrule, timezone, schedule, schedules)
     limit, collision = _limit(concurrency_limit)
-    source = flow._source
-    if source is not None:
-        place, folder, pull_steps = source.entrypoint, source.folder, source.steps
-    else:
-        place, folder = (entrypoint, path) if entrypoint is not None else _place(flow)
+    place, folder, steps = _code(flow, entrypoint, path, pull_steps)
     schema = parameter_schema.schema_of(flow.fn)
     wanted = ApplyDeployment(
         flow_name=flow.name,
         name=name,
         entrypoint=place,
         path=folder,
-        pull_steps=tuple(pull_steps or ()),
+        pull_steps=tuple(steps or ()),
         version=version or flow.version,
         description=description if description is not None else flow.description,
         tags=tags_of(tags),
@@ -108,16 +104,23 @@ def to_deployment(
         job_variables=dict(job_variables or {}),
         concurrency_limit=limit,
         collision=collision,
-        priority=concurrency_keys.check_priority(priority),
-        concurrency_key=concurrency_keys.check_path(concurrency_key, schema),
-        concurrency_limit_per_key=concurrency_keys.check_limit(concurrency_limit_per_key),
-        rate_limit_per_key=concurrency_keys.rate_in(rate_limit_per_key),
+        **_turns(schema, priority, concurrency_key, concurrency_limit_per_key, rate_limit_per_key),
         grace=grace,
         start_timeout=start_timeout,
         paused=UNSET if paused is None else paused,
         schedules=given,
     )
     return RunnerDeployment(flow, wanted)
+
+
+def _turns(schema: dict[str, Any], priority: Any, key: Any, limit: Any, rate: Any) -> dict[str, Any]:
+    """Which of its runs goes first. Raises `ConcurrencyError`."""
+    return {
+        "priority": keys.check_priority(priority),
+        "concurrency_key": keys.check_path(key, schema),
+        "concurrency_limit_per_key": keys.check_limit(limit),
+        "rate_limit_per_key": keys.rate_in(rate),
+    }
 
 
 def tags_of(tags: Iterable[str] | None) -> tuple[str, ...]:
@@ -241,6 +244,17 @@ def _say_served(served: Sequence[Deployment]) -> None:
     for each in served:
         print(f"Serving {each.full_name!r}, with {where}. To run it:")
         print(f"  penstock deployment run '{each.full_name}'", flush=True)
+
+
+def _code(
+    flow: Flow[..., Any], entrypoint: str | None, path: str | None, pull_steps: Sequence[dict[str, Any]] | None
+) -> tuple[str, str | None, Sequence[dict[str, Any]] | None]:
+    """Its entrypoint, the folder it is in, and what brings it there: of its source, as it was said, or of here."""
+    source = flow._source
+    if source is not None:
+        return source.entrypoint, source.folder, source.steps
+    place, folder = (entrypoint, path) if entrypoint is not None else _place(flow)
+    return place, folder, pull_steps
 
 
 def _place(flow: Flow[..., Any]) -> tuple[str, str]:
