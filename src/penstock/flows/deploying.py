@@ -83,7 +83,6 @@ def to_deployment(
     _check_kinds(
         parameters=(parameters, dict), job_variables=(job_variables, dict), schedules=(schedules, list | tuple)
     )
-    given = schedules_of(interval, cron, rrule, timezone, schedule, schedules)
     limit, collision = _limit(concurrency_limit)
     place, folder, steps = _code(flow, entrypoint, path, pull_steps)
     schema = parameter_schema.schema_of(flow.fn)
@@ -108,7 +107,7 @@ def to_deployment(
         grace=grace,
         start_timeout=start_timeout,
         paused=UNSET if paused is None else paused,
-        schedules=given,
+        schedules=schedules_of(interval, cron, rrule, timezone, schedule, schedules),
     )
     return RunnerDeployment(flow, wanted)
 
