@@ -108,8 +108,8 @@ class FlowRunContext(RunContext[FlowRun]):
     """Inside a flow run: `.flow`, `.flow_run`, `.parameters`, `.task_runner`."""
 
     __slots__ = (
-        "_seq", "dropping", "flow", "gate", "links", "names", "_pauses", "_tallying", "outstanding", "replay", "tally",
-        "task_runner",
+        "_seq", "dropping", "flow", "gate", "links", "names", "_pauses", "_tallying", "outstanding", "replay", "streams",
+        "tally", "task_runner",
     )  # fmt: skip
     kind = "Flow run"
 
@@ -134,6 +134,8 @@ class FlowRunContext(RunContext[FlowRun]):
         self.tally: Counter[str] = Counter()
         self._tallying = threading.Lock()
         self.outstanding: set[PenstockFuture[Any]] = set()
+        # streams of mapped tasks that may take more of their inputs
+        self.streams: list[Any] = []
         self.links = Links()
         # the flow has failed: tasks that were submitted and have not begun will not begin
         self.dropping = False
