@@ -108,8 +108,8 @@ class FlowRunContext(RunContext[FlowRun]):
     """Inside a flow run: `.flow`, `.flow_run`, `.parameters`, `.task_runner`."""
 
     __slots__ = (
-        "_seq", "dropping", "flow", "gate", "links", "names", "_pauses", "_tallying", "outstanding", "replay", "streams",
-        "tally", "task_runner",
+        "_seq", "dropping", "flow", "gate", "links", "names", "_pauses", "_tallying", "outstanding", "replay",
+        "streams", "tally", "task_runner",
     )  # fmt: skip
     kind = "Flow run"
 

@@ -1,10 +1,10 @@
 """`map` and `stream`: a task for each item. `map` takes all items at once, and gives a list of futures; `stream` takes
 items as there is room for them, gives futures as they are done, and holds no more than its window.
 
-Law of the stream: an item is taken from the inputs only while fewer than `buffersize` are on their way, which is: taken,
-and their future not handed out. So memory does not depend on how many items there are. Items are taken in the thread
-that asks for futures, with the floor the user's, as in a loop of its own; a stop finds it there, and no further item is
-taken.
+Law of the stream: an item is taken from the inputs only while fewer than `buffersize` are on their way, which is:
+taken, and their future not handed out. So memory does not depend on how many items there are. Items are taken in the
+thread that asks for futures, with the floor the user's, as in a loop of its own; a stop finds it there, and no further
+item is taken.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, Generic, TypeVar
 
 from ..domain.errors import DefinitionError, MappingLengthMismatch, MappingMissingIterable
@@ -51,9 +51,9 @@ def map_task(submit: Submit, task: Any, args: tuple[Any, ...], kwargs: dict[str,
     parent = current.get()
     futures: PenstockFutureList[Any] = PenstockFutureList()
     rows = zip(*(items if spread else repeat(items, total) for items, spread in columns), strict=True)
-    at_once = AT_ONCE if chunk_size == 1 else chunk_size
-    while row := [(each[:count], dict(zip(names, each[count:], strict=True))) for _, each in zip(range(at_once), rows)]:
-        futures.extend(shielded(submit, parent, task, row, wait_for, chunk_size))
+    calls = ((row[:count], dict(zip(names, row[count:], strict=True))) for row in rows)
+    while some := list(islice(calls, AT_ONCE if chunk_size == 1 else chunk_size)):
+        futures.extend(shielded(submit, parent, task, some, wait_for, chunk_size))
     if return_state:
         futures.wait()
         return [future.state for future in futures]

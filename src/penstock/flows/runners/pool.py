@@ -72,8 +72,9 @@ class Pool:
         with self._lock:
             self._jobs.extend(jobs)
             self._ready.notify(len(jobs))
-            if self._short():
-                self._grow()
+            for _ in range(min(len(jobs), AT_ONCE + 1)):  # the last of them has the pool watched
+                if self._short():
+                    self._grow()
 
     def put_chunk(self, jobs: Iterable[Callable[[], None]]) -> None:
         """Queues jobs that one thread is to do, one after the other. When it is lost on the way, another goes on."""

@@ -51,6 +51,22 @@ class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
     def _goes_alone(self, call: TaskCall) -> bool:
         return False
 
+    def _start_chunk(self, calls: list[TaskCall], context: contextvars.Context) -> None:
+        from .chunks import Chunk
+
+        pool = self._pool or self._make_pool()
+        if not all(Chunk.is_plain(call) for call in calls):
+            super()._start_chunk(calls, context)
+            return
+        assert self._workers is not None
+        chunk = Chunk(self._workers, calls)
+        jobs: list[Callable[[], None]] = []
+        for call in calls:
+            run = ThreadPoolTaskRunner._job(self, call, context.copy())
+            call.remote = functools.partial(chunk.perform, call)
+            jobs.append(functools.partial(chunk.turn, call, run))
+        pool.put_chunk([*jobs, chunk.close])
+
     def _job(self, call: TaskCall, context: contextvars.Context) -> Callable[[], None]:
         assert self._workers is not None
         call.remote = functools.partial(self._workers.perform, call)
