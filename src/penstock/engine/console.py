@@ -13,6 +13,7 @@ import contextvars
 import io
 import os
 import re
+import shutil
 import sys
 import threading
 import time
@@ -143,6 +144,8 @@ def pass_on(stream: Any, text: str) -> None:
     """Writes text of the program, as it is."""
     global _begun
     flush()
+    if _foot:
+        erase_foot()
     write(stream, text)
     if "\x1b" in text:
         text = _ESCAPES.sub("", text)
@@ -150,12 +153,58 @@ def pass_on(stream: Any, text: str) -> None:
         _begun = text[-1] not in "\r\n"
 
 
+# The line at the foot of the terminal, which is written over by what comes next.
+_foot = ""
+_drawing = threading.RLock()
+_ERASE = "\r\x1b[K"
+
+
+def draw_foot(text: str, line: str | None = None) -> None:
+    """Draws a line at the foot of the terminal instead of the one that is there, and above it a `line` that stays.
+
+    Where the program draws there itself, or has begun a line, only what stays is written.
+    """
+    global _foot
+    stream = terminal()
+    if stream is None:
+        return
+    with _drawing:
+        erase_foot()
+        if line is not None:
+            _write_above(stream, f"{line}\n")
+        if text and not _begun and not _is_drawn_on():
+            room = shutil.get_terminal_size().columns - 1
+            _foot = text if len(text) <= room else f"{text[: room - 1]}…"
+            write(stream, _foot)
+
+
+def erase_foot() -> None:
+    global _foot
+    with _drawing:
+        if _foot:
+            _foot = ""
+            write(terminal(), _ERASE)
+
+
+def _is_drawn_on() -> bool:
+    bars = sys.modules.get("tqdm.std")
+    return hasattr(type(sys.stderr), "rich_proxied_file") or (
+        bars is not None and bool(getattr(bars.tqdm, "_instances", None))
+    )
+
+
 def _write_above(stream: Any, text: str) -> None:
     """A line, where the program may be drawing: rich and tqdm know how to make room for one, others get a new line.
 
     In no run's context: what they draw on the way is not written by a run.
     """
-    global _begun
+    global _begun, _foot
+    if _foot:
+        with _drawing:
+            foot, _foot = _foot, ""
+            write(stream, f"{_ERASE}{text}{foot}")
+            _foot = foot
+        return
     drawn_over = sys.stderr
     bars = sys.modules.get("tqdm.std")
     if hasattr(type(drawn_over), "rich_proxied_file"):
@@ -201,8 +250,9 @@ def clock(moment: datetime) -> str:
 
 def _forget() -> None:
     """Lines that a parent holds are the parent's to write, not its forked child's."""
-    global _flushing, _holding, _outlet
+    global _drawing, _flushing, _foot, _holding, _outlet
     _holding = False
+    _drawing, _foot = threading.RLock(), ""
     _outlet = _Outlet(None, False, False, False, False)
     _held.clear()
     _flushing = threading.Lock()

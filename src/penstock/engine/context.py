@@ -22,6 +22,7 @@ from .scopes import Guard, Scope
 if TYPE_CHECKING:
     from .definitions import FlowDefinition, TaskDefinition
     from .futures import PenstockFuture
+    from .progress import Progress
     from .replay import Replay
     from .runtime import Runtime
     from .tracing import Trace
@@ -205,7 +206,7 @@ class FlowRunContext(RunContext[FlowRun]):
 class TaskRunContext(RunContext[TaskRun]):
     """Inside a task run: `.task`, `.task_run`, `.parameters`."""
 
-    __slots__ = ("_seq", "task")
+    __slots__ = ("_seq", "collapsed", "progress", "task")
     kind = "Task run"
 
     def __init__(
@@ -213,6 +214,9 @@ class TaskRunContext(RunContext[TaskRun]):
     ) -> None:
         super().__init__(run, runtime, parent, log_prints)
         self.task = task
+        # of the large map that it is an item of, on a terminal; and whether its usual lines are left out there
+        self.progress: Progress | None = None
+        self.collapsed = False
         self.source = f"Task run {run.name!r}"
         self.flow_context = parent.flow_context if parent is not None else None
         self._seq = count() if self.flow_context is None else None

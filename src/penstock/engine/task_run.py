@@ -34,6 +34,7 @@ from .masking import MASKER
 from .parameters import bind
 from .previews import previews
 from .printed import finish_text
+from .progress import Progress
 from .runlog import say
 from .runtime import Runtime
 from .scopes import Scope
@@ -59,6 +60,7 @@ class TaskCall(attempts.RunCall):
         runtime: Runtime,
         parent: RunContext[Any] | None,
         wait_for: Any = None,
+        progress: Progress | None = None,
     ) -> None:
         if parent is not None:
             pausing.check_call(parent)
@@ -73,6 +75,8 @@ class TaskCall(attempts.RunCall):
         self.upstream = futures_in((*parameters.values(), wait_for)) if self.needs or wait_for is not None else []
         self.context = context = _new_context(task, parameters, runtime, parent)
         _link(context, parameters, wait_for)
+        if progress is not None:
+            context.progress, context.collapsed = progress, progress.takes()
         self.value: Any = None
         self.error: BaseException | None = None
         self.state: State[Any] = context.run.state
@@ -479,7 +483,10 @@ def _enter(call: TaskCall, state: State[Any]) -> None:
         attempts.confirm_late(call.context, state)
         level = INFO if state.is_completed() else ERROR
         moment = state.timestamp if state.is_completed() else None  # a failure was spelled out since
-        say(call.context, level, f"Finished in state {state}", moment=moment)
+        context = call.context
+        say(context, level, f"Finished in state {state}", moment=moment, shown=context.collapsed and level == INFO)
+        if context.progress is not None:
+            context.progress.ended(state)
 
 
 def _settle(call: TaskCall) -> None:

@@ -15,6 +15,7 @@ from ..engine.attempts import without_ours
 from ..engine.context import FlowRunContext, RunContext, current
 from ..engine.flow_run import FlowCall, run_flow
 from ..engine.futures import PenstockFuture
+from ..engine.progress import Progress
 from ..engine.replay import Replay, adopt
 from ..engine.runtime import Runtime
 from ..engine.signals import Signals
@@ -99,10 +100,17 @@ def _submit(
     return call.future
 
 
-def _prepare(parent: RunContext[Any] | None, task: Any, args: Any, kwargs: dict[str, Any], wait_for: Any) -> TaskCall:
+def _prepare(
+    parent: RunContext[Any] | None,
+    task: Any,
+    args: Any,
+    kwargs: dict[str, Any],
+    wait_for: Any,
+    progress: Progress | None = None,
+) -> TaskCall:
     """A call that is to be submitted, with its future."""
     runtime = parent.runtime if parent is not None else connect.runtime()
-    call = TaskCall(task, args, kwargs, runtime, parent, wait_for)
+    call = TaskCall(task, args, kwargs, runtime, parent, wait_for, progress)
     call.context.detached = task.detach
     if call.unreported:
         runtime.ledger.write(call.context.run)
@@ -151,13 +159,15 @@ def stream_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], **opti
     return mapping.PenstockFutureStream(_submit_rows, task, args, kwargs, **options)
 
 
-def _submit_rows(parent: RunContext[Any] | None, task: Any, rows: Any, wait_for: Any, chunk: int) -> list[Any]:
+def _submit_rows(
+    parent: RunContext[Any] | None, task: Any, rows: Any, wait_for: Any, chunk: int, progress: Progress | None
+) -> list[Any]:
     """Submits a call for each row of arguments, `chunk` of them to one worker. When the run above is stopped
     meanwhile, those that are left are not."""
     above = None if parent is None else parent.scope
     futures, calls = [], []
     for args, kwargs in rows:
-        call = _prepare(parent, task, args, kwargs, wait_for)
+        call = _prepare(parent, task, args, kwargs, wait_for, progress)
         futures.append(call.future)
         if call.state.is_final():
             blocking.run(run_task(call))

@@ -22,7 +22,9 @@ from ..engine.annotations import allow_failure, quote, unmapped
 from ..engine.context import RunContext, current
 from ..engine.futures import PenstockFuture, PenstockFutureList, wait_in_engine
 from ..engine.inputs import resolve
+from ..engine.progress import Progress, of_map
 from ..engine.stopping import Ready, shielded
+from . import capture
 
 R = TypeVar("R")
 
@@ -35,7 +37,8 @@ AT_ONCE = 64
 IMPATIENCE = 0.01
 
 # Submits calls of a task for rows of arguments, so many at a time to a worker: their futures.
-Submit = Callable[[RunContext[Any] | None, Any, list[tuple[tuple[Any, ...], dict[str, Any]]], Any, int], list[Any]]
+Row = tuple[tuple[Any, ...], dict[str, Any]]
+Submit = Callable[[RunContext[Any] | None, Any, list[Row], Any, int, Progress | None], list[Any]]
 
 
 def map_task(submit: Submit, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Any) -> Any:
@@ -49,15 +52,24 @@ def map_task(submit: Submit, task: Any, args: tuple[Any, ...], kwargs: dict[str,
         raise _mismatch(task, "map", ", ".join(str(len(items)) for items, spread in columns if spread))
     names, count, total = list(kwargs), len(args), lengths.pop()
     parent = current.get()
+    progress = _progress(task, parent, total)
     futures: PenstockFutureList[Any] = PenstockFutureList()
     rows = zip(*(items if spread else repeat(items, total) for items, spread in columns), strict=True)
     calls = ((row[:count], dict(zip(names, row[count:], strict=True))) for row in rows)
     while some := list(islice(calls, AT_ONCE if chunk_size == 1 else chunk_size)):
-        futures.extend(shielded(submit, parent, task, some, wait_for, chunk_size))
+        futures.extend(shielded(submit, parent, task, some, wait_for, chunk_size, progress))
     if return_state:
         futures.wait()
         return [future.state for future in futures]
     return futures
+
+
+def _progress(task: Any, parent: RunContext[Any] | None, total: int | None) -> Progress | None:
+    """What is shown on a terminal of a large map. What the program prints meanwhile is to be written above it."""
+    progress = of_map(task.name, None if parent is None else parent.flow_context, total)
+    if progress is not None:
+        capture.streams()
+    return progress
 
 
 def _chunk_size(task: Any, kwargs: dict[str, Any]) -> int:
@@ -161,6 +173,7 @@ class PenstockFutureStream(Generic[R]):
         self._iterators = [iter(items) if is_spread else None for items, is_spread in columns]
         self._shared = [items for items, _ in columns]
         self._names, self._count = list(kwargs), len(args)
+        self._progress = _progress(task, current.get(), self.total)
         self._submit, self._task, self._wait_for = submit, task, wait_for
         self._parent = current.get()
         self._ordered = ordered
@@ -215,6 +228,8 @@ class PenstockFutureStream(Generic[R]):
     def close(self) -> None:
         """Takes no more items, and closes inputs that can be closed (generators, files)."""
         self._ended = True
+        if self._progress is not None:
+            self._progress.all_taken(self.taken)
         with contextlib.suppress(ValueError):  # it is closed already
             self._open.remove(self)
         inputs, self._inputs = self._inputs, []
@@ -230,14 +245,13 @@ class PenstockFutureStream(Generic[R]):
             if rows:
                 self._on_way += len(rows)
                 self.taken += len(rows)
-                futures = shielded(self._submit, self._parent, self._task, rows, self._wait_for, self._chunk)
-                self._follow(futures)
+                self._follow(self._submitted(rows))
             if self._is_next_done() and time.monotonic() - began > IMPATIENCE:
                 return
 
-    def _take(self, most: int, began: float) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    def _take(self, most: int, began: float) -> list[Row]:
         """The next items of the inputs, with what is the same for each."""
-        rows: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        rows: list[Row] = []
         count, names, shared = self._count, self._names, self._shared
         try:
             for _ in range(most):
@@ -267,6 +281,9 @@ class PenstockFutureStream(Generic[R]):
         if missing < sum(iterator is not None for iterator in self._iterators):
             raise _mismatch(self._task, "stream", f"one has {self.taken:,} or a few more, another goes on")
         return None
+
+    def _submitted(self, rows: list[Row]) -> list[PenstockFuture[R]]:
+        return shielded(self._submit, self._parent, self._task, rows, self._wait_for, self._chunk, self._progress)
 
     def _follow(self, futures: Iterable[PenstockFuture[R]]) -> None:
         if self._ordered:
