@@ -1,4 +1,4 @@
-"""On a terminal a large map is one line that says how far it is; nothing of it is missing in the record or in a file."""
+"""On a terminal a large map is one line that says how far it is; nothing is missing in the record, nor in a file."""
 
 from __future__ import annotations
 

@@ -144,13 +144,13 @@ def pass_on(stream: Any, text: str) -> None:
     """Writes text of the program, as it is."""
     global _begun
     flush()
-    if _foot:
+    with _drawing:
         erase_foot()
-    write(stream, text)
-    if "\x1b" in text:
-        text = _ESCAPES.sub("", text)
-    if text:
-        _begun = text[-1] not in "\r\n"
+        write(stream, text)
+        if "\x1b" in text:
+            text = _ESCAPES.sub("", text)
+        if text:
+            _begun = text[-1] not in "\r\n"
 
 
 # The line at the foot of the terminal, which is written over by what comes next.
