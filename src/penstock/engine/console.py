@@ -155,6 +155,8 @@ def pass_on(stream: Any, text: str) -> None:
 
 # The line at the foot of the terminal, which is written over by what comes next.
 _foot = ""
+# Whether one may be drawn any moment: then all that the program writes is looked at.
+has_foot = False
 _drawing = threading.RLock()
 _ERASE = "\r\x1b[K"
 
@@ -250,9 +252,9 @@ def clock(moment: datetime) -> str:
 
 def _forget() -> None:
     """Lines that a parent holds are the parent's to write, not its forked child's."""
-    global _drawing, _flushing, _foot, _holding, _outlet
+    global _drawing, _flushing, _foot, _holding, _outlet, has_foot
     _holding = False
-    _drawing, _foot = threading.RLock(), ""
+    _drawing, _foot, has_foot = threading.RLock(), "", False
     _outlet = _Outlet(None, False, False, False, False)
     _held.clear()
     _flushing = threading.Lock()

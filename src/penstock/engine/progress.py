@@ -45,6 +45,7 @@ class Progress:
         if self._begun == 1:
             with _lock:
                 _active.append(self)
+                console.has_foot = True
         return self.total is not None or self._begun > self._above
 
     def ended(self, state: State[Any]) -> None:
@@ -61,10 +62,10 @@ class Progress:
         elif due and (self.total is not None or self._begun > self._above):
             console.draw_foot(" · ".join(each.text() for each in _active))
 
-    def all_taken(self, count: int) -> None:
-        """No more items will come than these."""
-        self.total = count
-        if self._ended >= count:
+    def all_taken(self) -> None:
+        """No more items will come than those that have begun."""
+        self.total = self._begun
+        if self._ended >= self.total:
             self.finish()
 
     def finish(self) -> None:
@@ -73,6 +74,7 @@ class Progress:
             if self not in _active:
                 return
             _active.remove(self)
+            console.has_foot = bool(_active)
         rest = " · ".join(each.text() for each in _active)
         console.draw_foot(rest, self.text() if self._begun > self._above else None)
 

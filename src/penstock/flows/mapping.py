@@ -56,8 +56,12 @@ def map_task(submit: Submit, task: Any, args: tuple[Any, ...], kwargs: dict[str,
     futures: PenstockFutureList[Any] = PenstockFutureList()
     rows = zip(*(items if spread else repeat(items, total) for items, spread in columns), strict=True)
     calls = ((row[:count], dict(zip(names, row[count:], strict=True))) for row in rows)
-    while some := list(islice(calls, AT_ONCE if chunk_size == 1 else chunk_size)):
-        futures.extend(shielded(submit, parent, task, some, wait_for, chunk_size, progress))
+    try:
+        while some := list(islice(calls, AT_ONCE if chunk_size == 1 else chunk_size)):
+            futures.extend(shielded(submit, parent, task, some, wait_for, chunk_size, progress))
+    finally:
+        if progress is not None:
+            progress.all_taken()
     if return_state:
         futures.wait()
         return [future.state for future in futures]
@@ -229,7 +233,7 @@ class PenstockFutureStream(Generic[R]):
         """Takes no more items, and closes inputs that can be closed (generators, files)."""
         self._ended = True
         if self._progress is not None:
-            self._progress.all_taken(self.taken)
+            self._progress.all_taken()
         with contextlib.suppress(ValueError):  # it is closed already
             self._open.remove(self)
         inputs, self._inputs = self._inputs, []
