@@ -17,10 +17,10 @@ from itertools import islice, repeat
 from typing import Any, Generic, TypeVar
 
 from ..domain.errors import DefinitionError, MappingLengthMismatch, MappingMissingIterable
-from ..domain.states import State
+from ..domain.states import State, value_of
 from ..engine.annotations import allow_failure, quote, unmapped
 from ..engine.context import RunContext, current
-from ..engine.futures import PenstockFuture, PenstockFutureList, wait_in_engine
+from ..engine.futures import PenstockFuture, PenstockFutureList, wait, wait_in_engine
 from ..engine.inputs import resolve
 from ..engine.progress import Progress, of_map
 from ..engine.stopping import Ready, shielded
@@ -219,7 +219,7 @@ class PenstockFutureStream(Generic[R]):
     def results(self, raise_on_failure: bool = True) -> Iterator[R]:
         """The values instead of futures; raises as `PenstockFuture.result` does, and then goes no further."""
         for future in self:
-            yield future.result(raise_on_failure=raise_on_failure)
+            yield value_of(future.state, raise_on_failure)
 
     def wait(self) -> dict[str, int]:
         """Takes all items and waits for all runs, whose values are dropped: how many ended in which state."""
@@ -307,7 +307,7 @@ class PenstockFutureStream(Generic[R]):
         if self._ordered:
             future = self._waiting[0]
             if not future.done():
-                future.wait()
+                wait([future])
             self._waiting.popleft()
         else:
             while not self._done:
