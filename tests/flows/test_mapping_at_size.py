@@ -217,7 +217,8 @@ def test_a_cancel_takes_no_more_items_and_ends_the_window(record: Record, runner
     runs = record.task_runs()
     assert all(run.state.is_final() for run in runs)
     assert {run.state_name for run in runs} <= {"Completed", "Cancelled"}
-    assert len(runs) == source.taken or len(runs) == source.taken - 1  # one may be in the hand of the stopped loop
+    # Those that the stopped loop had in its hand, to submit them together, are no runs yet.
+    assert source.taken - max(chunk_size, 4) <= len(runs) <= source.taken
 
 
 def test_a_timeout_of_the_flow_ends_a_stream(record: Record) -> None:

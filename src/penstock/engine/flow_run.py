@@ -29,7 +29,7 @@ from .definitions import FlowDefinition
 from .effects import Ask, Call, Effect, Join, Script, sleep
 from .futures import PenstockFuture
 from .gates import Suspending
-from .generators import EMITTED, generate
+from .generators import EMITTED, close_streams, generate
 from .inputs import futures_in, needs_resolving, resolve
 from .live import RUNS
 from .masking import MASKER
@@ -267,7 +267,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
     clock = call.runtime.clock
     try:
         call.value = yield from _user_code(call)
-        yield from _close_streams(call)
+        yield from close_streams(call.context)
         yield from _outstanding(call, scope)
         yield from _stragglers(call, scope, None)
         return outcome_state(call, clock.now())
@@ -292,7 +292,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
         scope.wind_up(Stop(PARENT, state.message or state.name), call.runtime.settings.stop_grace_seconds)
     call.context.dropping = True
     try:
-        yield from _close_streams(call)
+        yield from close_streams(call.context)
         yield from _outstanding(call, None)
         yield from _stragglers(call, scope, state)
     except BaseException as error:  # a second Ctrl-C while tasks wind up
@@ -309,20 +309,6 @@ def _user_code(call: FlowCall) -> Generator[Effect[Any], Any, Any]:
     if flow.isgenerator:
         return (yield from generate(call, value))
     return value
-
-
-def _close_streams(call: FlowCall) -> Generator[Effect[Any], Any, None]:
-    """Nothing more is taken from the inputs of streams; what an author wrote for their end has the grace for that."""
-    context = call.context
-    while context.streams:
-        stream = context.streams.pop()
-        scope = attempts.last_scope(context)
-        try:
-            yield from Call(stream.close, (), None, context, scope)
-        except (Exception, StopDelivered) as error:
-            say(context, ERROR, f"An input of {stream!r} could not be closed: {attempts.describe(error)}")
-        finally:
-            scope.close()
 
 
 def _outstanding(call: FlowCall, scope: Scope | None) -> Generator[Effect[Any], Any, None]:
