@@ -29,6 +29,10 @@ def task(fn: Function) -> Function:
     def map_(values: Iterable[Any]) -> Done:
         return Done([fn(value) for value in values])
 
+    def stream(values: Iterable[Any], chunk_size: int = 1) -> Iterable[Done]:
+        return (Done(fn(value)) for value in values)
+
+    fn.stream = stream  # type: ignore[attr-defined]
     fn.submit = submit  # type: ignore[attr-defined]
     fn.map = map_  # type: ignore[attr-defined]
     return fn

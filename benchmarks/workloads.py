@@ -14,6 +14,7 @@ BUDGETS = {
     "sequential": 50 * US,
     "submitted": 100 * US,
     "mapped": 100 * US,
+    "streamed": 100 * US,
     "async": 100 * US,
     "flow-runs": 1 * MS,
     "subflow-runs": 1 * MS,
@@ -63,6 +64,9 @@ WORKLOADS = (
     Workload("sequential", "tasks in sequence", "sequential.py", (1_000, 100_000, 1_000_000), (1_000, 20_000), 1_000),
     Workload("submitted", "tasks submitted", "submitted.py", (10_000,), (2_000,), 1_000),
     Workload("mapped", "tasks mapped", "mapped.py", (10_000,), (2_000,), 1_000),
+    Workload(
+        "streamed", "tasks mapped as a stream, in chunks", "streamed.py", (10_000, 100_000, 1_000_000), (2_000,), 1_000
+    ),
     Workload("async", "async tasks, gathered", "gathered.py", (10_000,), (2_000,), 1_000),
     Workload("flow-runs", "flow runs", "flow_runs.py", (1_000,), (200,), 100, lambda n: {"flow runs": n}, "flow run"),
     Workload(

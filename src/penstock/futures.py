@@ -1,5 +1,13 @@
 """Futures of submitted tasks."""
 
 from .engine.futures import DoneAndNotDoneFutures, PenstockFuture, PenstockFutureList, as_completed, wait
+from .flows.mapping import PenstockFutureStream
 
-__all__ = ["DoneAndNotDoneFutures", "PenstockFuture", "PenstockFutureList", "as_completed", "wait"]
+__all__ = [
+    "DoneAndNotDoneFutures",
+    "PenstockFuture",
+    "PenstockFutureList",
+    "PenstockFutureStream",
+    "as_completed",
+    "wait",
+]

@@ -39,6 +39,19 @@ def test_the_table_names_the_flow_run(run: Run, records: Records) -> None:
     assert line.split()[:5] == [str(made.id), "one", "load-0", "✓", "Completed"]
 
 
+def test_a_task_with_many_runs_is_one_line_that_a_filter_opens(run: Run, records: Records) -> None:
+    one = records.flow_run(name="one")
+    records.task_run(one, task="load")
+    for number in range(30):
+        records.task_run(one, "Failed" if number < 4 else "Completed", task="parse", number=number)
+    _, first, second = run("task-run", "ls", "--flow-run", "one").stdout.splitlines()
+    assert first.split()[3:5] == ["✓", "Completed"]
+    assert second.split() == ["--task-name", "parse", "one", "parse", "×", "30", "26", "Completed,", "4", "Failed"]
+    assert len(names(run, "--flow-run", "one", "--task-name", "parse", "--limit", "100")) == 30
+    assert len(names(run, "--flow-run", "one", "--limit", "100")) == 31  # a program is given each
+    assert len(run("task-run", "ls", "--flow-run", "one", "--state", "Failed").stdout.splitlines()) == 5
+
+
 def test_inspect_shows_a_task_run_by_part_of_its_id(run: Run, records: Records) -> None:
     above = records.task_run(None, task="above")
     flow_run = records.flow_run(name="one")

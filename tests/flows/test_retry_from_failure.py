@@ -206,6 +206,48 @@ def test_of_a_thousand_mapped_tasks_only_those_that_failed_are_run(retries: Retr
     assert result.inline == str(sum(number * number for number in range(1000))).encode()
 
 
+@pytest.mark.parametrize("runner", ["ThreadPoolTaskRunner()", "ProcessPoolTaskRunner(max_workers=2)"])
+def test_a_stream_goes_on_where_it_failed(retries: Retries, record: Record, runner: str) -> None:
+    retries.run(
+        f"""
+        from penstock.task_runners import ThreadPoolTaskRunner
+
+        @task
+        def square(number):
+            if number in (7, 150) and broken():
+                raise ValueError("bad number")
+            ran("square")
+            return number * number
+
+        @flow(task_runner={runner})
+        def squares(count):
+            total, bad = 0, []
+            for future in square.stream((number for number in range(count)), buffersize=40, chunk_size=10):
+                try:
+                    total += future.result()
+                except ValueError as error:
+                    bad.append(error)
+            if bad:
+                raise bad[0]
+            return total
+
+        if __name__ == "__main__":
+            squares(200)
+        """
+    )
+    assert retries.ran()["square"] == 198
+    retries.mend()
+
+    ended = retries.retry()
+
+    assert ended.code == 0, ended.stderr[-2000:]
+    assert retries.ran()["square"] == 200
+    assert Counter(run.state_name for run in record.task_runs("square")) == {"Completed": 200, "Failed": 2}
+    result = record.flow_run().result
+    assert result is not None
+    assert result.inline == str(sum(number * number for number in range(200))).encode()
+
+
 def test_after_kill_9_the_run_goes_on(retries: Retries, record: Record) -> None:
     path = retries.programs.write(
         _joined(

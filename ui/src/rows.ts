@@ -1,12 +1,17 @@
 // The rows of a run's timeline: its task runs and subflow runs, as little of each as is drawn, in the order in which
 // they were made.
 import { signal } from "@preact/signals";
-import { filterFlowRuns, filterTaskRuns, type FlowRun, type RunFilter, type State, type StateType, type TaskRun } from "./generated/api";
+import {
+  countTaskRunsOfFlowRunByTask, filterFlowRuns, filterTaskRuns, type FlowRun, type RunFilter, type State, type StateCount, type StateType,
+  type TaskRun,
+} from "./generated/api";
 import { FINAL } from "./generated/states";
 import { millis } from "./words";
 
 /** More rows than this are a list of its own: a filter finds them. */
 export const MOST_ROWS = 10_000;
+/** Runs of one task that are more than this are one row, until somebody opens it. */
+export const FOLD_ABOVE = 50;
 const FIRST_PAGE = 200;
 const PAGE = 1000;
 
@@ -78,6 +83,16 @@ export function rowOf(run: TaskRun | FlowRun): Row {
 export interface RowFilter {
   types: StateType[];
   text: string;
+  /** Tasks of which each run is shown, however many they are. */
+  opened?: string[];
+}
+
+/** A task with many runs: how many are in which state. */
+export interface Fold {
+  of: string;
+  total: number;
+  states: StateCount[];
+  opened: boolean;
 }
 
 export class Rows {
@@ -87,6 +102,7 @@ export class Rows {
   readonly loading = signal(true);
   readonly more = signal(false);
   readonly trouble = signal<string | null>(null);
+  readonly folds = signal<Fold[]>([]);
   private readonly places = new Map<string, Row>();
   private stopped = false;
   private due = false;
@@ -100,12 +116,32 @@ export class Rows {
   async load(): Promise<void> {
     this.loading.value = true;
     try {
-      await Promise.all([this.pages(filterTaskRuns), this.pages(filterFlowRuns)]);
+      const shown = await this.fold();
+      await Promise.all([this.pages(filterTaskRuns, shown), this.pages(filterFlowRuns)]);
       this.trouble.value = null;
     } catch (error) {
       this.trouble.value = (error as Error).message;
     }
     this.loading.value = false;
+  }
+
+  /** Counts the runs of each task; those of a task with many leave the list. Gives the tasks whose runs stay in it, or
+   * null for all. */
+  async fold(): Promise<string[] | null> {
+    if (this.filter.types.length || this.filter.text) return null;
+    const counts = await countTaskRunsOfFlowRunByTask({ id: this.flowRun });
+    const opened = new Set(this.filter.opened);
+    const folds = counts
+      .map(({ task_name: of, states }) => ({
+        of, states, total: states.reduce((sum, each) => sum + each.count, 0), opened: opened.has(of),
+      }))
+      .filter((each) => each.total > FOLD_ABOVE);
+    if (this.stopped) return null;
+    this.folds.value = folds;
+    if (!folds.length) return null;
+    const closed = new Set(folds.filter((each) => !each.opened).map((each) => each.of));
+    for (const row of this.all.filter((each) => each.kind === "task" && closed.has(each.of))) this.delete(row.id);
+    return counts.map((each) => each.task_name).filter((of) => !closed.has(of));
   }
 
   async loadSubflows(): Promise<void> {
@@ -142,8 +178,10 @@ export class Rows {
     this.changed();
   }
 
-  private async pages(read: typeof filterTaskRuns | typeof filterFlowRuns): Promise<void> {
+  private async pages(read: typeof filterTaskRuns | typeof filterFlowRuns, tasks: string[] | null = null): Promise<void> {
     const filter: RunFilter = { flow_run_id: this.flowRun };
+    if (tasks?.length === 0) return;
+    if (tasks) filter.task_names = tasks;
     if (this.filter.types.length) filter.state_types = this.filter.types;
     if (this.filter.text) filter.name_contains = this.filter.text;
     let cursor: string | null | undefined;
@@ -160,6 +198,7 @@ export class Rows {
 
   private fits(row: Row): boolean {
     const { types, text } = this.filter;
+    if (row.kind === "task" && this.folds.peek().some((each) => each.of === row.of && !each.opened)) return false;
     return (!types.length || types.includes(row.type)) && row.name.toLowerCase().includes(text.toLowerCase());
   }
 

@@ -74,9 +74,9 @@ export class RunPage {
   }
 
   /** Shows the task runs that fit. */
-  choose(types: StateType[], text: string): void {
+  choose(types: StateType[], text: string, opened: string[]): void {
     this.rows.peek().stop();
-    const filter: RowFilter = { types, text };
+    const filter: RowFilter = { types, text, opened };
     this.rows.value = new Rows(this.id, filter);
     void this.rows.value.load();
   }
@@ -140,6 +140,7 @@ export class RunPage {
       (counts) => (this.counts.value = counts),
       () => {}, // as above
     );
+    void this.rows.peek().fold().catch(() => {}); // as above
     this.counting = setTimeout(() => {
       this.counting = undefined;
       if (this.stale) this.recount();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -10,9 +11,17 @@ from penstock.cli import choosing, details, log_lines, shown, stopping
 from penstock.cli.log_lines import log_options
 from penstock.cli.output import JSON, output_option, print_json, print_table, remark
 from penstock.cli.record import ask, flow_runs_named, listed
-from penstock.domain.runs import TaskRun
+from penstock.domain.graphs import SHOWN
+from penstock.domain.runs import FlowRun, TaskRun
 from penstock.protocol import task_runs as asked
-from penstock.protocol.flow_runs import FIND_FLOW_RUN, ById, FilterRuns, FindRun
+from penstock.protocol.flow_runs import (
+    COUNT_TASK_RUNS_BY_TASK,
+    FIND_FLOW_RUN,
+    ById,
+    FilterRuns,
+    FindRun,
+    TaskCount,
+)
 
 
 @click.group("task-run")
@@ -40,8 +49,12 @@ def ls(
 ) -> None:
     """List task runs, the newest first.
 
-    Different options narrow the list together; an option given several times widens it.
+    Different options narrow the list together; an option given several times widens it. With --flow-run alone, a task
+    with many runs is one line with how many are in which state; --task-name or a state lists them.
     """
+    if flow_run is not None and output != JSON and not (task_names or states or state_types or name or tags):
+        _ls_by_task(ask(FIND_FLOW_RUN, FindRun(flow_run)), limit)
+        return
     filter = choosing.run_filter(
         states,
         state_types,
@@ -61,10 +74,27 @@ def ls(
         remark(choosing.nothing("task runs", filter))
 
 
-def _print_runs(runs: list[TaskRun]) -> None:
+def _ls_by_task(flow_run: FlowRun, limit: int) -> None:
+    counts = ask(COUNT_TASK_RUNS_BY_TASK, ById(flow_run.id))
+    many = [each for each in counts if each.total > SHOWN]
+    few = tuple(each.task_name for each in counts if each.total <= SHOWN)
+    runs = []
+    if few or not many:
+        filter = choosing.run_filter((), (), flow_run_id=flow_run.id, task_names=few)
+        runs = listed(
+            asked.FILTER_TASK_RUNS, lambda size, cursor: FilterRuns(filter=filter, limit=size, cursor=cursor), limit
+        )
+        if not runs:
+            remark(choosing.nothing("task runs", filter))
+            return
+    _print_runs(runs, flow_run, many)
+
+
+def _print_runs(runs: list[TaskRun], flow_run: FlowRun | None = None, many: Iterable[TaskCount] = ()) -> None:
+    """`many` are tasks of the flow run whose runs are counted, and not listed."""
     now = shown.now()
     names = {id: run.name for id, run in flow_runs_named(run.flow_run_id for run in runs).items()}
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (
             run.id,
             shown.one_line(names.get(run.flow_run_id, str(run.flow_run_id)) if run.flow_run_id else ""),
@@ -75,6 +105,11 @@ def _print_runs(runs: list[TaskRun]) -> None:
         )
         for run in runs
     ]
+    for each in many:
+        of = "" if flow_run is None else shown.one_line(flow_run.name)
+        states = ", ".join(f"{state.count:,} {state.state_name}" for state in each.states)
+        task = shown.one_line(each.task_name)
+        rows.append((f"--task-name {task}", of, f"{task} × {each.total:,}", states, "", ""))
     print_table(("ID", "Flow run", "Name", "State", "When", "Duration"), rows)
 
 

@@ -133,6 +133,10 @@ class PenstockClient:
         """How many task runs of a flow run are in each state, by the state's name."""
         return await self._call(partial(self._client.count_task_runs_of_flow_run, flow_run_id))
 
+    async def count_task_runs_of_flow_run_by_task(self, flow_run_id: Id) -> list[flow_runs.TaskCount]:
+        """How many runs of each task a flow run has, and in which states: `[TaskCount("parse", [StateCount(…)])]`."""
+        return await self._call(partial(self._client.count_task_runs_of_flow_run_by_task, flow_run_id))
+
     async def wait_for_flow_run(self, flow_run_id: Id, timeout: float | None = None) -> FlowRun:
         """The flow run as it ended. Raises `TimeoutError` when it has not after `timeout` seconds."""
         return await self._call(partial(self._client.wait_for_flow_run, flow_run_id, timeout))

@@ -113,6 +113,10 @@ class SyncPenstockClient(Things, Deployments):
         """How many task runs of a flow run are in each state, by the state's name."""
         return self._ask(flow_runs.COUNT_TASK_RUNS_OF, flow_runs.ById(parse_id(flow_run_id)))
 
+    def count_task_runs_of_flow_run_by_task(self, flow_run_id: Id) -> list[flow_runs.TaskCount]:
+        """How many runs of each task a flow run has, and in which states: `[TaskCount("parse", [StateCount(…)])]`."""
+        return self._ask(flow_runs.COUNT_TASK_RUNS_BY_TASK, flow_runs.ById(parse_id(flow_run_id)))
+
     def wait_for_flow_run(self, flow_run_id: Id, timeout: float | None = None) -> FlowRun:
         """The flow run as it ended. Raises `TimeoutError` when it has not after `timeout` seconds."""
         run: FlowRun = self._await_end(flow_runs.WAIT_FOR_FLOW_RUN, parse_id(flow_run_id), "Flow run", timeout)

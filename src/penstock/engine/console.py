@@ -13,6 +13,7 @@ import contextvars
 import io
 import os
 import re
+import shutil
 import sys
 import threading
 import time
@@ -143,11 +144,55 @@ def pass_on(stream: Any, text: str) -> None:
     """Writes text of the program, as it is."""
     global _begun
     flush()
-    write(stream, text)
-    if "\x1b" in text:
-        text = _ESCAPES.sub("", text)
-    if text:
-        _begun = text[-1] not in "\r\n"
+    with _drawing:
+        erase_foot()
+        write(stream, text)
+        if "\x1b" in text:
+            text = _ESCAPES.sub("", text)
+        if text:
+            _begun = text[-1] not in "\r\n"
+
+
+# The line at the foot of the terminal, which is written over by what comes next.
+_foot = ""
+# Whether one may be drawn any moment: then all that the program writes is looked at.
+has_foot = False
+_drawing = threading.RLock()
+_ERASE = "\r\x1b[K"
+
+
+def draw_foot(text: str, line: str | None = None) -> None:
+    """Draws a line at the foot of the terminal instead of the one that is there, and above it a `line` that stays.
+
+    Where the program draws there itself, or has begun a line, only what stays is written.
+    """
+    global _foot
+    stream = terminal()
+    if stream is None:
+        return
+    with _drawing:
+        erase_foot()
+        if line is not None:
+            _write_above(stream, f"{line}\n")
+        if text and not _begun and not _is_drawn_on():
+            room = shutil.get_terminal_size().columns - 1
+            _foot = text if len(text) <= room else f"{text[: room - 1]}…"
+            write(stream, _foot)
+
+
+def erase_foot() -> None:
+    global _foot
+    with _drawing:
+        if _foot:
+            _foot = ""
+            write(terminal(), _ERASE)
+
+
+def _is_drawn_on() -> bool:
+    bars = sys.modules.get("tqdm.std")
+    return hasattr(type(sys.stderr), "rich_proxied_file") or (
+        bars is not None and bool(getattr(bars.tqdm, "_instances", None))
+    )
 
 
 def _write_above(stream: Any, text: str) -> None:
@@ -155,7 +200,13 @@ def _write_above(stream: Any, text: str) -> None:
 
     In no run's context: what they draw on the way is not written by a run.
     """
-    global _begun
+    global _begun, _foot
+    if _foot:
+        with _drawing:
+            foot, _foot = _foot, ""
+            write(stream, f"{_ERASE}{text}{foot}")
+            _foot = foot
+        return
     drawn_over = sys.stderr
     bars = sys.modules.get("tqdm.std")
     if hasattr(type(drawn_over), "rich_proxied_file"):
@@ -201,8 +252,9 @@ def clock(moment: datetime) -> str:
 
 def _forget() -> None:
     """Lines that a parent holds are the parent's to write, not its forked child's."""
-    global _flushing, _holding, _outlet
+    global _drawing, _flushing, _foot, _holding, _outlet, has_foot
     _holding = False
+    _drawing, _foot, has_foot = threading.RLock(), "", False
     _outlet = _Outlet(None, False, False, False, False)
     _held.clear()
     _flushing = threading.Lock()

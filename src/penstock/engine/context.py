@@ -22,6 +22,7 @@ from .scopes import Guard, Scope
 if TYPE_CHECKING:
     from .definitions import FlowDefinition, TaskDefinition
     from .futures import PenstockFuture
+    from .progress import Progress
     from .replay import Replay
     from .runtime import Runtime
     from .tracing import Trace
@@ -108,8 +109,8 @@ class FlowRunContext(RunContext[FlowRun]):
     """Inside a flow run: `.flow`, `.flow_run`, `.parameters`, `.task_runner`."""
 
     __slots__ = (
-        "_seq", "dropping", "flow", "gate", "links", "names", "_pauses", "_tallying", "outstanding", "replay", "tally",
-        "task_runner",
+        "_seq", "dropping", "flow", "gate", "links", "names", "_pauses", "_tallying", "outstanding", "replay",
+        "streams", "tally", "task_runner",
     )  # fmt: skip
     kind = "Flow run"
 
@@ -134,6 +135,8 @@ class FlowRunContext(RunContext[FlowRun]):
         self.tally: Counter[str] = Counter()
         self._tallying = threading.Lock()
         self.outstanding: set[PenstockFuture[Any]] = set()
+        # streams of mapped tasks that may take more of their inputs
+        self.streams: list[Any] = []
         self.links = Links()
         # the flow has failed: tasks that were submitted and have not begun will not begin
         self.dropping = False
@@ -203,7 +206,7 @@ class FlowRunContext(RunContext[FlowRun]):
 class TaskRunContext(RunContext[TaskRun]):
     """Inside a task run: `.task`, `.task_run`, `.parameters`."""
 
-    __slots__ = ("_seq", "task")
+    __slots__ = ("_seq", "collapsed", "progress", "task")
     kind = "Task run"
 
     def __init__(
@@ -211,6 +214,9 @@ class TaskRunContext(RunContext[TaskRun]):
     ) -> None:
         super().__init__(run, runtime, parent, log_prints)
         self.task = task
+        # of the large map that it is an item of, on a terminal; and whether its usual lines are left out there
+        self.progress: Progress | None = None
+        self.collapsed = False
         self.source = f"Task run {run.name!r}"
         self.flow_context = parent.flow_context if parent is not None else None
         self._seq = count() if self.flow_context is None else None

@@ -29,7 +29,7 @@ from .definitions import FlowDefinition
 from .effects import Ask, Call, Effect, Join, Script, sleep
 from .futures import PenstockFuture
 from .gates import Suspending
-from .generators import EMITTED, generate
+from .generators import EMITTED, close_streams, generate
 from .inputs import futures_in, needs_resolving, resolve
 from .live import RUNS
 from .masking import MASKER
@@ -267,6 +267,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
     clock = call.runtime.clock
     try:
         call.value = yield from _user_code(call)
+        yield from close_streams(call.context)
         yield from _outstanding(call, scope)
         yield from _stragglers(call, scope, None)
         return outcome_state(call, clock.now())
@@ -291,6 +292,7 @@ def _body(call: FlowCall, scope: Scope) -> Generator[Effect[Any], Any, State[Any
         scope.wind_up(Stop(PARENT, state.message or state.name), call.runtime.settings.stop_grace_seconds)
     call.context.dropping = True
     try:
+        yield from close_streams(call.context)
         yield from _outstanding(call, None)
         yield from _stragglers(call, scope, state)
     except BaseException as error:  # a second Ctrl-C while tasks wind up

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import threading
 import time
@@ -12,9 +14,12 @@ from uuid import UUID
 from ..domain.limits import LONGEST_SECONDS
 from ..domain.runs import TaskRun
 from ..domain.states import State, value_of
+from .ended_runs import pack, unpack
 from .stopping import Post, Ready, my_post, shielded
 
 R = TypeVar("R")
+# Held for a few instructions; one for all, because there may be a million futures.
+_settling = threading.Lock()
 
 
 class PenstockFuture(Generic[R]):
@@ -27,17 +32,27 @@ class PenstockFuture(Generic[R]):
         assert future.result() == 3
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_final", "_lock", "task_run")
+    __slots__ = ("__weakref__", "_callbacks", "_final", "_run")
 
     def __init__(self, task_run: TaskRun) -> None:
-        self.task_run = task_run
+        # once it ended, in few bytes
+        self._run: TaskRun | bytes = task_run
         self._final: State[R] | None = None
         self._callbacks: list[Callable[[PenstockFuture[R]], None]] | None = []
-        self._lock = threading.Lock()
+
+    @property
+    def task_run(self) -> TaskRun:
+        """The run: while it goes on, as it is now; then as it ended."""
+        run = self._run
+        return unpack(run) if isinstance(run, bytes) else run
+
+    @task_run.setter
+    def task_run(self, run: TaskRun) -> None:
+        self._run = run
 
     @property
     def task_run_id(self) -> UUID:
-        return self.task_run.id
+        return getattr(self._final, "task_run_id", None) or self.task_run.id
 
     @property
     def state(self) -> State[R]:
@@ -69,7 +84,7 @@ class PenstockFuture(Generic[R]):
         """Has `fn(future)` called when the run ended, in the thread that ended it; at once if it has."""
         if not callable(fn):
             raise TypeError(f"add_done_callback() takes a function; it was given {fn!r}.")
-        with self._lock:
+        with _settling:
             if self._callbacks is not None:
                 self._callbacks.append(fn)
                 return
@@ -77,10 +92,12 @@ class PenstockFuture(Generic[R]):
 
     def settle(self, state: State[R]) -> None:
         """For the engine: the run ended so. Only the first end counts."""
-        with self._lock:
+        with _settling:
             if self._callbacks is None:
                 return
             self._final = state
+            if isinstance(self._run, TaskRun):
+                self._run = pack(self._run)
             callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks:
             try:
@@ -109,6 +126,15 @@ class PenstockFutureList(list[PenstockFuture[R]]):
             future.result(None if deadline is None else max(deadline - time.monotonic(), 0.0), raise_on_failure)
             for future in self
         ]
+
+
+def _forget() -> None:
+    global _settling
+    _settling = threading.Lock()
+
+
+with contextlib.suppress(AttributeError):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget)
 
 
 def check_patience(timeout: Any) -> float | None:

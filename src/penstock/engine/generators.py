@@ -10,7 +10,9 @@ from collections.abc import Generator
 from typing import Any
 
 from . import attempts
+from .context import FlowRunContext
 from .effects import Call, ConsumerLeft, Effect, Emit
+from .runlog import say
 from .scopes import Scope
 from .stopping import StopDelivered
 
@@ -66,3 +68,17 @@ def _close(call: Any, generator: Any, asynchronous: bool) -> Generator[Effect[An
         return
     finally:
         scope.close()
+
+
+def close_streams(context: FlowRunContext) -> Generator[Effect[Any], Any, None]:
+    """Nothing more is taken from the inputs of a flow run's streams; what an author wrote for their end has the grace
+    for that."""
+    while context.streams:
+        stream = context.streams.pop()
+        scope = attempts.last_scope(context)
+        try:
+            yield from Call(stream.close, (), None, context, scope)
+        except (Exception, StopDelivered) as error:
+            say(context, attempts.ERROR, f"An input of {stream!r} could not be closed: {attempts.describe(error)}")
+        finally:
+            scope.close()

@@ -196,7 +196,10 @@ class Replay:
             call.future.task_run = earlier
         if context.flow_context is not None:
             context.flow_context.links.add(call.value, earlier.id)
-        say(context, INFO, f"Task run {earlier.name!r} was completed in attempt {attempt}; its result is used")
+        message = f"Task run {earlier.name!r} was completed in attempt {attempt}; its result is used"
+        say(context, INFO, message, shown=context.collapsed)
+        if context.progress is not None:
+            context.progress.ended(earlier.state)
 
     # --- flows -------------------------------------------------------------------------------------------------------
 
@@ -294,7 +297,7 @@ def announce(call: TaskCall) -> None:
     if flow is None:
         say(context, INFO, message, ENGINE, moment=context.run.created)
     else:
-        say(flow, INFO, message, moment=context.run.created)
+        say(flow, INFO, message, moment=context.run.created, shown=context.collapsed)
     if call.needs or call.upstream or call.task.cache_policy is not None:
         call.runtime.ledger.write(context.run)
     else:

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..domain.log_forms import ENGINE, FLOW_RUNS, TASK_RUNS
 from ..domain.logs import LogLine, cut
+from ..domain.states import State
 from . import console, live
-from .context import RunContext
+from .context import RunContext, TaskRunContext
 from .masking import MASKER
 
 
@@ -61,6 +62,16 @@ def say(
     runtime.ledger.write(record)
     if settings.logging_to_console and not shown:
         console.show(record, ENGINE if logger == ENGINE else context.source, settings)
+
+
+def say_ended(context: TaskRunContext, state: State[Any]) -> None:
+    """The last line of a task run. (A failure was spelled out since its moment.)"""
+    if state.is_completed():
+        say(context, 20, f"Finished in state {state}", moment=state.timestamp, shown=context.collapsed)
+    else:
+        say(context, 40, f"Finished in state {state}")
+    if context.progress is not None:
+        context.progress.ended(state)
 
 
 # A forked child counts on where its parent stood; its numbers must be others. (They come after all of the parent's.)

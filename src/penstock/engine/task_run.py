@@ -34,7 +34,7 @@ from .masking import MASKER
 from .parameters import bind
 from .previews import previews
 from .printed import finish_text
-from .runlog import say
+from .runlog import say, say_ended
 from .runtime import Runtime
 from .scopes import Scope
 from .secrets import learn
@@ -59,6 +59,7 @@ class TaskCall(attempts.RunCall):
         runtime: Runtime,
         parent: RunContext[Any] | None,
         wait_for: Any = None,
+        progress: Any = None,
     ) -> None:
         if parent is not None:
             pausing.check_call(parent)
@@ -73,6 +74,8 @@ class TaskCall(attempts.RunCall):
         self.upstream = futures_in((*parameters.values(), wait_for)) if self.needs or wait_for is not None else []
         self.context = context = _new_context(task, parameters, runtime, parent)
         _link(context, parameters, wait_for)
+        if progress is not None:
+            context.progress, context.collapsed = progress, progress.takes()
         self.value: Any = None
         self.error: BaseException | None = None
         self.state: State[Any] = context.run.state
@@ -477,9 +480,7 @@ def _enter(call: TaskCall, state: State[Any]) -> None:
     call.runtime.ledger.write(run)
     if state.is_final():
         attempts.confirm_late(call.context, state)
-        level = INFO if state.is_completed() else ERROR
-        moment = state.timestamp if state.is_completed() else None  # a failure was spelled out since
-        say(call.context, level, f"Finished in state {state}", moment=moment)
+        say_ended(call.context, state)
 
 
 def _settle(call: TaskCall) -> None:
@@ -495,6 +496,5 @@ def _settle(call: TaskCall) -> None:
 
 
 def _hooks(call: TaskCall, state: State[Any]) -> list[Any]:
-    if state.is_completed():
-        return call.task.on_completion_hooks
-    return call.task.on_failure_hooks if state.is_failed() else []
+    task = call.task
+    return task.on_completion_hooks if state.is_completed() else task.on_failure_hooks if state.is_failed() else []

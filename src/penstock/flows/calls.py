@@ -9,23 +9,20 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import Any
 
 from .. import connect
-from ..domain.errors import MappingLengthMismatch, MappingMissingIterable
-from ..domain.states import State
 from ..domain.stops import INTERRUPT, SHUTDOWN, Stop
 from ..engine import blocking
-from ..engine.annotations import allow_failure, quote, unmapped
 from ..engine.attempts import without_ours
 from ..engine.context import FlowRunContext, RunContext, current
 from ..engine.flow_run import FlowCall, run_flow
-from ..engine.futures import PenstockFuture, PenstockFutureList
-from ..engine.inputs import resolve
+from ..engine.futures import PenstockFuture
+from ..engine.progress import Progress
 from ..engine.replay import Replay, adopt
 from ..engine.runtime import Runtime
 from ..engine.signals import Signals
 from ..engine.stopping import StopDelivered, shielded
 from ..engine.task_run import TaskCall, run_task
-from . import capture, ending, loggers, outliving
-from .runners.thread import ThreadPoolTaskRunner
+from . import capture, ending, loggers, mapping, outliving
+from .runners.thread import ThreadPoolTaskRunner, hand_over
 
 _outside: ThreadPoolTaskRunner | None = None
 
@@ -94,8 +91,26 @@ def submit_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
 def _submit(
     parent: RunContext[Any] | None, task: Any, args: Any, kwargs: dict[str, Any], wait_for: Any
 ) -> PenstockFuture[Any]:
+    call = _prepare(parent, task, args, kwargs, wait_for)
+    if call.state.is_final():  # in a flow run that was entered again: an earlier run stands for this one
+        blocking.run(run_task(call))
+    else:
+        _runner_of(call.context.flow_context).submit(call)
+    assert call.future is not None
+    return call.future
+
+
+def _prepare(
+    parent: RunContext[Any] | None,
+    task: Any,
+    args: Any,
+    kwargs: dict[str, Any],
+    wait_for: Any,
+    progress: Progress | None = None,
+) -> TaskCall:
+    """A call that is to be submitted, with its future."""
     runtime = parent.runtime if parent is not None else connect.runtime()
-    call = TaskCall(task, args, kwargs, runtime, parent, wait_for)
+    call = TaskCall(task, args, kwargs, runtime, parent, wait_for, progress)
     call.context.detached = task.detach
     if call.unreported:
         runtime.ledger.write(call.context.run)
@@ -109,11 +124,7 @@ def _submit(
     else:
         flow.outstanding.add(future)
         future.add_done_callback(flow.outstanding.discard)
-    if call.state.is_final():  # in a flow run that was entered again: an earlier run stands for this one
-        blocking.run(run_task(call))
-    else:
-        _runner_of(flow).submit(call)
-    return future
+    return call
 
 
 def _runner_of(flow: FlowRunContext | None) -> Any:
@@ -140,58 +151,33 @@ def forget_outside() -> None:
 
 def map_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Submits a task for each item; futures, or, with `return_state`, the states when all ended."""
-    return_state, wait_for = _options(kwargs)
-    columns = [_column(value) for value in (*args, *kwargs.values())]
-    lengths = {len(items) for items, spread in columns if spread}
-    if not lengths:
-        raise MappingMissingIterable(
-            f"{task.name!r}.map was given nothing to spread over: at least one argument must be an iterable, and not "
-            "in unmapped(...)."
-        )
-    if len(lengths) > 1:
-        named = ", ".join(str(len(items)) for items, spread in columns if spread)
-        raise MappingLengthMismatch(
-            f"The iterables given to {task.name!r}.map differ in length: {named}. Put unmapped(...) around what is the "
-            "same for each call."
-        )
-    names, count = list(kwargs), len(args)
-    parent = current.get()
-    futures: PenstockFutureList[Any] = PenstockFutureList()
-    for place in range(lengths.pop()):
-        row = [items[place] if spread else items for items, spread in columns]
-        named_row = dict(zip(names, row[count:], strict=True))
-        futures.append(shielded(_submit, parent, task, tuple(row[:count]), named_row, wait_for))
-    if return_state:
-        futures.wait()
-        return [future.state for future in futures]
+    return mapping.map_task(_submit_rows, task, args, kwargs, _options(kwargs))
+
+
+def stream_task(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any) -> Any:
+    """Submits a task for items as there is room for them: a stream of futures."""
+    return mapping.PenstockFutureStream(_submit_rows, task, args, kwargs, **options)
+
+
+def _submit_rows(
+    parent: RunContext[Any] | None, task: Any, rows: Any, wait_for: Any, chunk: int, progress: Progress | None
+) -> list[Any]:
+    """Submits a call for each row of arguments, `chunk` of them to one worker. When the run above is stopped
+    meanwhile, those that are left are not."""
+    above = None if parent is None else parent.scope
+    futures, calls = [], []
+    for args, kwargs in rows:
+        call = _prepare(parent, task, args, kwargs, wait_for, progress)
+        futures.append(call.future)
+        if call.state.is_final():
+            blocking.run(run_task(call))
+        else:
+            calls.append(call)
+        if above is not None and above.stop is not None:
+            break
+    if calls:
+        hand_over(_runner_of(calls[0].context.flow_context), calls, chunk)
     return futures
-
-
-def _column(value: Any) -> tuple[Any, bool]:
-    """An argument's items, and whether it is spread. The result of a future is waited for, to be spread."""
-    if isinstance(value, unmapped):
-        return value.value, False
-    if isinstance(value, allow_failure):
-        if isinstance(value.value, PenstockFuture | State) and not _completed(value.value):
-            return value, False  # its exception, for each call
-        items, spread = _column(value.value)
-        return ([allow_failure(item) for item in items] if spread else allow_failure(items)), spread
-    if isinstance(value, PenstockFuture | State):
-        if isinstance(value, PenstockFuture):
-            value.wait()
-        value = resolve(value)
-    if isinstance(value, quote):
-        value = value.unwrap()
-    if isinstance(value, str | bytes | bytearray) or not hasattr(value, "__iter__"):
-        return value, False
-    return (value if isinstance(value, list | tuple | range) else list(value)), True
-
-
-def _completed(value: PenstockFuture[Any] | State[Any]) -> bool:
-    if isinstance(value, PenstockFuture):
-        value.wait()
-        return value.state.is_completed()
-    return value.is_completed()
 
 
 def _options(kwargs: dict[str, Any]) -> tuple[bool, Any]:

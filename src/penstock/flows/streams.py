@@ -64,6 +64,9 @@ class CapturedStream:
         console.flush()
 
     def _write_below(self, text: str) -> int:
+        if console.has_foot and isinstance(text, str):
+            console.pass_on(self.penstock_below, text)
+            return len(text)
         below = self.penstock_below
         try:
             return below.write(text)  # type: ignore[no-any-return]

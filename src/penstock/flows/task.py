@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..domain.states import State
     from ..engine.caching import CachePolicy
     from ..engine.futures import PenstockFuture, PenstockFutureList
+    from .mapping import PenstockFutureStream
 
 
 P = ParamSpec("P")
@@ -24,6 +25,7 @@ R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 
 _calls: Any = None
+TAKES_ANY = 0x08  # of a code object: it has **kwargs
 # (module, name) -> where a task of that name was defined, to say so when a second one comes from elsewhere
 _defined: dict[tuple[str, str], tuple[str, int]] = {}
 
@@ -146,10 +148,69 @@ class Task(definition.Decorated, Generic[P, R_co]):
     def map(self, /, *args: Any, **kwargs: Any) -> Any:
         """Submits the task once for each item of its iterable arguments, which are of one length.
 
-        Arguments that are not iterable, and those in `unmapped(...)`, are the same for each call.
+        Arguments that are not iterable, and those in `unmapped(...)`, are the same for each call. `chunk_size=N` has N
+        items handed to a worker at a time (default: 1), unless the task has a parameter of that name.
+        All items are taken at once, and there is a future for each: for very many, see `stream`.
         Raises `MappingLengthMismatch` or `MappingMissingIterable`.
         """
         return (_calls or _load()).map_task(self, args, kwargs)
+
+    @overload
+    def stream(
+        self: Task[P, Coroutine[Any, Any, T]],
+        /,
+        *args: Any,
+        ordered: bool = ...,
+        buffersize: int | None = ...,
+        chunk_size: int = ...,
+        wait_for: Any = ...,
+        **kwargs: Any,
+    ) -> PenstockFutureStream[T]: ...
+    @overload
+    def stream(
+        self,
+        /,
+        *args: Any,
+        ordered: bool = ...,
+        buffersize: int | None = ...,
+        chunk_size: int = ...,
+        wait_for: Any = ...,
+        **kwargs: Any,
+    ) -> PenstockFutureStream[R_co]: ...
+    def stream(
+        self,
+        /,
+        *args: Any,
+        ordered: bool = True,
+        buffersize: int | None = None,
+        chunk_size: int = 1,
+        wait_for: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As `map`, for any number of items, also without end: an iterator of futures that are done.
+
+        Inputs are any iterables, generators too. An item is taken when there is room for it: at most `buffersize` are
+        on their way (default: 1000, and 8 chunks at least), from the taking to the handing out of the future. What is
+        handed out is not kept.
+        `ordered=False` gives futures as they are done, not in the order of the items. `chunk_size`: so many items are
+        handed to a worker at a time. A parameter of the task's that has the name of an option here is given by place.
+        Raises `MappingLengthMismatch`, `MappingMissingIterable`, `DefinitionError`; and what the inputs raise, when
+        what was taken before is handed out.
+
+        Example::
+
+            for future in parse.stream(open("lines.txt"), chunk_size=100, ordered=False):
+                total += future.result()
+        """
+        options = {"ordered": ordered, "buffersize": buffersize, "chunk_size": chunk_size, "wait_for": wait_for}
+        return (_calls or _load()).stream_task(self, args, kwargs, **options)
+
+    def takes(self, name: str) -> bool:
+        """Whether the function can be given an argument of this name."""
+        code = definition.code_of(self.fn)
+        if code is None:
+            return False
+        return bool(code.co_flags & TAKES_ANY) or name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
     def _options(self) -> dict[str, Any]:
         """The options as they are now: with the hooks that were added since."""

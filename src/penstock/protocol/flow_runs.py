@@ -196,6 +196,17 @@ class StateCount(msgspec.Struct):
     count: int
 
 
+class TaskCount(msgspec.Struct, frozen=True):
+    """The runs of one task in a flow run, by the states that they are in."""
+
+    task_name: str
+    states: list[StateCount]
+
+    @property
+    def total(self) -> int:
+        return sum(state.count for state in self.states)
+
+
 class Interval(msgspec.Struct):
     start: datetime
     end: datetime
@@ -317,6 +328,10 @@ COUNT_TASK_RUNS_OF = Operation(
 WHY_FLOW_RUN = Operation(
     "why_flow_run_waits", "GET", "/flow_runs/{id}/why", ById, Why,
     "Why a flow run waits: a sentence, a reason, and numbers.",
+)  # fmt: skip
+COUNT_TASK_RUNS_BY_TASK = Operation(
+    "count_task_runs_of_flow_run_by_task", "GET", "/flow_runs/{id}/task_run_counts_by_task", ById, list[TaskCount],
+    "How many runs of each task a flow run has, and in which states.",
 )  # fmt: skip
 CHECK_RETRY = Operation(
     "check_flow_run_retry", "GET", "/flow_runs/{id}/retry", CheckRetry, FlowRun,

@@ -17,7 +17,7 @@ from ..domain.filters import RunFilter
 from ..domain.ids import InvalidId
 from ..domain.runs import FlowRun, TaskRun
 from ..domain.states import FINAL, StateType
-from ..protocol.flow_runs import Deleted
+from ..protocol.flow_runs import Deleted, StateCount, TaskCount
 from ..store import filters, flow_runs, logs, task_runs
 from ..store.contract import Store, Tx
 
@@ -68,6 +68,16 @@ def count_task_runs(store: Store, flow_run_id: UUID) -> dict[str, int]:
     """How many task runs of a flow run are in each state, by the state's name."""
     with store.read() as tx:
         return task_runs.counts(tx, flow_run_id)
+
+
+def count_task_runs_by_task(store: Store, flow_run_id: UUID) -> list[TaskCount]:
+    """How many runs of each task a flow run has, and in which states they are."""
+    found: dict[str, TaskCount] = {}
+    with store.read() as tx:
+        for task_name, type_, name, count in task_runs.counts_by_task(tx, flow_run_id):
+            states = found.setdefault(task_name, TaskCount(task_name, [])).states
+            states.append(StateCount(StateType(type_), name, count))
+    return list(found.values())
 
 
 # --- one run ---------------------------------------------------------------------------------------------------------

@@ -165,6 +165,12 @@ PENSTOCK_LOGGING_MASK_PATTERNS = Setting(
     (),
     "Regular expressions; what fits one is masked before anything is stored. One a line, or a list in TOML or JSON.",
 )
+PENSTOCK_LOGGING_COLLAPSE_ABOVE = Setting(
+    "PENSTOCK_LOGGING_COLLAPSE_ABOVE",
+    POSITIVE,
+    100,
+    "Of a map of more items than this a terminal shows how far it is, instead of two lines an item.",
+)
 PENSTOCK_LOGGING_MAX_LINE_BYTES = Setting(
     "PENSTOCK_LOGGING_MAX_LINE_BYTES", POSITIVE, 1_000_000, "Longer log lines are cut, with a marker where."
 )

@@ -46,6 +46,7 @@ class Settings:
     logging_capture: str
     logging_stderr_level: str
     logging_mask_patterns: tuple[str, ...]
+    logging_collapse_above: int
     logging_max_line_bytes: int
     results_persist_by_default: bool
     results_default_serializer: str

@@ -160,6 +160,15 @@ def counts(tx: Tx, flow_run_id: UUID) -> dict[str, int]:
     return dict(rows)
 
 
+def counts_by_task(tx: Tx, flow_run_id: UUID) -> Iterator[Row]:
+    """(task's name, state's type, state's name, how many) of the task runs of a flow run, tasks by their names."""
+    return tx.rows(
+        "SELECT task_name, state_type, state_name, count(*) FROM task_run WHERE flow_run_id = ?"
+        " GROUP BY task_name, state_type, state_name ORDER BY task_name, state_name",
+        (flow_run_id.bytes,),
+    )
+
+
 def outline(tx: Tx, flow_run_id: UUID) -> Iterator[Row]:
     """Task runs of a flow run in the order they were created, one at a time and with little of each:
     (id, task's name, parent_task_run_id, state_type), as they are stored."""

@@ -159,7 +159,8 @@ class FakeClock(Clock):
             while self._heap and self._heap[0][2].action is None:
                 heapq.heappop(self._heap)
             found = [self._heap[0][0]] if self._heap else []
-        found += [at - self._began for at in self._quiet.due()]
+        # (Rounded, for the sum lost digits: an hour is 3600 seconds again, and asyncio takes a nanosecond as nothing.)
+        found += [round(at - self._began, 9) for at in self._quiet.due()]
         return min(found, default=None)
 
     def _has_runs(self) -> bool:

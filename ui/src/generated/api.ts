@@ -281,6 +281,9 @@ export interface CountRuns {
 export interface CountTaskRunsOfFlowRun {
 }
 
+export interface CountTaskRunsOfFlowRunByTask {
+}
+
 export interface CountVariables {
 }
 
@@ -1384,6 +1387,11 @@ export interface Tags {
   tags: string[];
 }
 
+export interface TaskCount {
+  task_name: string;
+  states: StateCount[];
+}
+
 export interface TaskNames {
   name: string;
   task_name: string;
@@ -2047,6 +2055,10 @@ export const setFlowRunState = (args: { id: string } & SetFlowRunState): Promise
 /** How many task runs of a flow run are in each state. */
 export const countTaskRunsOfFlowRun = (args: { id: string }): Promise<Record<string, number>> =>
   ask("GET", "/flow_runs/{id}/task_run_counts", args);
+
+/** How many runs of each task a flow run has, and in which states. */
+export const countTaskRunsOfFlowRunByTask = (args: { id: string }): Promise<TaskCount[]> =>
+  ask("GET", "/flow_runs/{id}/task_run_counts_by_task", args);
 
 /** Read a flow run when it has changed. */
 export const waitForFlowRun = (args: { id: string; seen?: number; wait?: number }): Promise<FlowRun> =>

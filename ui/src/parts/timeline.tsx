@@ -2,8 +2,8 @@
 // are on the page, however many there are.
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import type { Row, Rows, Segment } from "../rows";
-import { clock, now, span } from "../words";
+import type { Fold, Row, Rows, Segment } from "../rows";
+import { clock, count, now, span } from "../words";
 import { glyphOf } from "./state";
 
 const ROW = 24;
@@ -21,9 +21,11 @@ interface Props {
   end: number | null;
   chosen: string | null;
   choose: (row: Row) => void;
+  /** Opens the row of a task with many runs, or closes it. */
+  open: (task: string) => void;
 }
 
-export function Timeline({ own, rows, start, end, chosen, choose }: Props) {
+export function Timeline({ own, rows, start, end, chosen, choose, open }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const top = useSignal(0);
   const height = useSignal(400);
@@ -117,6 +119,9 @@ export function Timeline({ own, rows, start, end, chosen, choose }: Props) {
           ))}
         </span>
       </div>
+      {rows.folds.value.map((fold) => (
+        <FoldRow key={fold.of} fold={fold} open={open} />
+      ))}
       <div
         class="rows"
         ref={box}
@@ -174,6 +179,26 @@ export function Timeline({ own, rows, start, end, chosen, choose }: Props) {
         </div>
       </div>
     </div>
+  );
+}
+
+/** Many runs of one task in one row: how many are in which state, as shares of its width. */
+function FoldRow({ fold, open }: { fold: Fold; open: (task: string) => void }) {
+  const text = fold.states.map((each) => `${count(each.count)} ${each.state_name}`).join(", ");
+  return (
+    <button type="button" class="row fold" aria-expanded={fold.opened} title={`${fold.of}: ${text}`} onClick={() => open(fold.of)}>
+      <span class="row-name">
+        <span aria-hidden="true">{fold.opened ? "▾" : "▸"}</span> {fold.of} <span class="quiet">× {count(fold.total)}</span>
+      </span>
+      <span class="row-area">
+        <span class="shares" aria-hidden="true">
+          {fold.states.map((each) => (
+            <span key={each.state_name} class={`share state-${each.state_type.toLowerCase()}`} style={{ flexGrow: each.count }} />
+          ))}
+        </span>
+        <span class="share-text">{text}</span>
+      </span>
+    </button>
   );
 }
 

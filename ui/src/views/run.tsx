@@ -328,7 +328,8 @@ function TimelinePanel({ page }: { page: RunPage }) {
   const types = (query.value.get("states") ?? "").split(",").filter((each): each is StateType => CHIPS.includes(each as StateType));
   const text = query.value.get("name") ?? "";
   const chosen = query.value.get("task");
-  useEffect(() => page.choose(types, text), [page, types.join(), text]);
+  const opened = (query.value.get("open") ?? "").split("\n").filter(Boolean);
+  useEffect(() => page.choose(types, text, opened), [page, types.join(), text, opened.join("\n")]);
   const rows = page.rows.value;
   void rows.version.value;
   if (!run) return null;
@@ -365,7 +366,7 @@ function TimelinePanel({ page }: { page: RunPage }) {
         </span>
       </div>
       <Problem text={rows.trouble.value} retry={() => rows.load()} />
-      {!rows.all.length && !rows.loading.value && (
+      {!rows.all.length && !rows.folds.value.length && !rows.loading.value && (
         <p class="empty">{types.length || text ? "No task run fits." : "It has called no task."}</p>
       )}
       {(rows.all.length > 0 || run.start_time) && (
@@ -376,6 +377,7 @@ function TimelinePanel({ page }: { page: RunPage }) {
             start={start}
             end={millis(run.end_time)}
             chosen={chosen}
+            open={(of) => setQuery({ open: (opened.includes(of) ? opened.filter((each) => each !== of) : [...opened, of]).join("\n") })}
             choose={(row) => (row.kind === "flow" ? go(at.run(row.id)) : setQuery({ task: row.id }))}
           />
           {chosen && <Inspector page={page} id={chosen} />}

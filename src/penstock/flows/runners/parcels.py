@@ -29,7 +29,7 @@ from .channel import Channel
 
 # Kinds of messages. A payload follows its job or answer where it is large, and is in it otherwise.
 LEDGER, READY, LOADED, ANSWER, WHERE = b"L", b"R", b"I", b"A", b"W"  # from the worker
-WELCOME, JOB, REPLY, STOP = b"H", b"J", b"L", b"S"  # to the worker
+WELCOME, JOB, REPLY, STOP, RECALL = b"H", b"J", b"L", b"S", b"C"  # to the worker
 PAYLOAD = b"P"
 LARGE = 1 << 16
 
@@ -99,9 +99,10 @@ class Job(msgspec.Struct):
 class Answer(msgspec.Struct):
     """What became of a job; `payload` is the value or the exception, pickled.
 
-    `kind` is value, error, unsendable (the value cannot be pickled) or unreadable (the job could not be unpickled);
-    `text` a traceback, or why. `spent`: code of the job is still running, so the worker must go. `secrets` are those
-    that the worker has learned of. `kept`: so many bytes of the payload stay where they are, and are not in here.
+    `kind` is value, error, unsendable (the value cannot be pickled), unreadable (the job could not be unpickled) or
+    recalled (it was not begun, because it was called back); `text` a traceback, or why. `spent`: code of the job is
+    still running, so the worker must go. `secrets` are those that the worker has learned of. `kept`: so many bytes of
+    the payload stay where they are, and are not in here.
     """
 
     number: int
@@ -123,6 +124,12 @@ class StopOrder(msgspec.Struct):
     message: str
 
 
+class Recall(msgspec.Struct):
+    """Jobs up to number `upto` that the worker has not begun are not wanted any more: each is answered so."""
+
+    upto: int
+
+
 encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
 decode_job = msgspec.msgpack.Decoder(Job).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode
@@ -138,6 +145,16 @@ def send_job(channel: Channel, job: Job) -> None:
         job.arguments = None
         channel.send(JOB, encode(job))
         channel.send(PAYLOAD, payload)
+
+
+def send_jobs(channel: Channel, jobs: list[Job]) -> None:
+    """Several that are small are sent together."""
+    small = [job for job in jobs if len(job.arguments or b"") < LARGE]
+    if len(small) == len(jobs):
+        channel.send_all([(JOB, encode(job)) for job in jobs])
+        return
+    for job in jobs:
+        send_job(channel, job)
 
 
 def receive_job(channel: Channel) -> Job:

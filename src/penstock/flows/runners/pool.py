@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from ...engine.stopping import my_post
 from ...engine.timers import TIMERS
@@ -17,6 +17,21 @@ from ...engine.timers import TIMERS
 # few threads (switching between many costs more than the work); many sleeping ones get a thread each within a moment.
 AT_ONCE = 4
 PATIENCE = 0.002
+
+
+class Chunk(deque[Callable[[], None]]):
+    """Jobs for one thread. Called, it does those that are left, as long as the thread has its place."""
+
+    def __call__(self) -> None:
+        place = my_post().place
+        if isinstance(place, _Place):
+            place.chunk = self
+        try:
+            while self and not (isinstance(place, _Place) and place.lost):
+                self.popleft()()
+        finally:
+            if isinstance(place, _Place):
+                place.chunk = None
 
 
 class Pool:
@@ -51,6 +66,19 @@ class Pool:
             self._ready.notify()
             if self._short():
                 self._grow()
+
+    def put_all(self, jobs: Sequence[Callable[[], None]]) -> None:
+        """As `put`, for several jobs."""
+        with self._lock:
+            self._jobs.extend(jobs)
+            self._ready.notify(len(jobs))
+            for _ in range(min(len(jobs), AT_ONCE + 1)):  # the last of them has the pool watched
+                if self._short():
+                    self._grow()
+
+    def put_chunk(self, jobs: Iterable[Callable[[], None]]) -> None:
+        """Queues jobs that one thread is to do, one after the other. When it is lost on the way, another goes on."""
+        self.put(Chunk(jobs))
 
     def close(self) -> None:
         """Threads end when there are no more jobs."""
@@ -140,11 +168,13 @@ with contextlib.suppress(AttributeError):  # Windows has no fork
 class _Place:
     """One thread's place in the pool; see `engine.stopping.Place`."""
 
-    __slots__ = ("lost", "pool")
+    __slots__ = ("chunk", "lost", "pool")
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.lost = False
+        # what the thread is to do after its present job
+        self.chunk: Chunk | None = None
 
     def lend(self) -> None:
         pool = self.pool
@@ -163,5 +193,10 @@ class _Place:
             if not self.lost:
                 self.lost = True
                 pool._threads -= 1
+                chunk, self.chunk = self.chunk, None
+                if chunk:
+                    # (Its thread is in one of them, and looks at its place before it takes another.)
+                    pool._jobs.appendleft(Chunk(chunk))
+                    pool._ready.notify()
                 if pool._short():
                     pool._grow()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextvars
 import functools
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...domain.errors import ConfigurationError
 from ...settings import current
-from .thread import ThreadPoolTaskRunner, quietly
+from .thread import ThreadPoolTaskRunner
 
 INSTEAD = "run it in threads (ThreadPoolTaskRunner), which share the memory of the flow"
 
@@ -44,13 +45,32 @@ class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
         self._workers: Workers | None = None
 
     def _start(self, call: TaskCall, context: contextvars.Context) -> None:
-        from ...engine import blocking
-        from ...engine.task_run import run_task
+        pool = self._pool or self._make_pool()
+        pool.put(self._job(call, context))
+
+    def _goes_alone(self, call: TaskCall) -> bool:
+        return False
+
+    def _start_chunk(self, calls: list[TaskCall], context: contextvars.Context) -> None:
+        from .chunks import Chunk
 
         pool = self._pool or self._make_pool()
+        if not all(Chunk.is_plain(call) for call in calls):
+            super()._start_chunk(calls, context)
+            return
+        assert self._workers is not None
+        chunk = Chunk(self._workers, calls)
+        jobs: list[Callable[[], None]] = []
+        for call in calls:
+            run = ThreadPoolTaskRunner._job(self, call, context.copy())
+            call.remote = functools.partial(chunk.perform, call)
+            jobs.append(functools.partial(chunk.turn, call, run))
+        pool.put_chunk([*jobs, chunk.close])
+
+    def _job(self, call: TaskCall, context: contextvars.Context) -> Callable[[], None]:
         assert self._workers is not None
         call.remote = functools.partial(self._workers.perform, call)
-        pool.put(lambda: quietly(context, blocking.run, run_task(call)))
+        return super()._job(call, context)
 
     def _make_pool(self) -> Pool:
         from .pool import Pool

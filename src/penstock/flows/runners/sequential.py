@@ -17,6 +17,10 @@ class SequentialTaskRunner(ThreadPoolTaskRunner):
     def __init__(self, max_workers: int | None = 1) -> None:
         super().__init__(1)
 
+    def submit_all(self, calls: list[TaskCall], chunk_size: int) -> None:
+        for call in calls:
+            self.submit(call)
+
     def submit(self, call: TaskCall) -> None:
         context = contextvars.copy_context()
         for future in call.upstream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from ...engine.task_run import TaskCall
     from .loop import LoopThreads
     from .pool import Pool
+
+# So many jobs are given to the pool together.
+AT_ONCE = 64
 
 
 class ThreadPoolTaskRunner:
@@ -37,6 +41,42 @@ class ThreadPoolTaskRunner:
         context = contextvars.copy_context()
         after(call, lambda: self._start(call, context))
 
+    def submit_all(self, calls: list[TaskCall], chunk_size: int) -> None:
+        """As `submit`, for several calls, of which one worker makes `chunk_size`, one after the other.
+
+        A call that waits for futures goes by itself, and so does one that is made in a loop or in a process of its own.
+        """
+        plain = []
+        for call in calls:
+            if call.upstream or self._goes_alone(call):
+                self.submit(call)
+            else:
+                plain.append(call)
+        context = contextvars.copy_context()
+        for place in range(0, len(plain), chunk_size if chunk_size > 1 else AT_ONCE):
+            if chunk_size == 1:
+                self._start_all(plain[place : place + AT_ONCE], context)
+            else:
+                self._start_chunk(plain[place : place + chunk_size], context)
+
+    def _goes_alone(self, call: TaskCall) -> bool:
+        return call.task.isasync or is_isolated(call)
+
+    def _start_all(self, calls: list[TaskCall], context: contextvars.Context) -> None:
+        pool = self._pool or self._make_pool()
+        pool.put_all([self._job(call, context.copy()) for call in calls])
+
+    def _start_chunk(self, calls: list[TaskCall], context: contextvars.Context) -> None:
+        pool = self._pool or self._make_pool()
+        pool.put_chunk([self._job(call, context.copy()) for call in calls])
+
+    def _job(self, call: TaskCall, context: contextvars.Context) -> Callable[[], None]:
+        """What a thread is to do for a call."""
+        from ...engine import blocking
+        from ...engine.task_run import run_task
+
+        return functools.partial(quietly, context, blocking.run, run_task(call))
+
     def _start(self, call: TaskCall, context: contextvars.Context) -> None:
         if is_isolated(call):
             self._start_isolated(call, context)
@@ -44,11 +84,8 @@ class ThreadPoolTaskRunner:
         if call.task.isasync:
             self._start_async(call, context)
             return
-        from ...engine import blocking
-        from ...engine.task_run import run_task
-
         pool = self._pool or self._make_pool()
-        pool.put(lambda: quietly(context, blocking.run, run_task(call)))
+        pool.put(self._job(call, context))
 
     def _start_isolated(self, call: TaskCall, context: contextvars.Context) -> None:
         from ...engine import blocking
@@ -143,6 +180,16 @@ def after(call: TaskCall, start: Callable[[], None]) -> None:
 
     for future in waiting:
         future.add_done_callback(one_less)
+
+
+def hand_over(runner: Any, calls: list[TaskCall], chunk_size: int) -> None:
+    """Gives calls to a runner together, where it knows how to take them."""
+    together = getattr(runner, "submit_all", None)
+    if together is not None:
+        together(calls, chunk_size)
+        return
+    for call in calls:
+        runner.submit(call)
 
 
 def quietly(context: contextvars.Context, fn: Callable[..., Any], *args: Any) -> None:

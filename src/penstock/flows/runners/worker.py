@@ -142,6 +142,8 @@ class Worker:
         self.left = False
         self.idle_since = 0.0
         self.told = Told(surroundings())
+        # jobs that it has, by number, and has not answered (where it was given several)
+        self.in_hand: list[int] = []
         self._where = NOWHERE
         self._receiver: Receiver | None = None
         ours, theirs = socket.socketpair()
@@ -207,15 +209,20 @@ class Worker:
     def _do(self, call: TaskCall, make_job: Callable[[], Job], frame: RemoteFrame) -> None:
         self.sent = True
         job = make_job()
-        console.flush()  # so that the worker's lines come after those that came before
-        with contextlib.suppress(OSError):
-            parcels.send_job(self._jobs, job)
+        if job.number not in self.in_hand:
+            self.send([job])
         if job.task is not None:
             self._await_loading(call, frame.scope)
         while not self._settled(frame.scope):
             self.wait()
         if frame.scope.stop is not None:
             self._stop(call, frame, job.number)
+
+    def send(self, jobs: list[Job]) -> None:
+        """Puts jobs into the worker's pipe. One that is gone does not hear it."""
+        console.flush()  # so that the worker's lines come after those that came before
+        with contextlib.suppress(OSError):
+            parcels.send_jobs(self._jobs, jobs)
 
     def _await_start(self, call: TaskCall, scope: Scope) -> None:
         with unlimited(call):
@@ -275,6 +282,8 @@ class Worker:
     def wait(self, seconds: float | None = None) -> None:
         """Takes what the worker says; returns when it said something, or the bell rang, or the time is over."""
         bell = self._bell
+        if self.in_hand and self._take_some():
+            return
         if bell is None or not bell.wait(seconds):
             return
         try:
@@ -282,8 +291,15 @@ class Worker:
         except (EOFError, OSError):
             self.reap()
             return
-        while (message := self._line.next()) is not None:
+        self._take_some()
+
+    def _take_some(self) -> bool:
+        """Takes what was read, up to the answer; what the worker says about its next job waits for that one's turn."""
+        taken = False
+        while not (self.in_hand and self.answer is not None) and (message := self._line.next()) is not None:
             self._take(*message)
+            taken = True
+        return taken
 
     def _take(self, kind: bytes, data: bytes) -> None:
         if kind == parcels.LEDGER:
@@ -302,6 +318,9 @@ class Worker:
         else:
             self.ready = True
 
+    def next_answer(self) -> Answer | None:
+        return self.answer
+
     def reply(self, data: bytes, kind: bytes = parcels.REPLY) -> None:
         """Says something to a worker that is at a job; one that is gone does not hear it."""
         with contextlib.suppress(OSError):
@@ -309,7 +328,7 @@ class Worker:
 
     def is_spent(self) -> bool:
         """Whether it cannot be given another job: it does not answer, or code of the last one still runs in it."""
-        return self.sent and (self.answer is None or self.answer.spent)
+        return self.sent and (self.answer is None or self.answer.spent or bool(self.in_hand))
 
     def ring(self) -> None:
         """Wakes the thread that has it."""

@@ -45,7 +45,7 @@ from ..task import Task
 from . import parcels
 from .channel import Channel
 from .lifeline import Lifeline
-from .parcels import Answer, FlowFacts, Job, StopOrder, Surroundings, TaskFacts, Welcome
+from .parcels import Answer, FlowFacts, Job, Recall, StopOrder, Surroundings, TaskFacts, Welcome
 
 # How long a worker that has nothing to do may take to end when the process it worked for is gone.
 PATIENCE = 1.0
@@ -104,6 +104,7 @@ class Process:
         self._definition = Flow(_elsewhere)
         self._settings = contextlib.ExitStack()
         self._number = 0
+        self._recalled = 0  # jobs up to this number that have not begun do not begin
         self._secrets_said = 0
         self._scope: Scope | None = None
 
@@ -123,7 +124,7 @@ class Process:
                     return
                 if not self._lifeline.arm():
                     _end_all()
-                answer = self._do(job)
+                answer = self._do(job) if self._begin(job) else Answer(job.number, "recalled")
                 answer.secrets, self._secrets_said = parcels.secrets_after(self._secrets_said)
                 self._lifeline.disarm()
                 with self._lock:
@@ -156,6 +157,8 @@ class Process:
                 kind, data = self._line.receive()
                 if kind == parcels.STOP:
                     self._stop(msgspec.msgpack.decode(data, type=StopOrder))
+                elif kind == parcels.RECALL:
+                    self._recalled = msgspec.msgpack.decode(data, type=Recall).upto
                 else:
                     self._ledger.answered(data)
         except (EOFError, OSError):
@@ -177,8 +180,18 @@ class Process:
         if self._scope is not None:
             self._scope.request(Stop(INTERRUPT, "Interrupted by SIGINT."))
 
-    def _do(self, job: Job) -> Answer:
+    def _begin(self, job: Job) -> bool:
+        """Whether the job is still wanted. (What it says of this process holds for later ones all the same.)"""
         self._scope, self._number = Scope(), job.number
+        if job.number > self._recalled:
+            return True
+        self._scope = None
+        with contextlib.suppress(Exception):
+            self._learn(job)
+        return False
+
+    def _do(self, job: Job) -> Answer:
+        assert self._scope is not None
         before = set(threading.enumerate())
         try:
             try:

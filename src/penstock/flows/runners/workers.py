@@ -27,7 +27,7 @@ from ...engine.stopping import Ready, StopDelivered, WaitFrame, my_post, shielde
 from ...engine.timers import TIMERS, Timer
 from ...ledger.piped import Receiver
 from . import parcels, undertaking
-from .parcels import FlowFacts, Job, TaskFacts
+from .parcels import Answer, FlowFacts, Job, Surroundings, TaskFacts
 from .worker import Told, Worker, surroundings, unlimited
 
 if TYPE_CHECKING:
@@ -74,23 +74,32 @@ class Workers:
         return shielded(self._perform, call, args, kwargs)
 
     def _perform(self, call: TaskCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        task, flow = call.task, call.context.flow_context
-        packed = self._packing.of(task, None if flow is None else flow.run.id)
-        arguments, more = parcels.pack_arguments(task, args, kwargs, call.context.parameters, self._instead)
+        packed, arguments, more = self.pack(call, args, kwargs)
         self._begin(call)
         try:
-            worker = self._take()
+            worker = self.take()
             try:
                 answer = worker.perform(
                     call, RunReceiver(call, worker), lambda: job_of(call, worker.told, packed, arguments, more)
                 )
             finally:
                 if worker.left:
-                    undertaking.undertake(worker, call, self._give_back)
+                    undertaking.undertake(worker, call, self.give_back)
                 else:
-                    self._give_back(worker)
+                    self.give_back(worker)
         finally:
             self._end()
+        return self.outcome(call, worker, answer)
+
+    def pack(self, call: TaskCall, args: Any, kwargs: dict[str, Any]) -> tuple[_Packed, bytes, dict[str, str]]:
+        """What `job_of` needs. Raises `SerializationError`."""
+        task, flow = call.task, call.context.flow_context
+        packed = self._packing.of(task, None if flow is None else flow.run.id)
+        return packed, *parcels.pack_arguments(task, args, kwargs, call.context.parameters, self._instead)
+
+    def outcome(self, call: TaskCall, worker: Worker, answer: Answer | None) -> Any:
+        """The value in an answer, or raises what it says; None is the answer of a worker that died."""
+        task, flow = call.task, call.context.flow_context
         if answer is None:
             doing = "ran" if worker.sent else "started, for"
             crash = CrashedRun(
@@ -140,7 +149,8 @@ class Workers:
             else:
                 self._at_work -= 1
 
-    def _take(self) -> Worker:
+    def take(self) -> Worker:
+        """An idle worker, or a new one."""
         while True:
             with self._lock:
                 worker = self._idle.pop() if self._idle else None
@@ -155,7 +165,8 @@ class Workers:
             worker.kill()
             _see_off([worker])
 
-    def _give_back(self, worker: Worker) -> None:
+    def give_back(self, worker: Worker) -> None:
+        """For the next job, if it is fit for one."""
         if worker.gone:
             return
         if worker.is_spent():
@@ -290,8 +301,16 @@ class RunReceiver(Receiver):
         return make("Crashed", now, message=f"The worker process that it was in {how}.", details={"stopped": "gone"})
 
 
-def job_of(call: TaskCall, told: Told, packed: _Packed, arguments: bytes, modules: dict[str, str]) -> Job:
-    """The job, without what the worker has been told before."""
+def job_of(
+    call: TaskCall,
+    told: Told,
+    packed: _Packed,
+    arguments: bytes,
+    modules: dict[str, str],
+    now: Surroundings | None = None,
+) -> Job:
+    """The job, without what the worker has been told before. `now`: the surroundings, where the caller has just looked
+    (which costs as much as all the rest)."""
     context = call.context
     forget, told.anew = told.anew or len(told.known) >= MOST_KNOWN, False
     if forget:
@@ -308,7 +327,7 @@ def job_of(call: TaskCall, told: Told, packed: _Packed, arguments: bytes, module
     if told.settings is not settings:
         told.settings = settings
         environment = settings.to_environment()
-    now = surroundings()
+    now = now or surroundings()
     changed = now != told.surroundings
     told.surroundings = now
     secrets, told.secrets = parcels.secrets_after(told.secrets)

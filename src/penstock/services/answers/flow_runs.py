@@ -84,6 +84,11 @@ def count_task_runs_of_flow_run(desk: Desk, query: asked.ById) -> dict[str, int]
     return reading.count_task_runs(desk.store, reading.get_flow_run(desk.store, query.id).id)
 
 
+@answers(asked.COUNT_TASK_RUNS_BY_TASK)
+def count_task_runs_of_flow_run_by_task(desk: Desk, query: asked.ById) -> list[asked.TaskCount]:
+    return reading.count_task_runs_by_task(desk.store, reading.get_flow_run(desk.store, query.id).id)
+
+
 @answers(asked.RETRY_FLOW_RUN)
 def retry_flow_run(desk: Desk, query: asked.ById) -> FlowRun:
     return reopening.relaunch(desk.store, query.id, who=desk.who, now=desk.now())

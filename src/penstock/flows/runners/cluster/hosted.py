@@ -31,6 +31,7 @@ class HostedWorker(Worker):
     def __init__(self, leases: Leases, name: str, handles: Sequence[Any]) -> None:
         self.ready = self.gone = self.sent = self.loaded = self.left = False
         self.answer: Answer | None = None
+        self.in_hand = []
         self.pid = 0
         self.handle: Any = None
         # why it cannot do the call, in words, or what the cluster says

@@ -6,6 +6,7 @@ import contextvars
 import functools
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ....domain.errors import CrashedRun, InfrastructureNotAvailable, MissingResult
@@ -16,7 +17,7 @@ from ....engine.stopping import shielded
 from ....ledger.contract import Fact
 from .. import parcels, undertaking
 from ..parcels import Job
-from ..thread import ThreadPoolTaskRunner, quietly
+from ..thread import ThreadPoolTaskRunner
 from ..worker import unlimited
 from ..workers import Packing, RunReceiver, job_of
 from .hosted import HostedWorker
@@ -216,13 +217,20 @@ class ClusterTaskRunner(ThreadPoolTaskRunner):
         raise NotImplementedError
 
     def _start(self, call: TaskCall, context: contextvars.Context) -> None:
-        from ....engine import blocking
-        from ....engine.task_run import run_task
-
         pool: Pool = self._pool or self._make_pool()
+        pool.put(self._job(call, context))
+
+    def _goes_alone(self, call: TaskCall) -> bool:
+        return False
+
+    def _start_chunk(self, calls: list[TaskCall], context: contextvars.Context) -> None:
+        """Each is a task of the cluster's: its scheduler is to see how many there are."""
+        self._start_all(calls, context)
+
+    def _job(self, call: TaskCall, context: contextvars.Context) -> Callable[[], None]:
         call.remote = functools.partial(self._perform, call)
         call.takes_stored = self._takes
-        pool.put(lambda: quietly(context, blocking.run, run_task(call)))
+        return super()._job(call, context)
 
     def _perform(self, call: TaskCall, /, *args: Any, **kwargs: Any) -> Any:
         if self._connection is None:
