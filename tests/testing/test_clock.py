@@ -167,6 +167,21 @@ def test_asyncio_goes_by_it_as_well(penstock_harness: Harness) -> None:
     asyncio.run(_gathered(penstock_harness))
 
 
+@pytest.mark.parametrize("up", [27_011.382917465, 1_843_201.120389817, 98_304_000.000000123])
+def test_an_hour_of_asyncio_is_an_hour_however_long_the_machine_has_been_up(
+    up: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @flow
+    async def sleeps() -> None:
+        await asyncio.sleep(3600)
+
+    fake = FakeClock()
+    monkeypatch.setattr(fake, "_began", up)
+    with test_harness(clock=fake):
+        asyncio.run(sleeps())  # type: ignore[arg-type]
+    assert fake.elapsed == 3600
+
+
 def test_a_pause_of_three_days_is_over_at_once(penstock_harness: Harness) -> None:
     @flow
     def release() -> str:

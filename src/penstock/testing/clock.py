@@ -27,6 +27,9 @@ from .quiet import AT_WORK, STANDS, Quiet
 LOOK_SECONDS = 0.0003
 # Ids that are made at one moment are in order all the same: they tell times so far apart.
 STEP_NANOSECONDS = 250
+# asyncio does what is due before the next nanosecond. On a machine that has been up for months, its clock's numbers are
+# too large to tell that one from now, and a clock that stands at the very moment would stand there for ever.
+LATER_SECONDS = 1e-7
 
 
 class FakeClock(Clock):
@@ -89,8 +92,8 @@ class FakeClock(Clock):
 
     @property
     def elapsed(self) -> float:
-        """How many seconds it has gone on since it was made."""
-        return self._elapsed
+        """How many seconds it has gone on since it was made, to the microsecond."""
+        return round(self._elapsed, 6)
 
     def advance(self, by: float | timedelta) -> None:
         """Goes on by so many seconds, and does what falls due on the way; returns when runs have taken it up.
@@ -159,8 +162,7 @@ class FakeClock(Clock):
             while self._heap and self._heap[0][2].action is None:
                 heapq.heappop(self._heap)
             found = [self._heap[0][0]] if self._heap else []
-        # (Rounded, for the sum lost digits: an hour is 3600 seconds again, and asyncio takes a nanosecond as nothing.)
-        found += [round(at - self._began, 9) for at in self._quiet.due()]
+        found += [at - self._began + LATER_SECONDS for at in self._quiet.due()]
         return min(found, default=None)
 
     def _has_runs(self) -> bool:
