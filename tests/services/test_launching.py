@@ -436,7 +436,7 @@ def test_a_deployment_runs_no_more_than_it_may(yard: Yard, worker: Worker, colli
         Collision.CANCEL_OLD: ("Cancelling", "AwaitingConcurrencySlot"),
     }
     assert (yard.read(first).state_name, yard.read(second).state_name) == names[collision]
-    assert "1 of at most 1 runs of deployment 'etl/nightly'" in (yard.read(second).state.message or "")
+    assert "1 of at most 1 run of deployment 'etl/nightly'" in (yard.read(second).state.message or "")
 
 
 def test_a_process_that_serves_deployments_gets_their_runs_and_no_others(yard: Yard) -> None:

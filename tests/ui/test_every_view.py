@@ -107,6 +107,15 @@ def test_a_queue_that_nothing_polls_is_said_in_red(house: House, look: Look) -> 
     expect(page.locator(".alarm", has_text="No worker takes runs from this pool")).to_be_visible()
 
 
+def test_a_run_says_why_it_waits(house: House, look: Look) -> None:
+    cli = [sys.executable, "-m", "penstock", "deployment", "run", "etl/nightly", "--flow-run-name", "asked"]
+    environment = {"PYTHONPATH": str(SOURCE), "PENSTOCK_HOME": str(house.home), "PENSTOCK_API_URL": house.server.url}
+    subprocess.run(cli, env={**os.environ, **environment}, check=True, cwd=house.home, stdout=subprocess.DEVNULL)
+    (run,) = (run for run in house.runs("etl") if run.name == "asked")
+    page = look().go(f"/flow-runs/flow-run/{run.id}")
+    expect(page.get_by_text("No worker is online for queue 'default' of work pool 'my-pool'")).to_be_visible()
+
+
 def test_an_address_that_is_not_there_is_a_page_with_status_404(house: House, look: Look) -> None:
     watched = look()
     answer = watched.page.goto(f"{house.origin}/nowhere")

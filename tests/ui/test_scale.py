@@ -19,8 +19,9 @@ def test_of_many_task_runs_only_those_that_are_seen_are_on_the_page(house: House
     fold = page.get_by_role("button", name="step × 1,500")
     expect(fold).to_contain_text("1,500 Completed")
     expect(page.get_by_role("option")).to_have_count(0)
+    expect(page.get_by_text("1,500 runs, 1,500 of them folded")).to_be_visible()
     fold.click()
-    expect(page.get_by_text("1,500 runs")).to_be_visible()
+    expect(page.get_by_text("1,500 runs", exact=True)).to_be_visible()
     assert page.get_by_role("option").count() < 100
     page.locator(".rows").evaluate("each => { each.scrollTop = each.scrollHeight }")
     expect(page.get_by_role("option", name="step-1499")).to_be_in_viewport()

@@ -74,5 +74,10 @@ def moment(at: datetime) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
+def unended(used: int, limit: int, of: str) -> str:
+    """How much of a limit is taken."""
+    return f"{used:,} of at most {runs(limit)} of {of} {'has' if used == 1 else 'have'} not ended."
+
+
 def runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count:,} runs"

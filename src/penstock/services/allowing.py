@@ -13,7 +13,7 @@ from ..domain.concurrency_keys import PerKey, Rate
 from ..domain.deployments import Deployment
 from ..domain.launches import Launch
 from ..domain.schedules import Overlap
-from ..domain.waiting import MOST_NAMED, SlotHolder, WaitReason, Why, moment
+from ..domain.waiting import MOST_NAMED, SlotHolder, WaitReason, Why, moment, unended
 from ..store import deployments, flow_runs, launches, schedules, work_pools
 from ..store.contract import Tx
 
@@ -45,7 +45,7 @@ def deployment_limit(
     others = launches.claimed_of(tx, "deployment_id", deployment.id.bytes)
     if len(others) < limit:
         return None
-    sentence = f"{len(others)} of at most {limit} runs of deployment {deployment.full_name!r} have not ended."
+    sentence = unended(len(others), limit, f"deployment {deployment.full_name!r}")
     found = Why(
         reason=WaitReason.DEPLOYMENT_LIMIT, sentence=sentence, limit=limit, used=len(others), holders=named(tx, others),
         deployment=deployment.full_name,
@@ -64,7 +64,7 @@ def key(tx: Tx, deployment: Deployment | None, launch: Launch, now: datetime) ->
         if len(others) >= allowed.limit:
             return Why(
                 reason=WaitReason.KEY_LIMIT, key=launch.concurrency_key, limit=allowed.limit, used=len(others),
-                sentence=f"{len(others)} of at most {allowed.limit} runs of {whose} have not ended.",
+                sentence=unended(len(others), allowed.limit, whose),
                 holders=named(tx, others),
             )  # fmt: skip
     if allowed.rate is not None:

@@ -14,7 +14,7 @@ from ..domain.launches import Launch, line_of
 from ..domain.pools import WORKER_SECONDS, WorkerRecord, WorkPool, WorkQueue
 from ..domain.runs import FlowRun
 from ..domain.states import FINAL, PAUSED, PENDING, SCHEDULED
-from ..domain.waiting import MOST_NAMED, SlotHolder, WaitReason, Why, moment, runs
+from ..domain.waiting import MOST_NAMED, SlotHolder, WaitReason, Why, moment, runs, unended
 from ..store import concurrency as limits
 from ..store import flow_runs, lanes, launches, task_runs, work_pools, workers
 from ..store.contract import Store, Tx
@@ -196,7 +196,7 @@ def _full_line(tx: Tx, launch: Launch, pool: WorkPool | None, queue: WorkQueue |
             return Why(
                 reason=WaitReason.QUEUE_LIMIT, limit=queue.concurrency_limit, used=count,
                 holders=allowing.named(tx, launches.open_of_queue(tx, queue.work_pool, queue.name, MOST_NAMED)),
-                sentence=f"{count} of at most {runs(queue.concurrency_limit)} of queue {queue.name!r} have not ended.",
+                sentence=unended(count, queue.concurrency_limit, f"queue {queue.name!r}"),
             )  # fmt: skip
     if pool is not None and pool.concurrency_limit is not None:
         count, most = launches.count_claimed(tx, "work_pool", pool.name), pool.concurrency_limit
@@ -204,7 +204,7 @@ def _full_line(tx: Tx, launch: Launch, pool: WorkPool | None, queue: WorkQueue |
             return Why(
                 reason=WaitReason.POOL_LIMIT, limit=most, used=count,
                 holders=allowing.named(tx, launches.open_ones(tx, pool.name, MOST_NAMED)),
-                sentence=f"{count} of at most {runs(most)} of work pool {pool.name!r} have not ended.",
+                sentence=unended(count, most, f"work pool {pool.name!r}"),
             )  # fmt: skip
     return None
 

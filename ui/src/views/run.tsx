@@ -335,6 +335,7 @@ function TimelinePanel({ page }: { page: RunPage }) {
   if (!run) return null;
   const first = rows.all[0]?.segments[0]?.start;
   const start = Math.min(millis(run.start_time) ?? millis(run.created) ?? now.value, first ?? Number.POSITIVE_INFINITY);
+  const folded = rows.folds.value.reduce((sum, each) => sum + (each.opened ? 0 : each.total), 0);
   const toggle = (type: StateType) => {
     const next = types.includes(type) ? types.filter((each) => each !== type) : [...types, type];
     setQuery({ states: next.join(",") || null });
@@ -362,7 +363,8 @@ function TimelinePanel({ page }: { page: RunPage }) {
         </span>
         <span class="quiet">
           {rows.loading.value ? "reading… " : ""}
-          {rows.more.value ? `the first ${count(MOST_ROWS)} of many` : many(rows.all.length, "run")}
+          {rows.more.value ? `the first ${count(MOST_ROWS)} of many` : many(rows.all.length + folded, "run")}
+          {folded > 0 ? `, ${count(folded)} of them folded` : ""}
         </span>
       </div>
       <Problem text={rows.trouble.value} retry={() => rows.load()} />
