@@ -26,6 +26,7 @@ from . import (
     server_load,
     server_pausing,
     server_queries,
+    server_retention,
     server_start,
     server_streams,
     server_tasks,
@@ -42,6 +43,7 @@ PARTS = {
     "streams": server_streams.measure,
     "launching": server_launching.measure,
     "pausing": server_pausing.measure,
+    "retention": server_retention.measure,
 }
 KINDS = {SQLITE: (SQLITE,), POSTGRES: (POSTGRES,), "both": (SQLITE, POSTGRES)}
 MINUTES, QUICK_MINUTES = 10.0, 0.5

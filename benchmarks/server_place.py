@@ -138,7 +138,7 @@ class Server:
     """`penstock server start` on a place, healthy when this is made. `seconds_to_start` is from the command to its
     first answer to /api/health."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, **settings: str) -> None:
         self.place = place
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/api"
@@ -147,7 +147,7 @@ class Server:
         with self._log.open("ab") as log:
             began = time.perf_counter()
             self._process = subprocess.Popen(
-                command, cwd=place.home, env=environment(**place.settings()), stdin=subprocess.DEVNULL,
+                command, cwd=place.home, env=environment(**place.settings(), **settings), stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
         self.process = psutil.Process(self._process.pid)
@@ -200,9 +200,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(place: Place, wrong: Callable[[str], None]) -> Iterator[Server]:
-    """A server on this place; what it complains of is `wrong`."""
-    server = Server(place)
+def serving(place: Place, wrong: Callable[[str], None], **settings: str) -> Iterator[Server]:
+    """A server on this place, with these settings; what it complains of is `wrong`."""
+    server = Server(place, **settings)
     try:
         yield server
     finally:

@@ -70,9 +70,3 @@ class Pruned(msgspec.Struct, kw_only=True):
     cached: int = 0
     pages: int = 0
     finished: bool = True
-
-    def total(self) -> int:
-        return (
-            self.flow_runs + self.task_runs + self.log_lines + self.events + self.artifacts + self.audit_entries
-            + self.cached
-        )  # fmt: skip

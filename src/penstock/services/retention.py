@@ -264,10 +264,10 @@ class _Pruning:
 
     def _pages(self) -> None:
         """What the file does not need any more is the system's again, where the database gives it back by itself."""
-        if not self.pruned.total():
-            return
         with contextlib.suppress(RecordError):
-            while not self._is_over():
+            while True:
+                if self._is_over():
+                    raise _Over
                 began = time.monotonic()
                 some = self._store.give_back(PAGES)
                 self.pruned.pages += some

@@ -267,6 +267,8 @@ class SqliteStore:
         with self._writing, translated(self.path):
             connection = self._connected()
             before = connection.execute("PRAGMA freelist_count").get
+            if not before:
+                return 0
             for _ in connection.execute(f"PRAGMA incremental_vacuum({int(pages)})"):
                 pass  # each step gives a page back
             return int(before) - int(connection.execute("PRAGMA freelist_count").get)

@@ -15,10 +15,11 @@ from . import automating, expiring, launching, pruning, rescuing, retaining, sch
 
 
 class Loop(msgspec.Struct, frozen=True):
-    """`once(desk)` is called when the server begins to lead, and `seconds` after each time that it has ended."""
+    """`once(desk)` is called when the server begins to lead, and `seconds` after each time that it has ended; or
+    sooner, when it says after how many."""
 
     name: str
-    once: Callable[[Desk], object]
+    once: Callable[[Desk], float | None]
     seconds: float
 
 

@@ -82,24 +82,26 @@ class Supervisor:
         while not self._stop.is_set() and self._lead.is_held():
             for place, loop in enumerate(self._loops):
                 if time.monotonic() >= due[place] and not self._stop.is_set():
-                    self._run(loop)
-                    due[place] = time.monotonic() + loop.seconds
+                    sooner = self._run(loop)
+                    due[place] = time.monotonic() + (loop.seconds if sooner is None else sooner)
             self._stop.wait(max(0.0, min(min(due.values()) - time.monotonic(), 1.0)))
 
-    def _run(self, loop: Loop) -> None:
+    def _run(self, loop: Loop) -> float | None:
         began = time.perf_counter()
         try:
             if self._away:
                 rescuing.begin(self._desk)
                 self._away = False
-            loop.once(self._desk)
+            sooner = loop.once(self._desk)
             self._meters.loop(loop.name, "ok", time.perf_counter() - began)
+            return sooner
         except PenstockError as error:
             self._meters.loop(loop.name, "failed", time.perf_counter() - began)
             self._note_away(error)
         except Exception:
             self._meters.loop(loop.name, "failed", time.perf_counter() - began)
             _log.exception("the loop %s failed; it is run again", loop.name)
+        return None
 
     def _note_away(self, error: PenstockError) -> None:
         if not self._away:
