@@ -108,8 +108,9 @@ def _version(place: Place) -> str:
 
 
 def page(options: argparse.Namespace, session: Session) -> str:
+    only = f": {', '.join(options.only)}" if options.only else ""
     parts = [
-        "# The server, measured",
+        f"# The server, measured{only}",
         f"Written by `python -m benchmarks.server{told(options)}`; edit `benchmarks/server_*.py` instead of this page.",
         "\n".join(f"- {fact}" for fact in facts(session)),
     ]
