@@ -187,6 +187,8 @@ _SLOW = (
     "tests/flows/test_capture_in_pytest.py",
     "tests/flows/test_capture_table.py",
     "tests/flows/test_capture_with_packages.py",
+    "tests/flows/test_cluster_runners.py",
+    "tests/flows/test_clusters_that_misbehave.py",
     "tests/flows/test_concurrency.py",
     "tests/flows/test_console.py",
     "tests/flows/test_deploying.py",

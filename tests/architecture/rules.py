@@ -149,6 +149,7 @@ LAZY_THIRD_PARTY: dict[str, str] = {
     "kubernetes": "extra",
     "libcst": "extra",
     "opentelemetry": "extra",
+    "psutil": "with distributed",
     "psycopg": "heavy; only for PostgreSQL",
     "pydantic": "heavy; only when a user's types need it",
     "pydantic_core": "heavy; only when a user's types need it",

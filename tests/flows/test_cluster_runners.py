@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,20 @@ from penstock.domain.errors import (
     CrashedRun,
     DefinitionError,
     InfrastructureNotAvailable,
+    MissingContextError,
     MissingResult,
 )
 from penstock.flows.runners.cluster import leases, orders, runner
 from penstock.flows.runners.cluster.home import Home
 from penstock.flows.runners.cluster.host import host
 from penstock.flows.runners.cluster.runner import OnCluster
-from penstock.task_runners import DaskTaskRunner, RayTaskRunner
+from penstock.task_runners import (
+    DaskTaskRunner,
+    RayTaskRunner,
+    get_async_dask_client,
+    get_dask_client,
+    remote_options,
+)
 
 from .kit import Programs, Record, until
 
@@ -47,9 +55,15 @@ def dask() -> Iterator[Any]:
 def ray() -> Iterator[Any]:
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield ray
     ray.shutdown()
+
+
+def client_of(cluster: Any) -> Any:
+    from distributed import Client
+
+    return Client(cluster, set_as_default=False)
 
 
 @pytest.fixture(params=["dask", "ray"])
@@ -329,6 +343,162 @@ def test_a_node_of_another_version_says_so(dask: Any, monkeypatch: Any) -> None:
         crunch()
 
 
+# --- what users of the clusters know ----------------------------------------------------------------------------------
+
+
+def test_an_address_and_options_of_the_client_are_taken(dask: Any) -> None:
+    options = {"name": "of-the-flow", "timeout": 5}
+
+    @flow(task_runner=DaskTaskRunner(address=dask.scheduler_address, client_kwargs=options))
+    def crunch() -> bool:
+        assert length.submit(b"abc").result() == 3
+        return any("of-the-flow" in name for name in dask.scheduler.clients)
+
+    assert crunch()
+
+
+def test_a_cluster_is_made_of_a_class_with_its_options_grows_and_is_gone_after_the_flow_run() -> None:
+    from distributed import LocalCluster
+
+    made = []
+
+    class Growing(LocalCluster):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            made.append(self)
+
+    options = {"n_workers": 0, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    runner = DaskTaskRunner(cluster_class=Growing, cluster_kwargs=options, adapt_kwargs={"minimum": 0, "maximum": 2})
+
+    @flow(task_runner=runner)
+    def crunch() -> tuple[int, int]:
+        lengths = length.map([b"a", b"bc"]).result()
+        return sum(lengths), len(made[0].workers)
+
+    total, workers = crunch()
+
+    assert total == 3
+    assert 1 <= workers <= 2
+    assert made[0].status.name == "closed"
+
+
+def test_what_dask_annotate_says_holds_for_the_tasks_that_are_submitted_in_it(dask: Any) -> None:
+    import dask as package
+
+    @task
+    def node(number: int) -> int:
+        return os.getppid()
+
+    address, worker = next(iter(dask.scheduler.workers.items()))
+    with client_of(dask) as client:
+        (pid,) = client.run(os.getpid, workers=[address]).values()
+
+    @flow(task_runner=DaskTaskRunner(cluster=dask))
+    def crunch() -> set[int]:
+        node.map(range(8)).result()
+        with package.annotate(workers=[address]):
+            return set(node.map(range(8)).result())
+
+    assert worker.address == address
+    assert crunch() == {pid}
+
+
+def test_tasks_and_flows_have_dasks_client(dask: Any) -> None:
+    """Though each worker has one thread, and all of them have such a task."""
+
+    def square(x: int) -> int:
+        return x * x
+
+    @task
+    def squares() -> int:
+        with get_dask_client(timeout=10) as client:
+            return sum(client.gather(client.map(square, range(4))))
+
+    @task
+    async def soon() -> int:
+        async with get_async_dask_client() as client:
+            return await client.submit(square, 5)  # type: ignore[no-any-return]
+
+    @flow(task_runner=DaskTaskRunner(cluster=dask))
+    def crunch() -> list[int]:
+        with get_dask_client() as client:
+            here = client.submit(square, 7).result()
+        futures = [*(squares.submit() for _ in range(4)), soon.submit()]
+        return [here, *(future.result() for future in futures), squares()]
+
+    assert crunch() == [49, 14, 14, 14, 14, 25, 14]
+
+
+def test_dasks_client_where_there_is_no_dask_is_refused() -> None:
+    with pytest.raises(MissingContextError, match="no run here"), get_dask_client():
+        pass
+
+    @flow
+    def crunch() -> None:
+        with get_dask_client():
+            pass
+
+    with pytest.raises(DefinitionError, match="give flow 'crunch' a DaskTaskRunner"):
+        crunch()
+
+
+def test_remote_options_are_for_the_tasks_that_are_submitted_in_them(ray: Any) -> None:
+    @task
+    def devices() -> str:
+        return os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+    @task
+    def at_work() -> tuple[float, float]:
+        began = time.monotonic()
+        time.sleep(0.3)
+        return began, time.monotonic()
+
+    @flow(task_runner=RayTaskRunner())
+    def crunch() -> tuple[list[str], list[tuple[float, float]]]:
+        found = [devices.submit().result()]
+        with remote_options(num_gpus=1):
+            found.append(devices.submit().result())
+            with remote_options(num_cpus=2):
+                found.append(devices.submit().result())
+        found.append(devices.submit().result())
+        with remote_options(num_cpus=2):
+            return found, [future.result() for future in [at_work.submit() for _ in range(3)]]
+
+    found, spans = crunch()
+
+    assert found == ["", "0", "0", ""]
+    spans.sort()
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def test_options_of_ray_that_are_not_the_callers_are_refused() -> None:
+    with pytest.raises(DefinitionError, match="max_retries: retries"), remote_options(max_retries=3):
+        pass
+
+
+def test_a_ray_is_begun_with_its_options_and_is_gone_after_the_flow_run(programs: Programs) -> None:
+    ended = programs.run("""
+        import ray
+        from penstock import flow, task
+        from penstock.task_runners import RayTaskRunner, remote_options
+
+        @task
+        def one(): return 1
+
+        @flow(task_runner=RayTaskRunner(init_kwargs={"num_cpus": 1, "resources": {"press": 1}}))
+        def main():
+            with remote_options(resources={"press": 1}):
+                print("found", one.submit().result(), ray.cluster_resources()["press"])
+
+        main()
+        print("is there", ray.is_initialized())
+    """)
+
+    assert ended.code == 0, ended.stderr
+    assert "found 1 1.0" in ended.stdout
+    assert "is there False" in ended.stdout
+
+
 # --- who may dial -----------------------------------------------------------------------------------------------------
 
 
@@ -388,13 +558,13 @@ class Scheduler:
 
     def __init__(self) -> None:
         self.leases: list[orders.Lease] = []
-        self.failed: list[Any] = []
+        self.over: list[Any] = []
         self.cancelled: list[int] = []
 
-    def submit(self, name: str, lease: bytes, values: Any, failed: Any) -> Any:
+    def submit(self, name: str, lease: bytes, values: Any, wishes: Any, over: Any) -> Any:
         number = len(self.leases)
         self.leases.append(orders.decode(lease))
-        self.failed.append(failed)
+        self.over.append(over)
         scheduler = self
 
         class Submitted:
@@ -414,6 +584,14 @@ class Scheduler:
         line.close()
         return None
 
+    inside = None
+    lost = False
+
+    def wishes(self) -> dict[str, Any]:
+        return {}
+
+    def watch(self, lost: Any) -> None: ...
+
     def fetch(self, handle: Any) -> bytes:
         raise NotImplementedError
 
@@ -425,15 +603,19 @@ class Call:
 
     def __init__(self, wanted: bool = True) -> None:
         self.line: Any = None
-        self.problem: str | None = None
+        self.trouble: orders.Trouble | None = None
         self.wanted = wanted
+        self.was_cut: orders.Trouble | None = None
 
     def attach(self, line: Any) -> bool:
         self.line = line
         return self.wanted
 
-    def failed(self, problem: str) -> None:
-        self.problem = problem
+    def failed(self, trouble: orders.Trouble) -> None:
+        self.trouble = trouble
+
+    def cut(self, trouble: orders.Trouble) -> None:
+        self.was_cut = trouble
 
 
 @pytest.fixture
@@ -453,7 +635,7 @@ def test_a_host_that_has_done_a_call_does_the_one_that_waits_longest(
 ) -> None:
     calls = [Call() for _ in range(4)]
     for call in calls:
-        leased.want(call, "x", ())
+        leased.want(call, "x", (), {})
     assert len(scheduler.leases) == 4
 
     with scheduler.come(3) as _:  # type: ignore[union-attr]
@@ -470,7 +652,7 @@ def test_a_host_is_kept_no_longer_than_its_lease(
     monkeypatch.setattr(leases, "LEASE_SECONDS", 0.0)
     first, second = Call(), Call()
     for call in (first, second):
-        leased.want(call, "x", ())
+        leased.want(call, "x", (), {})
 
     with scheduler.come(0) as host_of_first:  # type: ignore[union-attr]
         leased.give_back(until(lambda: first.line))
@@ -483,10 +665,10 @@ def test_a_host_is_kept_no_longer_than_its_lease(
 
 def test_a_host_without_a_call_goes_after_a_moment(scheduler: Scheduler, leased: leases.Leases) -> None:
     first, second = Call(), Call()
-    leased.want(first, "x", ())
+    leased.want(first, "x", (), {})
     with scheduler.come(0) as line:  # type: ignore[union-attr]
         leased.give_back(until(lambda: first.line))
-        leased.want(second, "x", ())
+        leased.want(second, "x", (), {})
         assert second.line is first.line
         leased.give_back(second.line)
 
@@ -496,12 +678,12 @@ def test_a_host_without_a_call_goes_after_a_moment(scheduler: Scheduler, leased:
 
 def test_a_host_that_was_lost_while_it_had_no_call_is_given_none(scheduler: Scheduler, leased: leases.Leases) -> None:
     first, second = Call(), Call()
-    leased.want(first, "x", ())
+    leased.want(first, "x", (), {})
     line = scheduler.come(0)
     leased.give_back(until(lambda: first.line))
     assert line is not None
     line.close()
-    leased.want(second, "x", ())
+    leased.want(second, "x", (), {})
 
     assert second.line is None
     assert len(scheduler.leases) == 2
@@ -510,10 +692,10 @@ def test_a_host_that_was_lost_while_it_had_no_call_is_given_none(scheduler: Sche
 def test_no_host_is_kept_from_calls_whose_data_is_elsewhere(scheduler: Scheduler, leased: leases.Leases) -> None:
     first, second, bound = Call(), Call(), Call()
     for call in (first, second):
-        leased.want(call, "x", ())
+        leased.want(call, "x", (), {})
     with scheduler.come(0) as line:  # type: ignore[union-attr]
         until(lambda: first.line)
-        leased.want(bound, "x", ("handle",))
+        leased.want(bound, "x", ("handle",), {})
         leased.give_back(first.line)
 
         assert line.recv(1) == b""
@@ -526,7 +708,7 @@ def test_no_host_is_kept_from_calls_whose_data_is_elsewhere(scheduler: Scheduler
 def test_leases_that_nobody_needs_are_cancelled(scheduler: Scheduler, leased: leases.Leases) -> None:
     calls = [Call() for _ in range(10)]
     for call in calls:
-        leased.want(call, "x", ())
+        leased.want(call, "x", (), {})
     for call in calls:
         leased.forget(call)
 
@@ -536,22 +718,38 @@ def test_leases_that_nobody_needs_are_cancelled(scheduler: Scheduler, leased: le
 
 def test_what_the_scheduler_cannot_do_is_said_to_one_call_each(scheduler: Scheduler, leased: leases.Leases) -> None:
     first, bound, second = Call(), Call(), Call()
-    leased.want(first, "x", ())
-    leased.want(bound, "x", ("handle",))
-    leased.want(second, "x", ())
-    scheduler.failed[2]("no such module")
-    scheduler.failed[1]("the value is lost")
-    scheduler.failed[1]("again")
+    leased.want(first, "x", (), {})
+    leased.want(bound, "x", ("handle",), {})
+    leased.want(second, "x", (), {})
+    scheduler.over[2](orders.Trouble("no such module", False))
+    scheduler.over[1](orders.Trouble("the value is lost", False))
+    scheduler.over[1](orders.Trouble("again", False))
 
-    assert (first.problem, bound.problem, second.problem) == ("no such module", "the value is lost", None)
+    texts = [call.trouble and call.trouble.text for call in (first, bound, second)]
+    assert texts == ["no such module", "the value is lost", None]
+
+
+def test_a_cluster_that_is_lost_is_said_to_all_calls(scheduler: Scheduler, leased: leases.Leases) -> None:
+    first, bound, second = Call(), Call(), Call()
+    leased.want(first, "x", (), {})
+    with scheduler.come(0) as _:  # type: ignore[union-attr]
+        until(lambda: first.line)
+        leased.want(bound, "x", (), {"num_gpus": 1})
+        leased.want(second, "x", (), {})
+        gone = orders.Trouble("it is gone", True)
+        leased.lose(gone)
+
+        assert (first.trouble, first.was_cut) == (None, gone)
+        assert (bound.trouble, second.trouble) == (gone, gone)
+        assert scheduler.come(1) is None
 
 
 def test_a_call_that_was_stopped_as_its_host_came_leaves_it_to_the_next(
     scheduler: Scheduler, leased: leases.Leases
 ) -> None:
     stopped, second = Call(wanted=False), Call()
-    leased.want(stopped, "x", ())
-    leased.want(second, "x", ())
+    leased.want(stopped, "x", (), {})
+    leased.want(second, "x", (), {})
 
     with scheduler.come(0) as _:  # type: ignore[union-attr]
         until(lambda: second.line)

@@ -95,7 +95,7 @@ def _submit(
     if call.state.is_final():  # in a flow run that was entered again: an earlier run stands for this one
         blocking.run(run_task(call))
     else:
-        _runner_of(call.context.flow_context).submit(call)
+        runner_of(call.context.flow_context).submit(call)
     assert call.future is not None
     return call.future
 
@@ -127,7 +127,7 @@ def _prepare(
     return call
 
 
-def _runner_of(flow: FlowRunContext | None) -> Any:
+def runner_of(flow: FlowRunContext | None) -> Any:
     """The flow run's own runner, made when its first task is submitted; outside flows, one for the whole process."""
     global _outside
     if flow is None:
@@ -176,7 +176,7 @@ def _submit_rows(
         if above is not None and above.stop is not None:
             break
     if calls:
-        hand_over(_runner_of(calls[0].context.flow_context), calls, chunk)
+        hand_over(runner_of(calls[0].context.flow_context), calls, chunk)
     return futures
 
 

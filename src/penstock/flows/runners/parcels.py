@@ -31,6 +31,8 @@ from .channel import Channel
 LEDGER, READY, LOADED, ANSWER, WHERE = b"L", b"R", b"I", b"A", b"W"  # from the worker
 WELCOME, JOB, REPLY, STOP, RECALL = b"H", b"J", b"L", b"S", b"C"  # to the worker
 PAYLOAD = b"P"
+# From the worker of a cluster: the place that it has there is free for others.
+SECEDE = b"Y"
 LARGE = 1 << 16
 
 
@@ -75,7 +77,7 @@ class Job(msgspec.Struct):
 
     What the worker knows already is left out (None). `forget`: it may forget the tasks it knows. `modules` are files
     of modules that are loaded here and that an import would not find. `secrets` are what the worker is to mask,
-    `trace` is the W3C trace context of the call.
+    `trace` is the W3C trace context of the call, `cluster` how its code reaches the cluster that it is on.
     """
 
     number: int
@@ -94,6 +96,7 @@ class Job(msgspec.Struct):
     arguments: bytes | None
     secrets: bytes = b""
     trace: dict[str, str] | None = None
+    cluster: bytes | None = None
 
 
 class Answer(msgspec.Struct):

@@ -44,6 +44,7 @@ from ..flow import Flow
 from ..task import Task
 from . import parcels
 from .channel import Channel
+from .cluster import inside
 from .lifeline import Lifeline
 from .parcels import Answer, FlowFacts, Job, Recall, StopOrder, Surroundings, TaskFacts, Welcome
 
@@ -277,7 +278,12 @@ class Process:
         current_tags.set(job.tags)
         if job.log_prints:
             capture.streams()
+        inside.here = None if job.cluster is None else (job.cluster, self._secede)
         return context
+
+    def _secede(self) -> None:
+        """The task waits for other work of the cluster."""
+        self._send(parcels.SECEDE, b"")
 
 
 def _leave_stuck(scope: Scope) -> None:

@@ -7,8 +7,14 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from .... import __version__
 from ....domain.errors import ConfigurationError, DefinitionError, InfrastructureNotAvailable
-from .host import host
+from ....engine.stopping import shielded
+from .. import parcels
+from . import memory
+from .host import Node, host
+from .leases import Over
+from .orders import Trouble
 from .runner import ClusterTaskRunner
 
 
@@ -65,6 +71,10 @@ class DaskTaskRunner(ClusterTaskRunner):
     def _connect(self) -> DaskCluster:
         return DaskCluster(**self._options)
 
+    def reached(self) -> tuple[str, dict[str, Any]]:
+        """The cluster's address, and options for a client of it."""
+        return shielded(self._connected).cluster.reached()  # type: ignore[attr-defined, no-any-return]
+
     def __reduce__(self) -> Any:
         return _made, (type(self), self._options)
 
@@ -89,31 +99,63 @@ class DaskCluster:
         self, cluster: Any, address: str | None, cluster_class: Any, cluster_kwargs: dict[str, Any] | None,
         adapt_kwargs: dict[str, Any] | None, client_kwargs: dict[str, Any] | None,
     ) -> None:  # fmt: skip
-        distributed = _distributed()
+        package = distributed()
         self._own: Any = None
         try:
             if cluster is None and address is None:
-                kind = _class(cluster_class or distributed.LocalCluster)
-                cluster = self._own = kind(**_quiet(kind, distributed, cluster_kwargs))
+                kind = _class(cluster_class or package.LocalCluster)
+                cluster = self._own = kind(**_quiet(kind, package, cluster_kwargs))
             if adapt_kwargs is not None:
                 cluster.adapt(**adapt_kwargs)
-            options = {"set_as_default": False, **(client_kwargs or {})}
-            self._client: Any = distributed.Client(address if cluster is None else cluster, **options)
+            self._client_kwargs = client_kwargs or {}
+            options = {"set_as_default": False, **self._client_kwargs}
+            self._client: Any = package.Client(address if cluster is None else cluster, **options)
+        except DefinitionError:
+            raise
         except Exception as error:
             if self._own is not None:
                 self._own.close()
             where = address or "made for the flow run"
-            raise InfrastructureNotAvailable(f"The Dask cluster ({where}) is not there: {error}") from error
+            raise InfrastructureNotAvailable(
+                f"The Dask cluster ({where}) is not there: {error or type(error).__name__}"
+            ) from error
+        self._inside = parcels.dumps(self.reached())[0]
 
     @property
     def peer(self) -> str:
         return urlsplit(str(self._client.scheduler.address)).hostname or "127.0.0.1"
 
-    def submit(self, name: str, lease: bytes, values: Sequence[Any], failed: Callable[[str], None]) -> _Submitted:
+    def reached(self) -> tuple[str, dict[str, Any]]:
+        """The cluster's address, and options for a client of it."""
+        security = getattr(self._own, "security", None)
+        own = {} if security is None else {"security": security}
+        return str(self._client.scheduler.address), {**own, **self._client_kwargs}
+
+    @property
+    def inside(self) -> bytes | None:
+        """See `leases.Cluster`."""
+        return self._inside
+
+    def watch(self, lost: Callable[[Trouble], None]) -> None:
+        """(Each lease's future says it.)"""
+
+    @property
+    def lost(self) -> bool:
+        """(One that has lost its scheduler looks for it for a while.)"""
+        return str(self._client.status) == "closed"
+
+    def wishes(self) -> dict[str, Any]:
+        """What `dask.annotate(…)` says."""
+        import dask
+
+        return dict(dask.get_annotations())  # type: ignore[attr-defined]
+
+    def submit(self, name: str, lease: bytes, values: Sequence[Any], wishes: dict[str, Any], over: Over) -> _Submitted:
         """See `leases.Cluster`. The scheduler itself calls nothing a second time that fails; one whose node is lost it
         would, and that one is sent away by the flow's process."""
-        future = self._client.submit(host, lease, *values, key=f"{name}-{uuid4()}", pure=False, retries=0)
-        future.add_done_callback(lambda done: _tell(done, failed))
+        # (It looks for what `dask.annotate` says itself.)
+        future = self._client.submit(on_node, lease, *values, key=f"{name}-{uuid4()}", pure=False, retries=0)
+        future.add_done_callback(lambda done: over(_trouble(done)))
         return _Submitted(future)
 
     def fetch(self, handle: Any) -> bytes:
@@ -134,15 +176,43 @@ class _Submitted:
         self.value.release()  # (`cancel` would wait for the scheduler)
 
 
-def _tell(done: Any, failed: Callable[[str], None]) -> None:
+def _trouble(done: Any) -> Trouble | None:
     if done.status == "error":
-        failed(str(done.exception()))
-    elif done.status in ("cancelled", "lost"):
-        failed(f"Dask says that it is {done.status}: is its scheduler still there?")
+        error = done.exception()
+        if isinstance(error, distributed().scheduler.KilledWorker):
+            return Trouble(str(error), is_loss=True)
+        cause = error.__cause__ or error
+        hint = ""
+        if isinstance(cause, ImportError | AttributeError):
+            hint = f". Its scheduler and its workers must have Penstock {__version__}, as the flow's process has"
+        return Trouble(f"{' '.join(str(cause).split()) or type(cause).__name__}{hint}", is_loss=False)
+    if done.status in ("cancelled", "lost"):
+        return Trouble("Dask has lost its scheduler, or what it held", is_loss=True)
+    return None
 
 
-def _distributed() -> Any:
-    """Dask's package, whose types say little."""
+def on_node(lease: bytes, *values: bytes) -> bytes:
+    """What Dask's worker calls."""
+    return host(lease, *values, node=DaskNode())
+
+
+class DaskNode(Node):
+    """A worker of Dask's, in whose process this is."""
+
+    def __init__(self) -> None:
+        import dask
+
+        worker = distributed().get_worker()
+        limit, fraction = worker.memory_manager.memory_limit, dask.config.get("distributed.worker.memory.terminate")
+        if limit and fraction:
+            self.room = memory.Room(int(limit * fraction), "this worker of Dask's (memory_limit)")
+
+    def secede(self) -> None:
+        distributed().secede()
+
+
+def distributed() -> Any:
+    """Dask's package, whose types say little. Raises `ConfigurationError`."""
     try:
         import distributed
     except ImportError as error:
@@ -165,7 +235,7 @@ def _class(named: Any) -> Any:
         raise DefinitionError(f"cluster_class {named!r} is not found: {error}.") from None
 
 
-def _quiet(kind: Any, distributed: Any, given: dict[str, Any] | None) -> dict[str, Any]:
+def _quiet(kind: Any, package: Any, given: dict[str, Any] | None) -> dict[str, Any]:
     """A local cluster needs no dashboard at a port that somebody else may have."""
-    usual = {"dashboard_address": None} if kind is distributed.LocalCluster else {}
+    usual = {"dashboard_address": None} if kind is package.LocalCluster else {}
     return {**usual, **(given or {})}

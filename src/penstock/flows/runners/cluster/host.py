@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import pickle
 import platform
 import select
@@ -22,7 +23,7 @@ from ....engine.timers import TIMERS
 from .. import parcels
 from ..channel import Channel
 from ..worker import Worker
-from . import home, orders
+from . import home, memory, orders
 from .orders import Lease, Machine
 
 CONNECT_SECONDS = 10.0
@@ -30,13 +31,41 @@ CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 30.0
 
 
-# Worker processes that are kept for the next lease, and whose machine the flow's process had that they worked for: what
-# they have of its surroundings, others are not to see.
-_idle: list[tuple[Worker, Machine]] = []
+class Node:
+    """What is a cluster's own about a place where hosts run: nothing, unless it says so."""
+
+    # how much memory its tasks may take
+    room: memory.Room | None = None
+
+    def devices(self) -> dict[str, str]:
+        """Variables of the environment that say which devices the host's place has."""
+        return {}
+
+    def secede(self) -> None:
+        """The host's place is free for others: its task waits for work of theirs."""
+
+
+class Place:
+    """Where calls are made: for a flow's process on this machine, with these devices. What a worker process has of
+    either, calls of another place are not to see."""
+
+    def __init__(self, machine: Machine, node: Node) -> None:
+        self.node = node
+        self.machine = machine
+        self.devices = node.devices()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and (other.machine, other.devices) == (self.machine, self.devices)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+# Worker processes that are kept for the next lease of the same place.
+_idle: list[tuple[Worker, Place]] = []
 _lock = threading.Lock()
 
 
-def host(data: bytes, *values: bytes) -> bytes:
+def host(data: bytes, *values: bytes, node: Node | None = None) -> bytes:
     """Does the calls that the flow's process gives it, one after the other, until that hangs up; `values` are those
     that stayed on the cluster and are among the first call's arguments. Gives the last call's value, pickled, where
     that stays here, else nothing. All else is told to the flow's process."""
@@ -49,18 +78,18 @@ def host(data: bytes, *values: bytes) -> bytes:
         if unfit is not None:
             line.send(orders.UNFIT, unfit.encode())
             return b""
-        return _Relay(_take(lease.machine), line, values).run(lease.machine)
+        return _Relay(Place(lease.machine, node or Node()), line, values).run()
     except OSError:  # the flow's process is gone
         return b""
     finally:
         line.close()
 
 
-def _take(machine: Machine) -> Worker:
+def _take(place: Place) -> Worker:
     """One that lives."""
     while True:
         with _lock:
-            fitting = [kept for kept in _idle if kept[1] == machine]
+            fitting = [kept for kept in _idle if kept[1] == place]
             if fitting:
                 _idle.remove(fitting[-1])
         if not fitting:
@@ -72,11 +101,11 @@ def _take(machine: Machine) -> Worker:
         worker.reap()
 
 
-def _keep(worker: Worker, machine: Machine) -> None:
+def _keep(worker: Worker, place: Place) -> None:
     """For the next lease, which may be another flow's."""
     with _lock:
         worker.idle_since = time.monotonic()
-        _idle.append((worker, machine))
+        _idle.append((worker, place))
     TIMERS.after(IDLE_SECONDS + 0.1, _sweep)
 
 
@@ -125,24 +154,33 @@ def _unfit(lease: Lease) -> str | None:
 class _Relay:
     """What the flow's process says goes to the worker, and the other way round."""
 
-    def __init__(self, worker: Worker, line: Channel, values: tuple[bytes, ...]) -> None:
-        self._worker = worker
+    def __init__(self, place: Place, line: Channel, values: tuple[bytes, ...]) -> None:
+        self._worker = _take(place)
+        self._place = place
+        self._node = place.node
+        self._devices = {os.fsencode(name): os.fsencode(value) for name, value in place.devices.items()}
         self._line = line
         self._values = values
         self._at_work = False
         self._is_over = False
         self._spent = False
+        self._seceded = False
+        self._killed = ""
+        self._looked_at = 0.0
         self._value = b""
 
-    def run(self, machine: Machine) -> bytes:
+    def run(self) -> bytes:
         worker = self._worker
         poll = select.poll()
         for channel in (worker._line, self._line):
             poll.register(channel.fileno(), select.POLLIN)
         home, work = self._line.fileno(), worker._line.fileno()
         try:
+            pause = None if self._node.room is None else memory.LOOK_SECONDS * 1000
             while not self._is_over:
-                ready = [fd for fd, _ in poll.poll()]
+                ready = [fd for fd, _ in poll.poll(pause)]
+                if self._node.room is not None and self._at_work:
+                    self._look(self._node.room)
                 if home in ready:
                     self._hear_home()
                 if work in ready and not worker.gone:
@@ -151,12 +189,25 @@ class _Relay:
             worker.kill()
             worker.reap()
             raise
+        finally:
+            memory.forget(worker.pid)
         if self._spent:
             worker.kill()
             worker.reap()
         elif not worker.gone:
-            _keep(worker, machine)
+            _keep(worker, self._place)
         return self._value
+
+    def _look(self, room: memory.Room) -> None:
+        """Whether the code takes more memory than there is for it."""
+        now = time.monotonic()
+        if now - self._looked_at < memory.LOOK_SECONDS:
+            return
+        self._looked_at = now
+        excess = room.excess(self._worker.pid)
+        if excess is not None and not self._killed:
+            self._killed = f"was killed for its memory: {excess},"
+            self._worker.kill()
 
     def _hear_home(self) -> None:
         """Raises OSError when the flow's process is gone and code is at work for it."""
@@ -185,10 +236,15 @@ class _Relay:
 
     def _give(self, kind: bytes, data: bytes) -> None:
         with contextlib.suppress(OSError):  # a worker that is gone is noticed when it is heard
-            if not self._values:
+            if not self._values and not (self._devices and kind == parcels.JOB):
                 self._worker._jobs.send(kind, data)
                 return
             job = parcels.decode_job(data)
+            if job.surroundings is not None:  # the flow's process has other devices
+                job.surroundings.environ.update(self._devices)
+            if not self._values:
+                self._worker._jobs.send(kind, parcels.encode(job))
+                return
             if job.arguments is None:
                 job.arguments = self._line.receive()[1]
             job.arguments = pickle.dumps(parcels.Filled(job.arguments, self._values))
@@ -201,22 +257,31 @@ class _Relay:
             worker._line.read()
         except (EOFError, OSError):
             worker.reap()
-            self._line.send(orders.GONE, worker.how_it_ended().encode())
+            self._line.send(orders.GONE, (self._killed or worker.how_it_ended()).encode())
             self._is_over = True
             return
         while (message := worker._line.next()) is not None:
             kind, data = message
             if kind == parcels.ANSWER:
                 self._answer(data)
+            elif kind == parcels.SECEDE:
+                self._seceded = True
+                self._node.secede()
             elif kind != parcels.READY:
                 self._line.send(kind, data)
 
     def _answer(self, data: bytes) -> None:
         self._at_work = False
+        memory.forget(self._worker.pid)
         answer = parcels.decode_answer(data)
+        if self._seceded:  # its place has been given to others
+            answer.spent = True
         self._is_over = self._spent = answer.spent
         if answer.payload is not None and len(answer.payload) <= orders.LARGEST_SENT:
-            self._line.send(parcels.ANSWER, data)
+            if self._seceded:
+                parcels.send_answer(self._line, answer)
+            else:
+                self._line.send(parcels.ANSWER, data)
             return
         payload = answer.payload
         if payload is None:

@@ -19,33 +19,40 @@ from ..parcels import Answer, Job
 from ..worker import RemoteFrame, Worker, unlimited
 from . import orders
 from .leases import Leases, Line
+from .orders import Trouble
 
 if TYPE_CHECKING:
     from ....engine.task_run import TaskCall
 
+# How long the cluster may take to say what became of a node that was lost.
+LAST_WORDS_SECONDS = 1.0
+
 
 class HostedWorker(Worker):
     """For a call of the task of this name; `handles` are the cluster's own, of the values that are there and among the
-    call's arguments."""
+    call's arguments, `wishes` what is asked of the cluster for it."""
 
-    def __init__(self, leases: Leases, name: str, handles: Sequence[Any]) -> None:
+    def __init__(self, leases: Leases, name: str, handles: Sequence[Any], wishes: dict[str, Any]) -> None:
         self.ready = self.gone = self.sent = self.loaded = self.left = False
         self.answer: Answer | None = None
         self.in_hand = []
         self.pid = 0
         self.handle: Any = None
-        # why it cannot do the call, in words, or what the cluster says
-        self.problem: str | None = None
+        # why it cannot do the call, or what the cluster says
+        self.trouble: Trouble | None = None
         self.line: Line | None = None
         self._leases = leases
         self._name = name
         self._handles = handles
+        self._wishes = wishes
         # what gives the call to a host, when it was sent back by one whose worker process was gone before
         self._give: Callable[[], None] | None = None
         self._sent_back = False
         self._where = NOWHERE
         self._receiver: Receiver | None = None
-        self._how = "was lost with its node"
+        self._how = ""
+        self._lost: Line | None = None
+        self._cut: Trouble | None = None
         self._lock = threading.Lock()
         self._bell: Bell | None = Bell()
 
@@ -62,16 +69,21 @@ class HostedWorker(Worker):
         bell.ring()
         return True
 
-    def failed(self, problem: str) -> None:
+    def failed(self, trouble: Trouble) -> None:
         """The scheduler says that nothing will come of it. In another thread."""
-        self.problem = problem
+        self.trouble = trouble
         self.gone = True
+        self.ring()
+
+    def cut(self, trouble: Trouble) -> None:
+        """The cluster is gone. In another thread."""
+        self._cut = trouble
         self.ring()
 
     def _await_start(self, call: TaskCall, scope: Scope) -> None:
         """The wait for a place on the cluster does not count."""
         with unlimited(call):
-            self._leases.want(self, self._name, self._handles)
+            self._leases.want(self, self._name, self._handles, self._wishes)
             while not (self.ready or self._settled(scope)):
                 self.wait()
 
@@ -93,11 +105,15 @@ class HostedWorker(Worker):
         # else it was sent back, and waits for its host
 
     def wait(self, seconds: float | None = None) -> None:
+        if self._cut is not None and self.answer is None and not self.gone:
+            self._how = f"was given up with its cluster ({self._cut.text})"
+            self.reap()
+            return
         bell, line = self._bell, self.line
         if self._sent_back and line is not None and self._give is not None:
             self._sent_back = False
             self._give()
-        if bell is None or not bell.wait(seconds) or line is None:
+        if bell is None or not bell.wait(seconds) or line is None or self._cut is not None:
             return
         try:
             line.channel.read()
@@ -117,9 +133,9 @@ class HostedWorker(Worker):
                     self._bell.leave()
             if line is not None:
                 line.channel.close()
-            self._leases.want(self, self._name, self._handles)
+            self._leases.want(self, self._name, self._handles, self._wishes)
         elif kind == orders.UNFIT:
-            self.problem = data.decode()
+            self.trouble = Trouble(data.decode(), is_loss=False)
             self.reap()
         else:
             super()._take(kind, data)
@@ -156,9 +172,10 @@ class HostedWorker(Worker):
     def reap(self) -> None:
         line = self._part()
         if line is not None:
+            self._lost = line
             line.channel.close()
         if self._receiver is not None:
-            self._receiver.close_open(self._how)
+            self._receiver.close_open(self.how_it_ended())
 
     def forsake(self) -> None:
         line = self._part()
@@ -173,4 +190,8 @@ class HostedWorker(Worker):
         return line
 
     def how_it_ended(self) -> str:
+        """What the node said of it; where that is gone, too, what the cluster says of the node."""
+        if not self._how:
+            why = self._lost.trouble(LAST_WORDS_SECONDS) if self._lost is not None else ""
+            self._how = f"was lost with its node{f' ({why})' if why else ''}"
         return self._how

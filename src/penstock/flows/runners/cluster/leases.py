@@ -3,7 +3,7 @@
 Law: as many leases are asked of the scheduler as there are calls that wait for a place, so that it sees how much is
 wanted; a host that comes takes the call that waits longest. It is kept for the next call for LEASE_SECONDS: others
 wait for the cluster, too. A call whose arguments are on the cluster has a lease of its own, for the scheduler to bring
-both together; while there are such calls, no host is kept.
+both together, and so has one that asks something of the cluster; while there are such calls, no host is kept.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import select
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -24,8 +25,10 @@ from .. import parcels
 from ..channel import Channel
 from ..worker import Told
 from .home import Home, Taker
-from .orders import Lease, Machine
+from .orders import Lease, Machine, Trouble
 
+# What is told when the scheduler is through with a lease; None: it came to its end.
+Over = Callable[[Trouble | None], None]
 LEASE_SECONDS = 1.0
 # How long a place is kept for a call that may come.
 IDLE_SECONDS = 0.1
@@ -49,8 +52,30 @@ class Cluster(Protocol):
     def peer(self) -> str:
         """The name or address of a host of it."""
 
-    def submit(self, name: str, lease: bytes, values: Sequence[Any], failed: Callable[[str], None]) -> Submission:
-        """Hands `host.host(lease, *values)` to the scheduler, to be called once; `failed(why)`: it will not be."""
+    @property
+    def inside(self) -> bytes | None:
+        """How code on it reaches it, for its own clients."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing can be asked of it any more."""
+
+    def watch(self, lost: Callable[[Trouble], None]) -> None:
+        """Calls `lost` when it turns out that it is gone, where it would not be heard otherwise."""
+
+    def wishes(self) -> dict[str, Any]:
+        """What the code that submits asks of the cluster for the call at hand: resources, a priority, …"""
+
+    def submit(
+        self,
+        name: str,
+        lease: bytes,
+        values: Sequence[Any],
+        wishes: dict[str, Any],
+        over: Callable[[Trouble | None], None],
+    ) -> Submission:
+        """Hands `host.host(lease, *values)` to the scheduler, to be called once; `over(trouble)`: it will not be, or
+        was not to its end; `over(None)`: it was."""
 
     def fetch(self, handle: Any) -> bytes:
         """A value that stayed there."""
@@ -65,8 +90,11 @@ class Guest(Protocol):
     def attach(self, line: Line) -> bool:
         """One has come; False: it is not wanted any more."""
 
-    def failed(self, problem: str) -> None:
+    def failed(self, trouble: Trouble) -> None:
         """None will come."""
+
+    def cut(self, trouble: Trouble) -> None:
+        """The one that came is given up."""
 
 
 class Asked:
@@ -75,6 +103,8 @@ class Asked:
     def __init__(self, number: int, guest: Guest | None) -> None:
         self.number = number
         self.guest = guest
+        self.trouble: Trouble | None = None
+        self.is_over = threading.Event()
         self._submission: Submission | None = None
         self._submitted = threading.Event()
 
@@ -106,6 +136,12 @@ class Line:
         """The cluster's handle of what its last call gave, where that stayed there."""
         return self._asked.submission.value
 
+    def trouble(self, seconds: float) -> str:
+        """What the cluster says about the loss of the host, if it says anything in so many seconds."""
+        self._asked.is_over.wait(seconds)
+        trouble = self._asked.trouble
+        return "" if trouble is None else trouble.text
+
     def lives(self) -> bool:
         """A host that has nothing to do says nothing, unless it is gone."""
         poll = select.poll()
@@ -129,12 +165,14 @@ class Leases:
         self._asked: dict[int, Asked] = {}
         self._own = 0  # of them, those that are for one call
         self._idle: list[Line] = []
+        self._guests: weakref.WeakSet[Guest] = weakref.WeakSet()
 
-    def want(self, guest: Guest, name: str, values: Sequence[Any]) -> None:
+    def want(self, guest: Guest, name: str, values: Sequence[Any], wishes: dict[str, Any]) -> None:
         """A call needs a host; `values` are those among its arguments that are on the cluster. Raises
         `InfrastructureNotAvailable`."""
-        if values:
-            self._ask(name, guest, values)
+        self._guests.add(guest)
+        if values or wishes:
+            self._ask(name, guest, values, wishes)
             return
         while (line := self._take_idle()) is not None:
             if line.lives():
@@ -146,7 +184,7 @@ class Leases:
             short = len(self._asked) - self._own < len(self._waiting)
         if short:
             try:
-                self._ask(name, None, ())
+                self._ask(name, None, (), {})
             except InfrastructureNotAvailable:
                 self.forget(guest)
                 raise
@@ -186,6 +224,20 @@ class Leases:
             if guest.attach(line):
                 return
 
+    def lose(self, trouble: Trouble) -> None:
+        """The cluster is gone: no call waits any longer, and none goes on that nobody could end."""
+        with self._lock:
+            asked, self._asked = list(self._asked.values()), {}
+            waiting, self._own = [*self._waiting, *(each.guest for each in asked if each.guest is not None)], 0
+            self._waiting.clear()
+        for each in asked:
+            each.trouble = trouble
+            each.is_over.set()
+        for guest in waiting:
+            guest.failed(trouble)
+        for guest in list(self._guests):
+            guest.cut(trouble)
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -201,7 +253,7 @@ class Leases:
         with self._lock:
             return self._idle.pop() if self._idle else None
 
-    def _ask(self, name: str, guest: Guest | None, values: Sequence[Any]) -> None:
+    def _ask(self, name: str, guest: Guest | None, values: Sequence[Any], wishes: dict[str, Any]) -> None:
         asked = Asked(next(self._numbers), guest)
         with self._lock:
             self._asked[asked.number] = asked
@@ -209,7 +261,9 @@ class Leases:
         lease = Lease(self._home.address, self._home.token, asked.number, self._machine)
         try:
             asked.submitted(
-                self._cluster.submit(name, parcels.encode(lease), values, lambda why: self._failed(asked, why))
+                self._cluster.submit(
+                    name, parcels.encode(lease), values, wishes, lambda trouble: self._over(asked, trouble)
+                )
             )
         except Exception as error:
             with self._lock:
@@ -253,14 +307,18 @@ class Leases:
 
         return take
 
-    def _failed(self, asked: Asked, why: str) -> None:
-        """The scheduler says that no host will come. (Where one has come, that one says more.)"""
+    def _over(self, asked: Asked, trouble: Trouble | None) -> None:
+        """The scheduler says that no host will come. (Where one has come, its line says whether it is there.)"""
+        asked.trouble = trouble
+        asked.is_over.set()
+        if trouble is None:
+            return
         with self._lock:
             if not self._drop(asked):
                 return
             guest = asked.guest or (self._waiting.popleft() if self._waiting else None)
         if guest is not None:
-            guest.failed(why)
+            guest.failed(trouble)
 
     def _sweep(self) -> None:
         """Lets hosts go that have had nothing to do."""

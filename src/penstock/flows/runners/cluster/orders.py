@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import struct
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,6 +20,14 @@ MAGIC = b"penstock"
 WELCOME, UNKNOWN = b"+", b"-"
 # A value of more bytes stays on the cluster until somebody asks for it.
 LARGEST_SENT = 1 << 16
+
+
+class Trouble(NamedTuple):
+    """Why nothing will come, or has come, of a lease, in words. `is_loss`: what was there is gone, by no fault of the
+    call's."""
+
+    text: str
+    is_loss: bool
 
 
 class Machine(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ....domain.errors import CrashedRun, InfrastructureNotAvailable, MissingResult
+from ....domain.errors import CrashedRun, InfrastructureNotAvailable, MissingResult, PenstockError
 from ....domain.logs import LogLine
 from ....domain.states import StoredValue
 from ....engine import console
@@ -56,7 +56,12 @@ class OnCluster(StoredValue):
                 data = self._connection.cluster.fetch(self._handle)
             except Exception as error:
                 raise MissingResult(f"A value of {self.size:,} bytes was lost on the cluster: {error}") from error
-            self._value = (parcels.loads(data),)
+            try:
+                self._value = (parcels.loads(data),)
+            except Exception as error:
+                raise MissingResult(
+                    f"A value of {self.size:,} bytes from the cluster cannot be unpickled here: {parcels.words(error)}"
+                ) from error
         return self._value[0]
 
     def is_on(self, connection: Connection) -> bool:
@@ -140,6 +145,7 @@ class Connection:
         self.cluster = cluster
         self.values: weakref.WeakSet[OnCluster] = weakref.WeakSet()
         self._leases = Leases(cluster)
+        cluster.watch(self._leases.lose)
         self._packing = Packing(INSTEAD)
 
     def perform(self, call: TaskCall, /, *args: Any, **kwargs: Any) -> Any:
@@ -154,7 +160,7 @@ class Connection:
         task, flow, places = call.task, call.context.flow_context, _Places(self)
         packed = self._packing.of(task, None if flow is None else flow.run.id)
         arguments, more = parcels.pack_arguments(task, args, kwargs, call.context.parameters, INSTEAD, places)
-        worker = HostedWorker(self._leases, task.name, places.handles)
+        worker = HostedWorker(self._leases, task.name, places.handles, self.cluster.wishes())
         try:
             answer = worker.perform(
                 call, _ShowingReceiver(call, worker), lambda: self._job(call, worker, packed, arguments, more)
@@ -181,15 +187,21 @@ class Connection:
         job = job_of(call, worker.told, packed, arguments, modules)
         if line is None or not line.near:
             job.surroundings = None
+        job.cluster = self.cluster.inside
         if job.settings is not None:
             job.settings = {**job.settings, "PENSTOCK_LOGGING_TO_CONSOLE": "false"}
         return job
 
     def _lost(self, call: TaskCall, worker: HostedWorker) -> CrashedRun | InfrastructureNotAvailable:
         name = call.task.name
-        if worker.problem is not None:
-            return InfrastructureNotAvailable(f"Task {name!r} could not be run on the cluster: {worker.problem}")
-        crash = CrashedRun(f"The worker process on the cluster {worker.how_it_ended()} while it ran task {name!r}.")
+        trouble = worker.trouble
+        if trouble is not None:
+            words = f"Task {name!r} could not be run on the cluster: {trouble.text}"
+            if not trouble.is_loss:
+                return InfrastructureNotAvailable(words)
+            crash = CrashedRun(words)
+        else:
+            crash = CrashedRun(f"The worker process on the cluster {worker.how_it_ended()} while it ran task {name!r}.")
         crash.task_run_id = call.context.run.id
         return crash
 
@@ -199,6 +211,15 @@ class Connection:
             room = value.let_go(room)
         self._leases.close()
         self.cluster.close()
+
+
+class _Patience:
+    """How many refusals a call knows of: those before it was submitted, and the one it was told last."""
+
+    __slots__ = ("refusals",)
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
 
 
 class ClusterTaskRunner(ThreadPoolTaskRunner):
@@ -211,6 +232,9 @@ class ClusterTaskRunner(ThreadPoolTaskRunner):
         super().__init__(MOST_AT_ONCE)
         self._connection: Connection | None = None
         self._connecting = threading.Lock()
+        # how often there was no cluster to connect to, and what was said the last time
+        self._refusals = 0
+        self._refusal: PenstockError | None = None
 
     def _connect(self) -> Cluster:
         """Raises `InfrastructureNotAvailable`, and `ConfigurationError` where the cluster's package is missing."""
@@ -228,27 +252,43 @@ class ClusterTaskRunner(ThreadPoolTaskRunner):
         self._start_all(calls, context)
 
     def _job(self, call: TaskCall, context: contextvars.Context) -> Callable[[], None]:
-        call.remote = functools.partial(self._perform, call)
+        call.remote = functools.partial(self._perform, call, _Patience(self._refusals))
         call.takes_stored = self._takes
         return super()._job(call, context)
 
-    def _perform(self, call: TaskCall, /, *args: Any, **kwargs: Any) -> Any:
-        if self._connection is None:
+    def _perform(self, call: TaskCall, patience: _Patience, /, *args: Any, **kwargs: Any) -> Any:
+        connection = self._connection
+        if connection is None or connection.cluster.lost:
             with unlimited(call):  # a cluster may have to be made
-                self._connected()
-        return self._connected().perform(call, *args, **kwargs)
+                connection = shielded(self._connected, patience)
+        return connection.perform(call, *args, **kwargs)
 
     def _takes(self, value: StoredValue) -> bool:
         connection = self._connection
         return connection is not None and connection.takes(value)
 
-    def _connected(self) -> Connection:
-        """The flow run's connection, made at its first task."""
-        if self._connection is None:
-            with self._connecting:
-                if self._connection is None:
-                    self._connection = shielded(lambda: Connection(self._connect()))
-        return self._connection
+    def _connected(self, patience: _Patience | None = None) -> Connection:
+        """The flow run's connection, made at its first task, and anew when it was lost. Calls that wait while it turns
+        out that there is nothing to connect to are told so together."""
+        patience = patience or _Patience(self._refusals)
+        with self._connecting:
+            connection = self._connection
+            if connection is not None and not connection.cluster.lost:
+                return connection
+            if self._refusal is not None and patience.refusals < self._refusals:
+                patience.refusals = self._refusals
+                raise self._refusal.with_traceback(None)
+            if connection is not None:
+                self._connection = None
+                connection.close()
+            try:
+                self._connection = made = Connection(self._connect())
+            except PenstockError as error:
+                self._refusal = error
+                self._refusals += 1
+                patience.refusals = self._refusals
+                raise
+            return made
 
     def close(self) -> None:
         super().close()
