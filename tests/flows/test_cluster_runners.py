@@ -9,12 +9,14 @@ import os
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from penstock import flow, task
@@ -770,3 +772,33 @@ def test_many_small_tasks_need_few_leases(on_cluster: Any, monkeypatch: pytest.M
 
     assert crunch() == list(range(30))
     assert len(asked) < 10
+
+
+def test_many_items_in_chunks_and_streams_have_their_values_and_flat_memory(on_cluster: Any, record: Record) -> None:
+    size = 2_000
+
+    @task
+    def number(n: int) -> int:
+        return n
+
+    @task
+    def sizeable(n: int) -> bytes:
+        return bytes([n % 256]) * 70_000  # it stays there
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> None:
+        assert number.map(range(size), chunk_size=100).result() == list(range(size))
+        for items in (size // 4, size):
+            before = psutil.Process().memory_info().rss
+            with number.stream(range(items), chunk_size=50) as futures:
+                assert sorted(future.result() for future in futures) == list(range(items))
+            with sizeable.stream(range(items // 10), buffersize=20, ordered=True) as futures:
+                assert all(future.result()[0] == n % 256 for n, future in enumerate(futures))
+        # (what Ray's client has of its store in memory is the store's, and of its size)
+        grown = psutil.Process().memory_info().rss - before
+        assert grown < (30 << 20) + (items // 10 * 70_000 if isinstance(on_cluster, RayTaskRunner) else 0)
+
+    crunch()
+
+    states = Counter(run.state_name for run in record.task_runs())
+    assert states == {"Completed": size + size // 4 * 11 // 10 + size * 11 // 10}

@@ -86,26 +86,37 @@ def test_a_task_in_a_worker_process_is_in_the_trace_with_spans_of_its_code_and_t
     assert [span.names() for span in inside if span.name != "isolated"] == [["task below"], ["task below"]]
 
 
-def test_a_task_on_a_cluster_is_in_the_trace(programs: Programs, collector: Collector) -> None:
-    program = """
+DASK = """from distributed import LocalCluster
+            with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+                main(DaskTaskRunner(cluster=cluster))"""
+RAY = """main(RayTaskRunner(init_kwargs={"num_cpus": 1}))"""
+
+
+@pytest.mark.parametrize("begins", [pytest.param(DASK, id="dask"), pytest.param(RAY, id="ray")])
+def test_a_task_on_a_cluster_is_in_the_trace(programs: Programs, collector: Collector, begins: str) -> None:
+    program = f"""
         from opentelemetry import trace
         from penstock import flow, task
-        from penstock.task_runners import DaskTaskRunner
+        from penstock.task_runners import DaskTaskRunner, RayTaskRunner
+        @task
+        def below():
+            pass
         @task
         def far():
             with trace.get_tracer("mine").start_as_current_span("inside"):
-                pass
+                below()
+        def main(runner):
+            @flow(name="main", task_runner=runner)
+            def body():
+                far.submit().result()
+            body()
         if __name__ == "__main__":
-            from distributed import LocalCluster
-            with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
-                @flow(task_runner=DaskTaskRunner(cluster=cluster))
-                def main():
-                    far.submit().result()
-                main()
+            {begins}
     """
     finished = programs.run(program, **collector.environment)
     assert finished.code == 0, finished.stderr
-    assert collector.trace("flow main", "inside").one("flow main").child("task far").names() == ["inside"]
+    inside = collector.trace("flow main", "inside", "task below").one("flow main").child("task far").child("inside")
+    assert inside.names() == ["task below"]
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------

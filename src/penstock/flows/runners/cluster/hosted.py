@@ -161,7 +161,7 @@ class HostedWorker(Worker):
         if line is None:
             if not had:
                 self._leases.forget(self)
-        elif answer is None or answer.spent or answer.kept:
+        elif answer is None or answer.spent or answer.kept or self._wishes:  # others did not ask for such a place
             line.channel.close()
         else:
             self._leases.give_back(line)
