@@ -11,15 +11,18 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from penstock import flow, get_run_context, get_run_logger, tags, task
+from penstock import connect, flow, get_run_context, get_run_logger, tags, task
 from penstock.context import FlowRunContext
 from penstock.domain.errors import CrashedRun, DefinitionError, SerializationError
+from penstock.flow_runs import cancel_task_run
+from penstock.protocol import concurrency_limits as asked
 from penstock.runtime import flow_run, task_run
 from penstock.settings import PENSTOCK_TASK_RUNNER_PROCESS_POOL_MAX_WORKERS, temporary_settings
 from penstock.task_runners import DaskTaskRunner, ProcessPoolTaskRunner, RayTaskRunner
@@ -692,6 +695,38 @@ def test_code_that_will_not_stop_is_killed_with_what_it_started(record: Record, 
     assert after not in killed
     assert record.task_runs("stubborn")[0].state_name == "TimedOut"
     until(lambda: all(map(gone, killed)))
+
+
+def test_a_cancel_reaches_the_code_and_the_record_proves_it(record: Record) -> None:
+    @task
+    def sleepy() -> None:
+        time.sleep(60)
+
+    def body() -> None:
+        future = sleepy.submit()
+        until(lambda: [run for run in record.task_runs() if run.state_name == "Running"])
+        with taking_less_than(10):
+            cancel_task_run(record.task_run().id, wait=True, timeout=20)
+            future.wait()
+
+    in_processes(body)
+    (run,) = record.task_runs()
+    assert run.state_name == "Cancelled"
+    assert run.state.details["confirmed"] is True  # type: ignore[index]
+    assert run.state.details["stopped"] in ("raised", "gone", "idle")  # type: ignore[index]
+
+
+def test_limits_of_tags_hold(record: Record) -> None:
+    connect.call(asked.CREATE_LIMIT, asked.CreateLimit(name="tag:scarce", limit=1))
+
+    @task(tags=["scarce"])
+    def spans(n: int) -> tuple[float, float]:
+        began = time.time()
+        time.sleep(0.1)
+        return began, time.time()
+
+    found = sorted(in_processes(lambda: spans.map(range(4)).result(), workers=2))
+    assert all(before[1] <= after[0] for before, after in pairwise(found))
 
 
 def test_finally_blocks_run_when_a_task_is_stopped(record: Record) -> None:
