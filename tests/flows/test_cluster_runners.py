@@ -27,8 +27,10 @@ from penstock.domain.errors import (
     InfrastructureNotAvailable,
     MissingContextError,
     MissingResult,
+    RunTimeoutError,
+    SerializationError,
 )
-from penstock.flows.runners.cluster import leases, orders, runner
+from penstock.flows.runners.cluster import hosted, leases, orders, runner
 from penstock.flows.runners.cluster.home import Home
 from penstock.flows.runners.cluster.host import host
 from penstock.flows.runners.cluster.runner import OnCluster
@@ -343,6 +345,65 @@ def test_a_node_of_another_version_says_so(dask: Any, monkeypatch: Any) -> None:
 
     with pytest.raises(InfrastructureNotAvailable, match=r"on Python 3\.9. They must be the same"):
         crunch()
+
+
+def test_a_cluster_without_workers_is_said_in_the_log(
+    dask: Any, monkeypatch: pytest.MonkeyPatch, record: Record
+) -> None:
+    monkeypatch.setattr(leases, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(hosted, "LOOK_SECONDS", 0.1)
+
+    def warnings() -> list[str]:
+        return [line.message for line in record.lines() if "no place on the cluster was free" in line.message]
+
+    @task
+    def none() -> None: ...
+
+    @flow(task_runner=DaskTaskRunner(cluster=dask))
+    def crunch() -> None:
+        import dask as package
+
+        with package.annotate(resources={"press": 1}):
+            none.submit()
+        until(warnings)
+
+    with pytest.raises(RunTimeoutError):
+        crunch.with_options(timeout_seconds=2)()
+    assert "For 1 s no place" in warnings()[0] or "For 0 s no place" in warnings()[0]
+
+
+def test_a_value_that_cannot_be_read_here_is_said_and_its_node_goes_on(on_cluster: Any) -> None:
+    class Odd:
+        def __init__(self, size: int) -> None:
+            self.data = b"x" * size
+
+        def __reduce__(self) -> Any:
+            return not_here, (os.getpid(), self.data)
+
+    here = os.getpid()
+
+    def not_here(pid: int, data: bytes) -> None:
+        if os.getpid() == here:
+            raise ValueError("not here")
+
+    @task
+    def odd(size: int) -> Any:
+        return Odd(size)
+
+    @task
+    def node() -> int:
+        return os.getppid()
+
+    @flow(task_runner=on_cluster)
+    def crunch() -> None:
+        small, big = odd.submit(10), odd.submit(LARGE)
+        with pytest.raises(SerializationError, match=r"cannot be unpickled here .*not here"):
+            small.result()
+        with pytest.raises(MissingResult, match="cannot be unpickled here: ValueError: not here"):
+            big.result()
+        assert node.submit().result() > 0
+
+    crunch()
 
 
 # --- what users of the clusters know ----------------------------------------------------------------------------------

@@ -54,6 +54,8 @@ def moved(code: str) -> str:
         ("import os\nprefect = 5\nprefect.flow\n", "import os\nprefect = 5\nprefect.flow\n"),
         ("from .prefect import flow\n", "from .prefect import flow\n"),
         ("from prefect_dask import DaskTaskRunner\n", "from penstock.task_runners import DaskTaskRunner\n"),
+        ("from prefect_dask.utils import get_dask_client\n", "from penstock.task_runners import get_dask_client\n"),
+        ("from prefect_ray.context import remote_options\n", "from penstock.task_runners import remote_options\n"),
         (
             "def f():\n    import prefect\n    prefect.flow\ndef g():\n    import prefect\n    prefect.task\n",
             "def f():\n    import penstock\n    penstock.flow\ndef g():\n    import penstock\n    penstock.task\n",
@@ -88,7 +90,7 @@ def test_what_is_certain_is_rewritten(before: str, after: str) -> None:
         ("\nfrom prefect.filesystems import S3\n", 2, "prefect.filesystems.S3 is not offered; the nearest is a folder"),
         ("from prefect import *\n", 1, "name what is wanted"),
         ("import prefect_aws\n", 1, "boto3"),
-        ("from prefect_dask import get_dask_client\n", 1, "prefect_dask.get_dask_client is not offered"),
+        ("from prefect_dask import PrefectDaskClient\n", 1, "prefect_dask.PrefectDaskClient is not offered"),
         ("from prefect.deployments import Deployment\n", 1, "flow.to_deployment(name, ...).apply()"),
         ("from prefect.client.schemas.filters import FlowRunFilter\n", 1, "RunFilter"),
         ("from prefect import get_client\n", 1, "its filters are RunFilter"),

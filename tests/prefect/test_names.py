@@ -62,7 +62,7 @@ def test_submodules_are_attributes_and_names_of_both_versions_are_one_thing(scri
         ("from prefect.infrastructure import KubernetesJob", "work pool"),
         ("from prefect.blocks.kubernetes import KubernetesClusterConfig", "Block of your own"),
         ("import prefect_aws", "boto3"),
-        ("from prefect_dask import get_dask_client", "nothing here does the same"),
+        ("from prefect_dask import PrefectDaskClient", "nothing here does the same"),
         ("from prefect.settings import PREFECT_AGENT_QUERY_INTERVAL", "nothing here does the same"),
         ("from prefect import NoSuchName", "nothing here does the same"),
         ("import prefect.nosuchmodule", "nothing here does the same"),

@@ -133,9 +133,11 @@ OFFERED: dict[str, tuple[str, ...]] = {
     "prefect.types": (),
     "prefect.utilities": (),
     "prefect.utilities.annotations": ("penstock: allow_failure quote unmapped Quote=quote",),
-    "prefect_dask": ("penstock.task_runners: DaskTaskRunner",),
+    "prefect_dask": ("penstock.task_runners: DaskTaskRunner get_async_dask_client get_dask_client",),
     "prefect_dask.task_runners": ("penstock.task_runners: DaskTaskRunner",),
+    "prefect_dask.utils": ("penstock.task_runners: get_async_dask_client get_dask_client",),
     "prefect_ray": ("penstock.task_runners: RayTaskRunner",),
+    "prefect_ray.context": ("penstock.task_runners: remote_options",),
     "prefect_ray.task_runners": ("penstock.task_runners: RayTaskRunner",),
     "prefect.variables": ("penstock.variables: Variable", "penstock.prefect.dispatched: get"),
 }

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ....engine.attempts import WARNING
+from ....engine.runlog import say
 from ....engine.scopes import NOWHERE, Scope
 from ....ledger.piped import Receiver
 from .. import parcels
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 # How long the cluster may take to say what became of a node that was lost.
 LAST_WORDS_SECONDS = 1.0
+# How often a call that waits looks whether all of them wait in vain.
+LOOK_SECONDS = 10.0
 
 
 class HostedWorker(Worker):
@@ -85,7 +89,9 @@ class HostedWorker(Worker):
         with unlimited(call):
             self._leases.want(self, self._name, self._handles, self._wishes)
             while not (self.ready or self._settled(scope)):
-                self.wait()
+                self.wait(LOOK_SECONDS)
+                if (silence := self._leases.silence()) is not None and not self.ready:
+                    say(call.context, WARNING, f"For {silence:.0f} s no place on the cluster was free. Has it workers?")
 
     def _do(self, call: TaskCall, make_job: Callable[[], Job], frame: RemoteFrame) -> None:
         job = make_job()

@@ -32,6 +32,8 @@ Over = Callable[[Trouble | None], None]
 LEASE_SECONDS = 1.0
 # How long a place is kept for a call that may come.
 IDLE_SECONDS = 0.1
+# How long calls may wait without a word in the log.
+SILENT_SECONDS = 60.0
 
 
 class Submission(Protocol):
@@ -85,7 +87,9 @@ class Cluster(Protocol):
 
 
 class Guest(Protocol):
-    """A call that waits for a host."""
+    """A call that waits for a host, or has one: its `line`."""
+
+    line: Line | None
 
     def attach(self, line: Line) -> bool:
         """One has come; False: it is not wanted any more."""
@@ -160,6 +164,7 @@ class Leases:
         self._numbers = count(1)
         self._lock = threading.Lock()
         self._closed = False
+        self._heard_at = time.monotonic()
         # calls that any host may take; leases that no host has come for, the first asked first; hosts without a call
         self._waiting: deque[Guest] = deque()
         self._asked: dict[int, Asked] = {}
@@ -189,6 +194,15 @@ class Leases:
                 self.forget(guest)
                 raise
 
+    def silence(self) -> float | None:
+        """For how long the cluster has had no host for any call, if that is long and has not been said since."""
+        with self._lock:
+            heard, now = self._heard_at, time.monotonic()
+            if now - heard < SILENT_SECONDS or any(guest.line is not None for guest in self._guests):
+                return None
+            self._heard_at = now
+            return now - heard
+
     def forget(self, guest: Guest) -> None:
         """A call that no host has come for does not want one any more."""
         surplus = []
@@ -207,6 +221,7 @@ class Leases:
             guest = None
             with self._lock:
                 now = time.monotonic()
+                self._heard_at = now
                 keeps = not self._closed and not self._own and now < line.until
                 if keeps and self._waiting:
                     guest = self._waiting.popleft()
@@ -301,6 +316,7 @@ class Leases:
         found = guest
 
         def take(channel: Channel) -> None:
+            self._heard_at = time.monotonic()
             line = Line(channel, asked, near)
             if not found.attach(line):
                 self.give_back(line)
