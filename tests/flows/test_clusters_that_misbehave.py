@@ -186,6 +186,44 @@ def test_a_scheduler_that_is_restarted_has_later_tasks_and_no_old_values(cluster
             value.result()
 
 
+BEREAVED = """
+    import sys
+    from pathlib import Path
+    from penstock import flow, task
+    from penstock.task_runners import DaskTaskRunner
+
+    @task
+    def endless(folder):
+        import os, time
+
+        Path(folder, str(os.getpid())).touch()
+        while True:
+            try:
+                time.sleep(1000)
+            except BaseException:
+                pass
+
+    @flow(task_runner=DaskTaskRunner(address=sys.argv[1]))
+    def main():
+        endless.submit(sys.argv[2]).wait()
+
+    main()
+"""
+
+
+def test_code_on_a_node_does_not_outlive_a_flow_that_was_killed(
+    cluster: DaskPrograms, programs: Programs, tmp_path: Path
+) -> None:
+    cluster.start_worker()
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    process = programs.start(BEREAVED, cluster.address, folder)
+    until(lambda: pids(folder), 30)
+    process.kill()
+    process.communicate()
+    until(lambda: all(map(gone, pids(folder))))
+
+
 # --- it has other versions --------------------------------------------------------------------------------------------
 
 
