@@ -33,7 +33,11 @@ class DaskTaskRunner(ClusterTaskRunner):
     process by TCP. A script that has a cluster made on its own machine calls its flow under
     `if __name__ == "__main__"`: Dask's processes load it again. Needs `pip install 'penstock[dask]'`.
 
-    Raises `InfrastructureNotAvailable` at the first task when the cluster is not there.
+    `dask.annotate(resources=…, priority=…, workers=…)` holds for the tasks that are submitted in it. The tasks of a
+    worker may take the memory that Dask gives it (`memory_limit`); beyond it the largest is killed, and Crashed.
+
+    Tasks raise `InfrastructureNotAvailable` when the cluster is not there (after `client_kwargs={"timeout": …}`,
+    default 30 s) or has other versions.
 
     Example::
 

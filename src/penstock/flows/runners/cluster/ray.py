@@ -54,10 +54,12 @@ def remote_options(**options: Any) -> Iterator[None]:
 
 
 class RayTaskRunner(ClusterTaskRunner):
-    """Runs submitted tasks on a Ray cluster: the one at `address` (`auto`, or the head's), or one that is begun for the
-    flow run by `ray.init(**init_kwargs)`; where the program is connected to one already, that one.
+    """Runs submitted tasks on a Ray cluster: the one at `address` (`auto`, the head's `host:port`, `ray://host:port`),
+    or one that is begun for the flow run by `ray.init(**init_kwargs)`; where the program is connected to one already,
+    that one. `remote_options(…)` says what tasks ask of it.
 
-    All else is as for `DaskTaskRunner`. Needs `pip install 'penstock[ray]'`.
+    A head that does not answer for 40 s is given up, and what runs there is Crashed. All else is as for
+    `DaskTaskRunner`. Needs `pip install 'penstock[ray]'`.
 
     Example::
 
