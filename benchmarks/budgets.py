@@ -97,15 +97,14 @@ def _server_lines(rows: Iterable[Row], products: Sequence[Product]) -> list[list
 
 
 def _cluster_lines(found: Iterable[Found], width: int) -> list[list[str]]:
-    return [
-        [
-            f"tasks mapped on {each.kind.capitalize()}, against its own", f"{each.n:,}",
-            f"+ {quantity(clusters.BUDGET)}", f"+ {quantity(each.added('mapped'))} "
-            f"{judged(each.added('mapped'), clusters.BUDGET)}", *["–"] * (width - 1),
-        ]
-        for each in found
-        if each.times is not None
-    ]  # fmt: skip
+    lines = []
+    for each in found:
+        if each.times is not None:
+            added, budget = each.added("mapped"), clusters.BUDGET
+            cells = [f"{clusters.signed(added)} {judged(added, budget)}", *["–"] * (width - 1)]
+            title = f"tasks mapped on {each.kind.capitalize()}, more than its own"
+            lines.append([title, f"{each.n:,}", clusters.signed(budget), *cells])
+    return lines
 
 
 def budget_table(rows: Sequence[Row], served: Sequence[Product], found: Sequence[Found]) -> str:

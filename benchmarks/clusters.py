@@ -31,6 +31,10 @@ in turns, in one process, on one local cluster with two places (processes), whic
 the one after the other there are a tenth. All task runs are in the record, and counted; `added` has a budget."""
 
 
+def signed(seconds: float) -> str:
+    return f"{'+' if seconds >= 0 else '−'} {report.quantity(abs(seconds))}"
+
+
 @dataclass
 class Found:
     """Seconds for one task in each sample, by who (`bare`, `ours`) and how (`mapped`, `single`)."""
@@ -77,7 +81,7 @@ def section(clusters: Sequence[Found]) -> list[str]:
             added = found.added(how)
             met = "met" if added <= BUDGET else "NOT MET"
             title = f"{found.kind.capitalize()} {found.version}, {words}"
-            rows.append((title, f"{n:,}", bare, ours, f"+ {report.quantity(added)}", report.quantity(BUDGET), met))
+            rows.append((title, f"{n:,}", bare, ours, signed(added), report.quantity(BUDGET), met))
     absent = [found.kind.capitalize() for found in clusters if found.times is None and not found.wrong]
     notes = [f"Not measured: {' and '.join(absent)}, which is not installed beside Penstock."] if absent else []
     return ["## On Dask and on Ray", NOTES, report.table(head, rows), *notes]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from . import budgets, clusters
+from . import budgets, clusters, other_pages
 from .clusters import Found
 from .measure import Row
 from .products import PENSTOCK, PREFECT, Product
@@ -40,7 +40,7 @@ Flat is what grows by no more than a fifth."""
 BESIDE_NOTES = """\
 The same work in the same session, one product after the other, at sizes that all can bear; of Penstock and Prefect the
 same programs with the package's name swapped, of the others programs that do the same (`benchmarks/scripts/`). In
-brackets: times Penstock embedded. Each product runs from an environment of its own, as it comes, with its telemetry off.
+brackets: times Penstock embedded. Each product runs from an environment of its own, as it comes, its telemetry off.
 
 - Prefect starts its server itself. It lags behind its client: `client` is when the program had its result, `recorded`
   when the last row was in the server's database, which was looked at five times a second for up to {patience:.0f} s
@@ -169,10 +169,9 @@ def absences(products: Iterable[Product]) -> str:
         reasons: dict[str, list[str]] = {}
         for workload, reason in product.lacks.items():
             reasons.setdefault(reason, []).append(f"`{workload}`")
-        sentences[product.name.split(",")[0]] = "; ".join(
-            f"{', '.join(names)}: {why}" for why, names in reasons.items()
-        )
-    return "\n".join(f"- {MISSING} {name}, {text}." for name, text in sentences.items() if text)
+        told = [f"{', '.join(names)}: {why}" for why, names in reasons.items()]
+        sentences[product.name.split(",")[0]] = "; ".join(told)
+    return "\n".join(f"- {name} has no {text}." for name, text in sentences.items() if text)
 
 
 def calibration_table(samples: Sequence[dict[str, float]]) -> str:
@@ -203,12 +202,12 @@ def page(results: Results) -> str:
     rows, served = results.rows, results.served
     parts = [
         "# Benchmarks",
-        f"Written by `python -m benchmarks{results.options}`; edit `benchmarks/page.py` and `benchmarks/budgets.py` "
-        "instead of this page.",
+        f"Written by `python -m benchmarks{results.options}`; edit `benchmarks/page.py` instead of this page.",
         "\n".join(f"- {fact}" for fact in results.machine),
     ]
     if rows:
         parts += ["## The budgets", budgets.NOTES, budgets.budget_table(rows, served, results.clusters)]
+        parts += [other_pages.LINKS]
         parts += ["## What is in the way", budgets.IN_THE_WAY]
         parts += ["## What Penstock costs", NOTES, own_table(rows)]
     if any(product.name in row.samples for row in rows for product in served):

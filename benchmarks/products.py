@@ -27,8 +27,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Product:
-    """`queries` count the rows of a kind, and those that are complete and final. `record` opens a fresh one for a sample
-    in a home; without it the record is the file `database` in the home.
+    """`queries` count the rows of a kind, and those that are complete and final. `record` opens a fresh one in a home,
+    for one sample; without it the record is the file `database` in the home.
     """
 
     name: str
@@ -67,7 +67,8 @@ PENSTOCK = Product(
     queries={
         "flow runs": f"SELECT count(*), count(*) FILTER (WHERE {_FINAL} AND lines_lost = 0) FROM flow_run",
         "subflow runs": f"""SELECT count(*), count(*) FILTER
-            (WHERE {_FINAL} AND flow_run_id IN (SELECT id FROM flow_run)) FROM flow_run WHERE flow_run_id IS NOT NULL""",
+            (WHERE {_FINAL} AND flow_run_id IN (SELECT id FROM flow_run))
+            FROM flow_run WHERE flow_run_id IS NOT NULL""",
         "task runs": f"""SELECT count(*), count(*) FILTER
             (WHERE {_FINAL} AND flow_run_id IN (SELECT id FROM flow_run)) FROM task_run""",
         "lines": "SELECT count(*), count(DISTINCT message) FROM log WHERE message LIKE 'line %'",
@@ -108,7 +109,8 @@ DBOS = Product(
     "dbos",
     # A task is a step, or a workflow of the same name that another workflow started.
     queries={
-        "flow runs": f"SELECT count(*), count(*) FILTER (WHERE {_DBOS_FINAL}) FROM workflow_status WHERE name <> 'work'",
+        "flow runs": f"""SELECT count(*), count(*) FILTER (WHERE {_DBOS_FINAL})
+            FROM workflow_status WHERE name <> 'work'""",
         "subflow runs": f"""SELECT count(*), count(*) FILTER
             (WHERE {_DBOS_FINAL} AND parent_workflow_id IN (SELECT workflow_uuid FROM workflow_status))
             FROM workflow_status WHERE name = 'part'""",

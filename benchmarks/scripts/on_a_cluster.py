@@ -1,4 +1,4 @@
-"""The same function, called by a cluster's own client and as a task of a flow, in turns: `on_a_cluster.py KIND N TIMES`.
+"""The same function, called by a cluster's own client and as a task of a flow: `on_a_cluster.py KIND N TIMES`.
 
 KIND is `dask` or `ray`; the cluster has two places, each a process. Prints the version of the cluster's package, and
 seconds for one call, by who and how, as JSON. The record is counted: every task run there, and completed.
@@ -17,6 +17,7 @@ from penstock.task_runners import DaskTaskRunner, RayTaskRunner
 
 KIND, SIZE, TIMES = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 FEW = max(SIZE // 10, 10)
+FIRST = 50  # not on the clock
 Calls = Callable[[int], Any]
 
 
@@ -54,6 +55,14 @@ def ray() -> tuple[Any, Calls, Calls]:
     )
 
 
+def ours_mapped(n: int) -> Any:
+    return number.map(range(n)).result()
+
+
+def ours_single(n: int) -> Any:
+    return [number.submit(i).result() for i in range(n)]
+
+
 def each(calls: Calls, n: int) -> float:
     began = time.perf_counter()
     calls(n)
@@ -66,19 +75,19 @@ def main() -> dict[str, list[float]]:
 
     @flow(task_runner=runner)
     def measured() -> None:
-        number.map(range(50)).result()
-        mapped(50)
+        for first in (mapped, single, ours_mapped, ours_single):
+            first(FIRST)
         for _ in range(TIMES):
             found["bare mapped"].append(each(mapped, SIZE))
-            found["ours mapped"].append(each(lambda n: number.map(range(n)).result(), SIZE))
+            found["ours mapped"].append(each(ours_mapped, SIZE))
             found["bare single"].append(each(single, FEW))
-            found["ours single"].append(each(lambda n: [number.submit(i).result() for i in range(n)], FEW))
+            found["ours single"].append(each(ours_single, FEW))
 
     measured()
     with get_client(sync_client=True) as penstock:
         (run,) = penstock.read_flow_runs()
         states = penstock.count_task_runs_of_flow_run(run.id)
-    count = 50 + TIMES * (SIZE + FEW)
+    count = 2 * FIRST + TIMES * (SIZE + FEW)
     if list(states.values()) != [count] or "completed" not in str(*states).lower():
         sys.exit(f"{states} recorded, where {count} completed are expected")
     return found
