@@ -8,15 +8,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import clusters, page, report
+from . import clusters, page, parts, report
 from .measure import Bench, check_values
 from .page import Results
 from .products import BARE, DASK, PENSTOCK, PREFECT, RAY, Product, at, dbos_on, served
 from .server_place import POSTGRES, SQLITE, Databases
 from .workloads import NAMES, WORKLOADS, Workload
 
-CALIBRATION, CLUSTERS = "calibration", "clusters"
-OTHERS = (CALIBRATION, CLUSTERS)
+CALIBRATION, CLUSTERS, PARTS = "calibration", "clusters", "parts"
+OTHERS = (CALIBRATION, CLUSTERS, PARTS)
 REPEAT = 3
 HERE = Path(__file__).parent
 PEERS = {"prefect": "prefect", "dbos": "dbos (and psycopg)", "dask": "distributed", "ray": "ray"}
@@ -114,6 +114,8 @@ def measure(options: argparse.Namespace, bench: Bench, databases: Databases) -> 
             row = bench.row(workload, n, taking_part(workload, n, compared, results))
             check_values(row)
             results.rows.append(row)
+    if not options.only or (PARTS, None) in options.only:
+        results.parts = parts.measure(bench, options.quick)
     results.clusters = on_clusters(options, bench)
     return results
 

@@ -19,8 +19,6 @@ NOTES = """\
 Each row at the largest size that was measured here. The budgets of tasks and runs were set for the embedded way, and
 are asked of served runs too."""
 
-IN_THE_WAY = ""
-
 Flatness = tuple[float, float, float, float]
 
 

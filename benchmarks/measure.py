@@ -53,6 +53,9 @@ class Sample:
     # After each tenth of a large workload: seconds since the beginning, and what is resident then (MiB).
     tenths: tuple[tuple[float, float], ...] = ()
     server: ServerCost | None = None
+    # Seconds of a processor: of the thread that calls, and of all others of the process.
+    here: float = 0.0
+    elsewhere: float = 0.0
 
 
 @dataclass
@@ -169,7 +172,10 @@ class Bench:
         if "error" in found:
             return Sample(0.0, 0.0, peak, wrong=found["error"])
         tenths = tuple((seconds, memory) for seconds, memory in found["tenths"])
-        return Sample(found["seconds"], found["returned"], peak, found["value"], tenths=tenths)
+        return Sample(
+            found["seconds"], found["returned"], peak, found["value"], tenths=tenths,
+            here=found["here"], elsewhere=found["elsewhere"],
+        )  # fmt: skip
 
     def _process(self, command: list[str], home: Path, product: Product, record: Record) -> tuple[float, float, int]:
         """Seconds, peak MiB and exit code. The process leads a group, and nothing of it stays behind."""

@@ -9,6 +9,8 @@ from statistics import median
 from . import budgets, clusters, other_pages
 from .clusters import Found
 from .measure import Row
+from .parts import IN_THE_WAY, LESS, parts_table
+from .parts import NOTES as PARTS_NOTES
 from .products import PENSTOCK, PREFECT, Product
 from .report import quantity, ratio, spread, table
 
@@ -68,6 +70,7 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     calibration: list[dict[str, float]] = field(default_factory=list)
     clusters: list[Found] = field(default_factory=list)
+    parts: list[Row] = field(default_factory=list)
 
 
 def name_of(row: Row) -> str:
@@ -208,8 +211,9 @@ def page(results: Results) -> str:
     if rows:
         parts += ["## The budgets", budgets.NOTES, budgets.budget_table(rows, served, results.clusters)]
         parts += [other_pages.LINKS]
-        parts += ["## What is in the way", budgets.IN_THE_WAY]
         parts += ["## What Penstock costs", NOTES, own_table(rows)]
+    if results.parts:
+        parts += ["## What is in the way", IN_THE_WAY, PARTS_NOTES, parts_table(results.parts)]
     if any(product.name in row.samples for row in rows for product in served):
         parts += ["## Served", SERVED_NOTES, served_table(rows, served)]
     if any(budgets.flatness(row, PENSTOCK.name) for row in rows):
@@ -225,7 +229,8 @@ def page(results: Results) -> str:
 def complaints(results: Results) -> list[str]:
     """What is wrong with Penstock's records and results: the only thing that fails."""
     ours = [PENSTOCK.name, *(product.name for product in results.served)]
-    return [*_wrong(results, ours), *clusters.complaints(results.clusters)]
+    less = [f"{row.workload.name}, {way}: {why}" for row in results.parts for way in LESS for why in row.wrong(way)]
+    return [*_wrong(results, ours), *less, *clusters.complaints(results.clusters)]
 
 
 def troubles(results: Results) -> list[str]:

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from time import monotonic, perf_counter, sleep
+from time import monotonic, perf_counter, process_time, sleep, thread_time
 from typing import Any
 
 LOOK_EVERY_SECONDS = 0.2
@@ -69,12 +69,14 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
     if job["tenths"]:
         workload.range = noting  # type: ignore[attr-defined]  # (what its loop goes over)
+    here, everywhere = thread_time(), process_time()
     began = perf_counter()
     value = workload.main(job["n"])
     returned = perf_counter()
     recorded = finish(job)
     ended = perf_counter()
-    seconds = {"returned": returned - began, "seconds": ended - began}
+    here, everywhere = thread_time() - here, process_time() - everywhere
+    seconds = {"returned": returned - began, "seconds": ended - began, "here": here, "elsewhere": everywhere - here}
     return {"value": value, "recorded": recorded, "tenths": tenths, **seconds}
 
 
