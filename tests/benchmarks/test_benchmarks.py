@@ -71,7 +71,7 @@ def test_the_page_has_what_was_asked_for(tmp_path: Path) -> None:
     assert f"--served sqlite{''.join(f' --{kind} PYTHON' for kind in clusters)}`" in text
     titles = re.findall("^## (.*)", text, re.M)
     beside = ["Beside the others", "On Dask and on Ray"] if clusters else []
-    assert titles == ["The budgets", "What is in the way", "What Penstock costs", "Served", *beside]
+    assert titles == ["The budgets", "What Penstock costs", "Served", *beside]
     for kind in clusters:
         assert re.search(rf"^- {kind.capitalize()} \d", text, re.M)  # its version
         assert re.search(rf"^\| {kind.capitalize()} [\d.]+, mapped +\| +20 \|", text, re.M)
