@@ -127,7 +127,7 @@ def main() -> int:
     if not chosen:
         sys.exit(f"There is no cell with {' and '.join(options.only)} in its name.")
     with session(options.repeat) as bench:
-        machine = report.facts(bench, prefect)
+        machine = report.facts(bench, [prefect] if prefect is not None else [])
         abilities = Abilities(*bench.ask([PENSTOCK.python, "-c", ASK], PENSTOCK))
         results = measure(Stopper(bench), abilities, chosen, options.repeat)
         parts = page(options, machine, abilities, results)
