@@ -80,7 +80,7 @@ test-fast: env
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(PYTEST_ARGS)
 
 bench: env
-	$(BIN)/python -m benchmarks --markdown docs/benchmarks.md
+	$(BIN)/python -m benchmarks --served --markdown docs/benchmarks.md
 	$(BIN)/python -m benchmarks.capture
 	$(BIN)/python -m benchmarks.server --quick
 

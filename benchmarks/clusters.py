@@ -1,141 +1,91 @@
-"""What tasks on a cluster cost: `python -m benchmarks.clusters [--size N] [--repeat N] [--markdown FILE]`.
+"""What a task on a cluster costs more than the cluster's own: `scripts/on_a_cluster.py`, in the table of the page.
 
-For each of Dask and Ray a local cluster with two places; the same function, called by the cluster's own client and as a
-task of a flow, in turns, in one process. The record is counted afterwards: every task run there, and completed.
+Penstock and the cluster's package must be in one environment for it, which is this one.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.metadata
+import importlib.util
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
-import tempfile
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-PROGRAM = """
-import json, sys, time
-from penstock import flow, task
-from penstock.client import get_client
-from penstock.task_runners import DaskTaskRunner, RayTaskRunner
+from . import report
+from .measure import Bench
+from .products import PENSTOCK
 
-KIND, SIZE, REPEAT = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-
-def plain(x):
-    return x
-
-@task
-def number(x):
-    return x
-
-def timed(fn):
-    began = time.perf_counter()
-    fn()
-    return time.perf_counter() - began
-
-def main():
-    if KIND == "dask":
-        from distributed import Client, LocalCluster
-
-        cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
-        client = Client(cluster, set_as_default=False)
-        runner = DaskTaskRunner(cluster=cluster)
-        mapped = lambda n: client.gather(client.map(plain, range(n), pure=False))
-        single = lambda n: [client.submit(plain, i, pure=False).result() for i in range(n)]
-    else:
-        import ray
-
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-        runner = RayTaskRunner()
-        remote = ray.remote(plain)
-        mapped = lambda n: ray.get([remote.remote(i) for i in range(n)])
-        single = lambda n: [ray.get(remote.remote(i)) for i in range(n)]
-
-    @flow(task_runner=runner)
-    def measured():
-        number.map(range(50)).result()
-        mapped(50)
-        few = max(SIZE // 10, 10)
-        for _ in range(REPEAT):
-            found["bare mapped"].append(timed(lambda: mapped(SIZE)) / SIZE)
-            found["ours mapped"].append(timed(lambda: number.map(range(SIZE)).result()) / SIZE)
-            found["bare single"].append(timed(lambda: single(few)) / few)
-            found["ours single"].append(
-                timed(lambda: [number.submit(i).result() for i in range(few)]) / few
-            )
-        return 50 + REPEAT * (SIZE + few)
-
-    found = {f"{who} {how}": [] for who in ("bare", "ours") for how in ("mapped", "single")}
-    count = measured()
-    with get_client(sync_client=True) as penstock:
-        (run,) = penstock.read_flow_runs()
-        states = penstock.count_task_runs_of_flow_run(run.id)
-    assert list(states.values()) == [count] and "completed" in str(*states).lower(), (states, count)
-    json.dump(found, sys.stdout)
-
-if __name__ == "__main__":
-    main()
-"""
-WORDS = {"mapped": "mapped", "single": "submitted, one after the other"}
+HERE = Path(__file__).parent
+SIZE, QUICK_SIZE = 10_000, 500
 BUDGET = 1e-3
+PACKAGES = {"dask": "distributed", "ray": "ray"}
+WORDS = {"mapped": "mapped", "single": "submitted, one after the other"}
+LONGEST_SECONDS = 600.0
+
+NOTES = """\
+One function that gives back its argument, called by the cluster's own client, and as a task of a flow with the runner,
+in turns, in one process, on one local cluster with two places (processes), which share the machine with the flow. Of
+the one after the other there are a tenth. All task runs are in the record, and counted; `added` has a budget."""
 
 
-def measure(kind: str, size: int, repeat: int) -> dict[str, float]:
-    """Medians in seconds for one task, by who and how."""
-    with tempfile.TemporaryDirectory() as home:
-        script = Path(home, "clusters.py")
-        script.write_text(PROGRAM)
-        settings = {"PENSTOCK_HOME": home, "PENSTOCK_LOGGING_TO_CONSOLE": "false"}
-        done = subprocess.run(
-            [sys.executable, str(script), kind, str(size), str(repeat)], env={**os.environ, **settings},
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, cwd=home,
-        )  # fmt: skip
-    return {name: statistics.median(times) for name, times in json.loads(done.stdout.splitlines()[-1]).items()}
+def signed(seconds: float) -> str:
+    return f"{'+' if seconds >= 0 else '−'} {report.quantity(abs(seconds))}"
 
 
-def page(found: dict[str, dict[str, float]], size: int, repeat: int) -> str:
-    lines = [
-        "# What tasks on a cluster cost",
-        "",
-        "Written by `python -m benchmarks.clusters --markdown docs/clusters-measured.md`: the same function that gives "
-        "back its argument, called by the cluster's own client, and as a task of a flow, whose runs are all recorded. "
-        f"Local clusters with two places, which share the machine with the flow; {size:,} calls mapped, a tenth of "
-        f"them one after the other; medians of {repeat}.",
-        "",
-        f"{date.today()}; {os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}, distributed "
-        f"{importlib.metadata.version('distributed')}, ray {importlib.metadata.version('ray')}",
-        "",
-        "| tasks | the cluster's own | Penstock on it | added | budget |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for kind, times in found.items():
+@dataclass
+class Found:
+    """Seconds for one task in each sample, by who (`bare`, `ours`) and how (`mapped`, `single`)."""
+
+    kind: str
+    n: int
+    version: str = ""
+    times: dict[str, list[float]] | None = None
+    wrong: str = ""
+
+    def added(self, how: str) -> float:
+        assert self.times is not None
+        return median(self.times[f"ours {how}"]) - median(self.times[f"bare {how}"])
+
+
+def measure(bench: Bench, kind: str, n: int) -> Found:
+    if importlib.util.find_spec(PACKAGES[kind]) is None:
+        return Found(kind, n)
+    report.say(f"{n:,} tasks on {kind.capitalize()}, bare and ours, {bench.repeat} of each")
+    home = bench.folder / f"on-{kind}"
+    home.mkdir()
+    environment = bench.environment(home, PENSTOCK) | {"PENSTOCK_LOGGING_TO_CONSOLE": "false"}
+    script = str(HERE / "scripts" / "on_a_cluster.py")
+    done = subprocess.run(
+        [sys.executable, script, kind, str(n), str(bench.repeat)], env=environment, cwd=home,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=LONGEST_SECONDS * bench.repeat,
+    )  # fmt: skip
+    if done.returncode:
+        return Found(kind, n, wrong=f"it ended with {done.returncode}: {done.stderr[-500:]}")
+    said = json.loads(done.stdout.splitlines()[-1])
+    return Found(kind, n, said["version"], said["found"])
+
+
+def section(clusters: Sequence[Found]) -> list[str]:
+    head = ("tasks", "n", "the cluster's own", "Penstock on it", "added", "budget", "")
+    rows: list[tuple[str, ...]] = []
+    for found in clusters:
+        if found.times is None:
+            rows.append((found.kind.capitalize(), "–", "–", "–", "–", "–", found.wrong and "FAILED"))
+            continue
         for how, words in WORDS.items():
-            bare, ours = times[f"bare {how}"], times[f"ours {how}"]
-            met = "met" if ours - bare <= BUDGET else "NOT MET"
-            lines.append(
-                f"| {kind.capitalize()}, {words} | {bare * 1e3:.2f} ms | {ours * 1e3:.2f} ms | "
-                f"{(ours - bare) * 1e3:+.2f} ms | {BUDGET * 1e3:.0f} ms, {met} |"
-            )
-    return "\n".join(lines) + "\n"
+            n = found.n if how == "mapped" else max(found.n // 10, 10)
+            bare, ours = (report.spread(found.times[f"{who} {how}"]) for who in ("bare", "ours"))
+            added = found.added(how)
+            met = "met" if added <= BUDGET else "NOT MET"
+            title = f"{found.kind.capitalize()} {found.version}, {words}"
+            rows.append((title, f"{n:,}", bare, ours, signed(added), report.quantity(BUDGET), met))
+    absent = [found.kind.capitalize() for found in clusters if found.times is None and not found.wrong]
+    notes = [f"Not measured: {' and '.join(absent)}, which is not installed beside Penstock."] if absent else []
+    return ["## On Dask and on Ray", NOTES, report.table(head, rows), *notes]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=10_000, help="how many calls are mapped (default 10,000)")
-    parser.add_argument("--repeat", type=int, default=3, help="how often (default 3)")
-    parser.add_argument("--markdown", metavar="FILE", type=Path, help="write the page there too")
-    options = parser.parse_args()
-    found = {kind: measure(kind, options.size, options.repeat) for kind in ("dask", "ray")}
-    text = page(found, options.size, options.repeat)
-    print(text)
-    if options.markdown:
-        options.markdown.write_text(text)
-
-
-if __name__ == "__main__":
-    main()
+def complaints(clusters: Sequence[Found]) -> list[str]:
+    return [f"{found.kind}: {found.wrong}" for found in clusters if found.wrong]

@@ -6,91 +6,39 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Any
 
+from .products import BARE, PENSTOCK, PREFECT, PREFIXES, Product, Record, at
 from .timed import count
-from .workloads import WORKLOADS, Record, Workload, expected
+from .workloads import WORKLOADS, Counts, Workload, expected
 
+__all__ = ["BARE", "PENSTOCK", "PREFECT", "Bench", "Product", "Row", "Sample", "at", "check_values", "end_group"]
 HERE = Path(__file__).parent
 LONGEST_RUN_SECONDS = 1800.0
 # A cheap measurement that is a small difference of two: more of them.
 IMPORTS_A_REPEAT = 5
+# From here on it is noted how far it is after each tenth.
+LARGE = 100_000
 MEBIBYTE_OF_MAXRSS = 1 << 20 if sys.platform == "darwin" else 1 << 10
 
 
 @dataclass(frozen=True)
-class Product:
-    """What a workload is run with. `queries` count the rows of a kind, and those that are complete and final."""
+class ServerCost:
+    """Of the server that took a sample's rows: seconds from the command to its first answer, and resident MiB then and
+    when all was recorded."""
 
-    name: str
-    package: str
-    python: str = sys.executable
-    home: str = ""
-    database: str = ""
-    queries: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, str] = field(default_factory=dict)
-    # How long the record may lag behind the program that made it.
-    patience: float = 0.0
-    keeps_python_path: bool = True
-
-
-BARE = Product("bare Python", "bare")
-
-_FINAL = "state_type = 'COMPLETED' AND started IS NOT NULL AND ended IS NOT NULL"
-PENSTOCK = Product(
-    "Penstock",
-    "penstock",
-    home="PENSTOCK_HOME",
-    database="penstock.db",
-    queries={
-        "flow runs": f"SELECT count(*), sum({_FINAL} AND lines_lost = 0) FROM flow_run",
-        "subflow runs": f"""SELECT count(*), sum({_FINAL} AND flow_run_id IN (SELECT id FROM flow_run))
-            FROM flow_run WHERE flow_run_id IS NOT NULL""",
-        "task runs": f"SELECT count(*), sum({_FINAL} AND flow_run_id IN (SELECT id FROM flow_run)) FROM task_run",
-        "lines": "SELECT count(*), count(DISTINCT message) FROM log WHERE message LIKE 'line %'",
-        "greetings": "SELECT count(*), count(DISTINCT message) FROM log WHERE message LIKE 'Hello%'",
-    },
-)
-
-_PREFECT_FINAL = "state_type = 'COMPLETED' AND end_time IS NOT NULL"
-PREFECT = Product(
-    "Prefect",
-    "prefect",
-    home="PREFECT_HOME",
-    database="prefect.db",
-    queries={
-        "flow runs": f"SELECT count(*), sum({_PREFECT_FINAL}) FROM flow_run",
-        "subflow runs": f"""SELECT count(*), sum({_PREFECT_FINAL})
-            FROM flow_run WHERE parent_task_run_id IS NOT NULL""",
-        # A subflow has a task run there that stands for it.
-        "task runs": f"""SELECT count(*), sum({_PREFECT_FINAL}) FROM task_run WHERE id NOT IN
-            (SELECT parent_task_run_id FROM flow_run WHERE parent_task_run_id IS NOT NULL)""",
-        "lines": PENSTOCK.queries["lines"],
-        "greetings": PENSTOCK.queries["greetings"],
-    },
-    settings={
-        "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    },
-    patience=180.0,
-    keeps_python_path=False,
-)
-
-
-def prefect_at(python: str) -> Product:
-    return replace(PREFECT, python=python)
+    start: float
+    memory: float
+    memory_after: float
 
 
 @dataclass(frozen=True)
@@ -99,9 +47,15 @@ class Sample:
 
     seconds: float
     returned: float
-    peak: float  # MiB, of the largest process; Linux counts what this program had when it started it (some 20)
+    peak: float  # MiB, of the largest process; at least that of the small one that started it (some 12)
     value: Any = None
     wrong: str = ""
+    # After each tenth of a large workload: seconds since the beginning, and what is resident then (MiB).
+    tenths: tuple[tuple[float, float], ...] = ()
+    server: ServerCost | None = None
+    # Seconds of a processor: of the thread that calls, and of all others of the process.
+    here: float = 0.0
+    elsewhere: float = 0.0
 
 
 @dataclass
@@ -165,76 +119,89 @@ class Bench:
         return row
 
     def sample(self, workload: Workload, n: int, product: Product) -> Sample:
-        with self._stage(workload, product) as home:
+        with self._stage(workload, product) as home, product.opened(home) as record:
+            server = record.server
+            memory = server.memory() if server else 0.0
             if workload.whole:
-                sample = self._whole(home, product)
+                sample = self._whole(home, product, record)
             else:
-                sample = self._timed(home, product, workload, n)
-            if sample.wrong or not product.database:
+                sample = self._timed(home, product, record, workload, n)
+            if server:
+                cost = ServerCost(server.seconds_to_start, memory, server.memory())
+                sample = replace(sample, server=cost)
+            if sample.wrong or not record.database:
                 return sample
-            return replace(sample, wrong=check(product, home, expected(workload, n)))
+            return replace(sample, wrong=check(product, record.database, expected(workload, n)))
 
     @contextmanager
     def _stage(self, workload: Workload, product: Product) -> Iterator[Path]:
         """A fresh folder with the workload in it, written for the product."""
         with tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as name:
             home = Path(name)
-            text = (HERE / "scripts" / workload.script).read_text()
+            text = product.program(workload).read_text()
             if product is BARE and workload.whole:
                 text = ""
-            (home / "workload.py").write_text(text.replace("from penstock import", f"from {product.package} import"))
+            if not product.folder:
+                text = text.replace("from penstock import", f"from {product.package} import")
+            (home / "workload.py").write_text(text)
             shutil.copy(HERE / "timed.py", home)
             shutil.copy(HERE / "bare.py", home)
             yield home
 
-    def _whole(self, home: Path, product: Product) -> Sample:
-        seconds, peak, code = self._process([product.python, "workload.py"], home, product)
+    def _whole(self, home: Path, product: Product, record: Record) -> Sample:
+        seconds, peak, code = self._process([product.python, "workload.py"], home, product, record)
         return Sample(seconds, seconds, peak, wrong=f"the process ended with {code}" if code else "")
 
-    def _timed(self, home: Path, product: Product, workload: Workload, n: int) -> Sample:
+    def _timed(self, home: Path, product: Product, record: Record, workload: Workload, n: int) -> Sample:
         outcome = home / "outcome.json"
         job = {
             "package": product.package,
             "n": n,
             "outcome": str(outcome),
-            "database": str(home / product.database),
+            "database": record.database,
             "queries": product.queries,
             "expected": expected(workload, n),
             "patience": product.patience,
+            "tenths": n >= LARGE,
         }
         (home / "job.json").write_text(json.dumps(job))
-        _, peak, code = self._process([product.python, "timed.py", "job.json"], home, product)
+        _, peak, code = self._process([product.python, "timed.py", "job.json"], home, product, record)
         found: dict[str, Any] = {"error": f"the process ended with {code}"}
         if outcome.exists():
             found = json.loads(outcome.read_text())
         if "error" in found:
             return Sample(0.0, 0.0, peak, wrong=found["error"])
-        return Sample(found["seconds"], found["returned"], peak, found["value"])
+        tenths = tuple((seconds, memory) for seconds, memory in found["tenths"])
+        return Sample(
+            found["seconds"], found["returned"], peak, found["value"], tenths=tenths,
+            here=found["here"], elsewhere=found["elsewhere"],
+        )  # fmt: skip
 
-    def _process(self, command: list[str], home: Path, product: Product) -> tuple[float, float, int]:
+    def _process(self, command: list[str], home: Path, product: Product, record: Record) -> tuple[float, float, int]:
         """Seconds, peak MiB and exit code. The process leads a group, and nothing of it stays behind."""
         nowhere = subprocess.DEVNULL
-        began = perf_counter()
+        outcome = home / "launched.json"
         process = subprocess.Popen(
-            command, cwd=home, env=self.environment(home, product), start_new_session=True,
+            [sys.executable, str(HERE / "launched.py"), str(outcome), *command],
+            cwd=home, env=self.environment(home, product) | record.settings, start_new_session=True,
             stdin=nowhere, stdout=nowhere, stderr=nowhere,
         )  # fmt: skip
         end = threading.Timer(LONGEST_RUN_SECONDS, end_group, [process.pid])
         end.start()
         try:
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = perf_counter() - began
+            process.wait()
         finally:
             end.cancel()
             end_group(process.pid)  # a server that outlived its program would burden the next measurement
-        process.returncode = os.waitstatus_to_exitcode(status)
-        return seconds, usage.ru_maxrss / MEBIBYTE_OF_MAXRSS, process.returncode
+        if not outcome.exists():
+            return 0.0, 0.0, process.returncode
+        seconds, peak, code = json.loads(outcome.read_text())
+        return seconds, peak / MEBIBYTE_OF_MAXRSS, code
 
     def environment(self, home: Path, product: Product) -> dict[str, str]:
-        """As a user has it, without settings of either product and of Python that would change what is measured."""
-        ours = ("PENSTOCK_", "PREFECT_")
+        """As a user has it, without settings of the products and of Python that would change what is measured."""
         switches = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(ours) and k not in switches}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIXES) and k not in switches}
         python_path = environment.pop("PYTHONPATH", "")
         if python_path and product.keeps_python_path:
             environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, python_path.split(os.pathsep)))
@@ -257,13 +224,27 @@ def end_group(leader: int) -> None:
         pass
 
 
-def check(product: Product, home: Path, wanted: Record) -> str:
+def counted_at(database: str, queries: dict[str, str]) -> dict[str, list[int]]:
+    """As `timed.count`, of a PostgreSQL database too."""
+    if not database.startswith("postgresql:"):
+        return count(database, queries)
+    import psycopg
+
+    with closing(psycopg.connect(database, options="-c search_path=dbos,public")) as connection:
+        found = {}
+        for kind, sql in queries.items():
+            row = connection.execute(sql.encode()).fetchone()
+            found[kind] = [int(number) for number in row or ()]
+        return found
+
+
+def check(product: Product, database: str, wanted: Counts) -> str:
     """What is wrong with the record, if anything: rows that are missing, too many, or not final."""
     if not wanted:
         return ""
     try:
-        counted = count(str(home / product.database), product.queries)
-    except sqlite3.Error as trouble:
+        counted = counted_at(database, product.queries)
+    except Exception as trouble:
         return f"the record cannot be read: {trouble}"
     wrong = []
     for kind, (rows, final) in counted.items():

@@ -31,7 +31,7 @@ from . import (
     server_streams,
     server_tasks,
 )
-from .server_place import POSTGRES, SQLITE, Databases, Place
+from .server_place import POSTGRES, SQLITE, Databases
 from .server_session import Session
 
 PARTS = {
@@ -92,19 +92,12 @@ def facts(session: Session) -> list[str]:
     machine = f"{os.cpu_count()} CPUs, {platform.machine()}, {platform.system()}"
     databases = [f"SQLite {apsw.sqlite_lib_version()}"] if SQLITE in session.kinds else []
     if POSTGRES in session.kinds:
-        with session.databases.fresh(POSTGRES) as place:
-            databases.append(f"PostgreSQL {_version(place)} with its own defaults")
+        databases.append(f"PostgreSQL {session.databases.postgres_version()} with its own defaults")
     return [
         f"{datetime.now(UTC):%Y-%m-%d}; {machine}; load average {os.getloadavg()[0]:.1f} before the first measurement",
         f"Penstock {penstock.__version__} on Python {platform.python_version()} with {' and '.join(databases)}",
         "Servers, databases and those who ask them share the machine.",
     ]
-
-
-def _version(place: Place) -> str:
-    with place.open() as store, store.read() as tx:
-        row = tx.row("SHOW server_version")
-    return str(row[0]).split()[0] if row else "?"
 
 
 def page(options: argparse.Namespace, session: Session) -> str:

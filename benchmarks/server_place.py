@@ -97,6 +97,11 @@ class Databases:
                 url = stack.enter_context(self._server().database())  # type: ignore[attr-defined]
             yield Place(kind, home, url)
 
+    def postgres_version(self) -> str:
+        with self.fresh(POSTGRES) as place, place.open() as store, store.read() as tx:
+            row = tx.row("SHOW server_version")
+        return str(row[0]).split()[0] if row else "?"
+
     def _server(self) -> object:
         if self._postgres is None:
             from tests.postgres import Server as PostgresServer

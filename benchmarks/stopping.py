@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import report, stopping_report
-from .measure import PENSTOCK, Bench, Product, prefect_at
+from .measure import PENSTOCK, PREFECT, Bench, Product, at
 from .stopping_prefect import serving
 from .stopping_report import Results
 from .stopping_watch import CANCEL, TIMEOUT, Abilities, Cell, Stopper, cells
@@ -122,12 +122,12 @@ def main() -> int:
     if not hasattr(os, "pidfd_open"):
         sys.exit("This needs Linux: it watches processes by pidfd.")
     options = arguments()
-    prefect = prefect_at(options.prefect) if options.prefect else None
+    prefect = at(PREFECT, options.prefect) if options.prefect else None
     chosen = [cell for cell in cells() if all(text in str(cell) for text in options.only)]
     if not chosen:
         sys.exit(f"There is no cell with {' and '.join(options.only)} in its name.")
     with session(options.repeat) as bench:
-        machine = report.facts(bench, prefect)
+        machine = report.facts(bench, [prefect] if prefect is not None else [])
         abilities = Abilities(*bench.ask([PENSTOCK.python, "-c", ASK], PENSTOCK))
         results = measure(Stopper(bench), abilities, chosen, options.repeat)
         parts = page(options, machine, abilities, results)

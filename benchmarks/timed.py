@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sqlite3
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from time import monotonic, perf_counter, sleep
+from time import monotonic, perf_counter, process_time, sleep, thread_time
 from typing import Any
 
 LOOK_EVERY_SECONDS = 0.2
@@ -45,15 +47,44 @@ def finish(job: dict[str, Any]) -> bool:
     return True
 
 
+def resident() -> float:
+    """MiB, now. (0 where the system has no such file.)"""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    main = importlib.import_module("workload").main
-    main(1)  # starts what is started once; the cold script is a row of its own
+    workload = importlib.import_module("workload")
+    workload.main(1)  # starts what is started once; the cold script is a row of its own
+    tenths: list[tuple[float, float]] = []
     began = perf_counter()
-    value = main(job["n"])
+
+    def noting(n: int) -> Iterator[int]:
+        for tenth in range(10):
+            yield from range(n * tenth // 10, n * (tenth + 1) // 10)
+            tenths.append((perf_counter() - began, resident()))
+
+    if job["tenths"]:
+        workload.range = noting  # type: ignore[attr-defined]  # (what its loop goes over)
+    here, everywhere = thread_time(), process_time()
+    began = perf_counter()
+    value = workload.main(job["n"])
     returned = perf_counter()
     recorded = finish(job)
     ended = perf_counter()
-    return {"value": value, "returned": returned - began, "seconds": ended - began, "recorded": recorded}
+    here, everywhere = thread_time() - here, process_time() - everywhere
+    seconds = {"returned": returned - began, "seconds": ended - began, "here": here, "elsewhere": everywhere - here}
+    return {"value": value, "recorded": recorded, "tenths": tenths, **seconds}
+
+
+def end() -> None:
+    """Ends what the workload's first call started, when it is measured."""
+    ending = getattr(sys.modules.get("workload"), "end", None)
+    if ending is not None:
+        ending()
 
 
 if __name__ == "__main__":
@@ -63,3 +94,4 @@ if __name__ == "__main__":
     except BaseException:
         outcome = {"error": traceback.format_exc()}
     Path(job["outcome"]).write_text(json.dumps(outcome))
+    end()

@@ -22,10 +22,10 @@ BUDGETS = {
     "masked": 25 * US,  # over bare; as prints, and 5 µs a line to look for the secrets
 }
 
-Record = dict[str, int]
+Counts = dict[str, int]
 
 
-def tasks(n: int) -> Record:
+def tasks(n: int) -> Counts:
     return {"flow runs": 1, "task runs": n}
 
 
@@ -41,9 +41,10 @@ class Workload:
     script: str
     sizes: tuple[int, ...]
     quick: tuple[int, ...]
-    beside: int  # the size that Prefect is given too
-    record: Callable[[int], Record] = field(default=tasks)
+    beside: int  # the size that peers are given too
+    record: Callable[[int], Counts] = field(default=tasks)
     unit: str = "task"
+    served: int = 1_000_000  # no larger with a server
     over_bare: bool = False
     whole: bool = False
 
@@ -65,7 +66,8 @@ WORKLOADS = (
     Workload("submitted", "tasks submitted", "submitted.py", (10_000,), (2_000,), 1_000),
     Workload("mapped", "tasks mapped", "mapped.py", (10_000,), (2_000,), 1_000),
     Workload(
-        "streamed", "tasks mapped as a stream, in chunks", "streamed.py", (10_000, 100_000, 1_000_000), (2_000,), 1_000
+        "streamed", "tasks mapped as a stream, in chunks", "streamed.py", (10_000, 100_000, 1_000_000), (2_000,), 1_000,
+        served=100_000,
     ),
     Workload("async", "async tasks, gathered", "gathered.py", (10_000,), (2_000,), 1_000),
     Workload("flow-runs", "flow runs", "flow_runs.py", (1_000,), (200,), 100, lambda n: {"flow runs": n}, "flow run"),
@@ -85,7 +87,7 @@ WORKLOADS = (
 NAMES = tuple(workload.name for workload in WORKLOADS)
 
 
-def expected(workload: Workload, n: int) -> Record:
+def expected(workload: Workload, n: int) -> Counts:
     """What the record must hold: the call on the clock and, if there is one, the call of one before it."""
     record = dict(workload.record(n))
     if not workload.whole:

@@ -68,3 +68,9 @@ def test_deep_values_have_an_end() -> None:
     for _ in range(5000):
         deep = [deep]
     assert len(preview(deep)) < 300
+
+
+def test_an_int_that_takes_long_to_write_is_not_written() -> None:
+    assert preview(10**100 - 1) == "9" * 100
+    assert preview(1 - 10**100) == "-" + "9" * 100
+    assert preview(10**100) == preview(-(10**100)) == preview(10**100_000) == "a very large int"

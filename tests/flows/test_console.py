@@ -10,8 +10,10 @@ import os
 import pty
 import subprocess
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from penstock import flow, get_run_logger, task
 from penstock.domain.log_forms import json_line, source_of
 from penstock.domain.logs import LogLine
+from penstock.engine import console
 
 from .kit import SOURCE, Programs, Record
 
@@ -300,3 +303,14 @@ def test_json_is_valid_whatever_the_terminals_encoding_is(
 def test_json_keeps_letters_readable_where_it_can() -> None:
     line = LogLine(uuid4(), None, 1, datetime.now(UTC), 20, "żółć 👋")
     assert '"message":"żółć 👋"' in json_line(line, "me")
+
+
+def test_each_line_has_its_own_local_time_also_when_clocks_go_back() -> None:
+    """The part that changes once a second is kept for the next line: only where it is the same second."""
+    autumn = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    near = [autumn + timedelta(milliseconds=ms) for ms in (0, 999, 1000, 1500, 0)]
+    moments = [moment.replace(fold=fold) for moment in near for fold in (0, 1)]
+    moments += [moment.astimezone(UTC) - timedelta(microseconds=1) for moment in moments]
+    for moment in moments:
+        expected = time.strftime("%H:%M:%S", time.localtime(moment.timestamp())) + f".{moment.microsecond // 1000:03d}"
+        assert console.clock(moment) == expected

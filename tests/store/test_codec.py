@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,20 @@ def test_a_moment_is_kept_to_the_microsecond(moment: datetime) -> None:
 def test_a_moment_in_another_zone_is_the_same_moment() -> None:
     moment = datetime.fromisoformat("2026-06-30T23:59:59.000001+05:45")
     assert codec.moment(codec.micros(moment)) == moment
+
+
+ZONES = [UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), timezone(timedelta(seconds=1234))]
+
+
+@given(st.lists(st.tuples(st.integers(-(10**7), 10**7), st.sampled_from(ZONES), st.booleans()), min_size=2, max_size=9))
+def test_moments_near_each_other_are_kept_whatever_their_zones_and_clocks_that_go_back(
+    given: list[tuple[int, tzinfo, bool]],
+) -> None:
+    """What was written of a second is used for the next moment in it: only where it is the same second."""
+    for micros, zone, again in given:
+        clock = datetime(2026, 10, 25, 2, 30) + timedelta(microseconds=micros)
+        moment = clock.replace(tzinfo=zone, fold=int(again))
+        assert codec.exact_moment(codec.exact_micros(moment)) == moment.astimezone(UTC)
 
 
 @given(

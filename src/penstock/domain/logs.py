@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 
-class LogLine(msgspec.Struct, frozen=True):
+class LogLine(msgspec.Struct, frozen=True, gc=False):  # it holds nothing that could hold it
     """One record of a run's log.
 
     `seq` orders the lines of one flow run (of one task run, where it has no flow run); clocks do not. `file`, `line`

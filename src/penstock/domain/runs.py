@@ -23,7 +23,7 @@ Texts = dict[str, str]
 Upstream = dict[str, tuple[UUID, ...]]
 
 
-class ResultRef(msgspec.Struct, frozen=True):
+class ResultRef(msgspec.Struct, frozen=True, gc=False):  # it holds nothing that could hold it
     """Where a run's value is, and how it was written; never the value itself.
 
     `inline` holds the bytes when they are few, `key` names them in the result storage otherwise. `preview` is for

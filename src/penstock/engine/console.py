@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import deque
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.levels import LEVELS, level_name
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 _COLOURS = {40: "\033[31m", 50: "\033[31;1m", 30: "\033[33m", 10: "\033[2m"}
 _NAMES = {20: "INFO   ", 30: "WARNING", 40: "ERROR  "}
-_prefixes: dict[int, str] = {}
+_MILLISECONDS = tuple(f".{number:03d}" for number in range(1000))
+# The second that was shown last: its beginning, and how it is written.
+_second: tuple[datetime, str] = (datetime.min.replace(tzinfo=UTC), "")
 WARNING = 30
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[@-~]")
 
@@ -242,12 +244,15 @@ def wants_colours(stream: Any) -> bool:
 
 def clock(moment: datetime) -> str:
     """Local time with milliseconds; the part that changes once a second is made once a second."""
-    seconds = int(moment.timestamp())
-    prefix = _prefixes.get(seconds)
-    if prefix is None:
-        _prefixes.clear()
-        prefix = _prefixes[seconds] = time.strftime("%H:%M:%S", time.localtime(seconds))
-    return f"{prefix}.{moment.microsecond // 1000:03d}"
+    global _second
+    began, text = _second
+    since = moment - began
+    if since.seconds or since.days:
+        # (In UTC: two moments of one zone are subtracted by their clocks, which go back an hour in autumn.)
+        began = moment.astimezone(UTC).replace(microsecond=0)
+        text = time.strftime("%H:%M:%S", time.localtime(began.timestamp()))
+        _second = began, text
+    return text + _MILLISECONDS[moment.microsecond // 1000]
 
 
 def _forget() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from .masking import MASKER
 
 LONGEST = 200
+_LARGE = 10**100
 _SCALARS = (int, float, bool, type(None), complex)
 _CONTAINERS: dict[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
 
@@ -18,7 +19,7 @@ def preview(value: Any, longest: int = LONGEST) -> str:
     """A text of at most `longest` characters: small values as Python writes them, large ones by kind and size."""
     kind = type(value)
     if kind in _SCALARS:
-        text = repr(value) if kind is not int or abs(value) < 10**100 else "a very large int"
+        text = repr(value) if kind is not int or -_LARGE < value < _LARGE else "a very large int"
         return _shorten(MASKER.text(text), longest)
     if kind is str:
         text = repr(MASKER.head(value, longest))

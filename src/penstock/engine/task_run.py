@@ -191,12 +191,12 @@ def run_task(call: TaskCall) -> Script[TaskCall]:
 
 def _dropped(call: TaskCall) -> bool:
     """Whether the flow failed, or the run was cancelled, before it began."""
-    flow, halted, now = call.context.flow_context, call.context.halted, call.runtime.clock.now()
+    flow, halted, now = call.context.flow_context, call.context.halted, call.runtime.clock.now
     if halted is not None:
         call.error = CancelledRun(f"{KIND} was cancelled: {halted.message}")
-        _enter(call, make("Cancelled", now, message=halted.message, details=details_of(halted, Proof(IDLE, 0.0))))
+        _enter(call, make("Cancelled", now(), message=halted.message, details=details_of(halted, Proof(IDLE, 0.0))))
     elif flow is not None and flow.dropping and not call.context.detached:
-        _enter(call, make("Cancelled", now, message="Its flow failed before it began."))
+        _enter(call, make("Cancelled", now(), message="Its flow failed before it began."))
     return call.state.is_final()
 
 

@@ -22,6 +22,8 @@ DEEPEST, CUT = 60, "…"
 # As the index of task runs that have not ended has it: SQLite takes that index only for the very same text.
 UNFINISHED_TYPES = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
 FINAL_TYPES = "(" + ", ".join(f"'{type_}'" for type_ in sorted(FINAL)) + ")"
+# The second of the last moment that was written, and its beginning: the moments of a batch are near each other.
+_second: tuple[datetime, int] = (_EPOCH, 0)
 _encode = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 _types = {type_.value: type_ for type_ in StateType}
@@ -72,11 +74,25 @@ def exact_micros(moment: datetime) -> int:
 
     What is before or after all that UTC can name (the last hour of 9999 somewhere west) could not be read back, nor
     could any list that it is in: it is the first or the last moment there is."""
+    began, micros = _second
+    try:
+        since = moment - began
+    except TypeError:  # without an offset
+        return _slow_micros(moment)
+    return _slow_micros(moment) if since.seconds or since.days else micros + since.microseconds
+
+
+def _slow_micros(moment: datetime) -> int:
+    global _second
     try:
         micros = round(moment.timestamp() * 1e6)
     except (OverflowError, ValueError):  # without an offset, and beyond what the wall clock's rules reach
         return FIRST if moment.year < 1970 else LAST
-    return micros if FIRST <= micros <= LAST else FIRST if micros < FIRST else LAST
+    micros = micros if FIRST <= micros <= LAST else FIRST if micros < FIRST else LAST
+    # (Of moments in one other zone Python subtracts what their clocks show, and clocks go back an hour in autumn.)
+    if moment.tzinfo is UTC and FIRST < micros < LAST:
+        _second = moment.replace(microsecond=0), micros - moment.microsecond
+    return micros
 
 
 def moment(micros: int | None) -> datetime | None:

@@ -1,0 +1,5 @@
+"""Only the import that every program begins with."""
+
+import ray
+
+__all__ = ["ray"]
