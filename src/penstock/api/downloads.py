@@ -44,9 +44,9 @@ class LogDownloads(BaseRoute):
             _, asker = await service.asker_of(scope)
             asker.check(NAME, VIEWER, reads=True, journal=False)
             run_id = parse_id(found[1])
-            run = await service.pool.run(partial(reading.get_flow_run, service.desk.store, run_id))
+            run = await service.pool.run(partial(reading.get_flow_run, service.desk.store, run_id), reads=True)
             pieces = log_text.pieces(service.desk.store, run)
-            first = await service.pool.run(partial(_next, pieces))
+            first = await service.pool.run(partial(_next, pieces), reads=True)
         except PenstockError as error:
             await send_reply(send, reply_to(error))
             return

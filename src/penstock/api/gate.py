@@ -87,6 +87,8 @@ class Gate:
         self._now = now
         self._known: dict[bytes, tuple[Asker, datetime]] = {}
         self._open_until: datetime | None = None
+        # Of whom somebody is asking the record anew, and until when the others need not.
+        self._asking: dict[bytes, datetime] = {}
         self._closed = wants_sign_in(settings)
 
     def approach(self, scope: Mapping[str, Any]) -> Approach:
@@ -117,15 +119,27 @@ class Gate:
         """Who asks, if the record said so a moment ago; None: `admit` must be asked."""
         now = self._now()
         if not self._closed:
-            is_open = self._open_until is not None and now < self._open_until
-            return _coming(ANYBODY, approach) if is_open else None
+            until = self._open_until
+            if until is None or now >= until or self._is_to_ask(b"", until, now):
+                return None
+            return _coming(ANYBODY, approach)
         credential = _credential(approach)
         if credential is None:
             return _coming(NOBODY, approach)
-        found = self._known.get(_digest(credential))
+        digest = _digest(credential)
+        found = self._known.get(digest)
         if found is None or now >= found[1] or (found[0].session and not _has_csrf(approach, found[0].session)):
             return None
-        return _coming(found[0], approach)
+        return None if self._is_to_ask(digest, found[1], now) else _coming(found[0], approach)
+
+    def _is_to_ask(self, of: bytes, until: datetime, now: datetime) -> bool:
+        """Whether this one asks the record before what it said is too old, for all the others who come by the hundred."""
+        if until - now > MOMENT / 2 or self._asking.get(of, now) > now:
+            return False
+        if len(self._asking) >= MOST_KNOWN:
+            self._asking.clear()
+        self._asking[of] = until
+        return True
 
     def admit(self, approach: Approach, anyone: bool = False) -> Asker:
         """Who asks, also nobody. May ask the record. Raises `NotSignedIn` for a credential that is not good (unless
@@ -160,7 +174,7 @@ class Gate:
         if self._closed:
             return False
         now = self._now()
-        if self._open_until is None or now >= self._open_until:
+        if self._open_until is None or self._open_until - now <= MOMENT / 2:
             if self._settings.server_sign_in is None and accounts.is_anybody(self._store):
                 self._closed = True
                 return False

@@ -39,6 +39,8 @@ class Hub:
         self._lists: set[Subscription] = set()
         self._followers: dict[UUID, set[Subscription]] = {}
         self._signals: set[SignalSubscription] = set()
+        # what all of them were given last
+        self._open_signals: list[tuple[Signal, Holder | None]] | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,6 +107,7 @@ class Hub:
 
     def join_signals(self, subscription: SignalSubscription) -> None:
         self._signals.add(subscription)
+        self._open_signals = None
 
     def leave_signals(self, subscription: SignalSubscription) -> None:
         self._signals.discard(subscription)
@@ -164,7 +167,9 @@ class Hub:
     ) -> None:
         def deliver() -> None:
             self._deliver(events, touched)
-            if signals is not None:
+            # (As nearly always nothing is new, and there may be ten thousand who listen.)
+            if signals is not None and signals != self._open_signals:
+                self._open_signals = signals
                 for each in self._signals:
                     each.give(signals)
 

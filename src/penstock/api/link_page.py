@@ -61,7 +61,7 @@ class LinkPage(BaseRoute):
             body = await read_body(scope, receive, BODY_LIMIT)
             page = await self._service.pool.run(lambda: _decided(desk, token, body))
         else:
-            page = await self._service.pool.run(lambda: _shown(desk, token))
+            page = await self._service.pool.run(lambda: _shown(desk, token), reads=True)
         status, text = page
         await send_reply(
             send, Reply(status, text.encode(), _HEADERS, b"text/html; charset=utf-8"), bodiless=method == "HEAD"

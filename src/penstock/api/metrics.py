@@ -49,7 +49,7 @@ class Metrics:
             asker.check("read_metrics", VIEWER, reads=True)
             now = time.monotonic()
             if self._figures is None or now - self._asked_at > KEPT_SECONDS:
-                self._figures = await self._service.pool.run(self._gather)
+                self._figures = await self._service.pool.run(self._gather, reads=True)
                 self._asked_at = now
             reply = Reply(200, self.text().encode(), kind=KIND)
         except PenstockError as error:

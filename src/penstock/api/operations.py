@@ -126,7 +126,7 @@ class Operations:
             asked = b"\n".join((operation.name.encode(), "/".join(segments).encode(), query, body))
             reply = await answer_once(service, desk, key, asked, work)
         else:
-            reply = await service.pool.run(partial(work, desk))
+            reply = await service.pool.run(partial(work, desk), reads=operation.reads)
         if desk.cookies:
             cookies = [(n.encode(), v.encode()) for n, v in service.gate.cookie_headers(approach, desk.cookies)]
             reply = msgspec.structs.replace(reply, headers=(*reply.headers, *cookies))
@@ -151,7 +151,7 @@ class Operations:
                 with hub.change(*of) as changed:
                     try:
                         async with turn:
-                            return await self._service.pool.run(ask)
+                            return await self._service.pool.run(ask, reads=route.operation.reads)
                     except Unchanged as unchanged:
                         left = deadline - time.monotonic()
                         if left <= 0 or gone.done() or hub.closing:

@@ -37,7 +37,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         self.gate.check_origin(approach)
         asker = self.gate.known(approach)
         if asker is None:
-            asker = await self.pool.run(partial(self.gate.admit, approach, anyone))
+            asker = await self.pool.run(partial(self.gate.admit, approach, anyone), reads=True)
         return approach, asker
 
 

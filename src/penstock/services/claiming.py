@@ -167,9 +167,10 @@ def _stops(tx: Tx, mine: Sequence[Launch], asked: ClaimLaunches, now: datetime) 
     """Whose end is asked for; and what is there still though its run is over."""
     deleted = [id for id in _unknown(mine, asked) if id not in asked.seen and launches.get(tx, id) is None]
     found = [StopRequest(flow_run_id=id, at=now, over=True) for id in deleted]
-    for launch in mine:
-        if launch.flow_run_id in asked.seen or launch.flow_run_id not in asked.running:
-            continue
+    seen, running = set(asked.seen), set(asked.running)
+    looked_at = [each for each in mine if each.flow_run_id in running and each.flow_run_id not in seen]
+    ends = flow_runs.last_states(tx, [each.flow_run_id for each in looked_at if each.stopping is None])
+    for launch in looked_at:
         if launch.stopping is not None:
             # (Not the signal's: that is gone when the run was closed, and its infrastructure may be there still.)
             grace = launch.grace if launch.stop_grace is None else launch.stop_grace
@@ -177,14 +178,10 @@ def _stops(tx: Tx, mine: Sequence[Launch], asked: ClaimLaunches, now: datetime) 
                 StopRequest(flow_run_id=launch.flow_run_id, at=launch.stopping, grace=grace, who=launch.stopped_by)
             )
             continue
-        run = flow_runs.get(tx, launch.flow_run_id)
-        if run is None or (run.state.type in FINAL and _is_over(run, now)):
+        last = ends.get(launch.flow_run_id)
+        if last is None or (last[0] in FINAL and (now - last[1]).total_seconds() > OVER_SECONDS):
             found.append(StopRequest(flow_run_id=launch.flow_run_id, at=now, grace=launch.grace, over=True))
     return found
-
-
-def _is_over(run: FlowRun, now: datetime) -> bool:
-    return (now - run.state.timestamp).total_seconds() > OVER_SECONDS
 
 
 def _orphans(tx: Tx, asked: ClaimLaunches, now: datetime, lives: Lives) -> list[Launch]:

@@ -11,6 +11,7 @@ import msgspec
 
 from ..domain.flows import FlowSummary
 from ..domain.runs import Entrypoint, FlowRun, Holder
+from ..domain.states import StateType
 from . import changes, codec, filters, launches
 from .contract import Row, Tx, Value
 
@@ -91,6 +92,18 @@ def put_all(tx: Tx, runs: Sequence[FlowRun], at: datetime) -> None:
     """`put` of many, which costs few statements."""
     tx.insert("flow_run", COLUMNS, [_row(run) for run in runs], _UPSERT)
     changes.note_all(tx, {run.id.bytes: [(run.id.bytes, run.version)] for run in runs}, codec.exact_micros(at))
+
+
+def last_states(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, tuple[StateType, datetime]]:
+    """Type and moment of the last state of each run; those that are not recorded are left out."""
+    found = {}
+    for some in _some(ids):
+        sql = f"SELECT id, state_type, state_at FROM flow_run WHERE id IN ({', '.join('?' * len(some))})"
+        for id, type_, at in tx.rows(sql, some):
+            moment = codec.moment(at)
+            assert moment is not None
+            found[UUID(bytes=bytes(id))] = StateType(type_), moment
+    return found
 
 
 def get_all(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, FlowRun]:

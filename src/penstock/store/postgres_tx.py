@@ -104,14 +104,14 @@ class PostgresTx:
         text, long = translated(sql)
         if not long:
             self._execute(text, params)
-            return iter(self._cursor.fetchall() if self._cursor.description else ())
+            return iter(self._cursor.fetchall() if self._has_rows() else ())
         self.finish_reading()
         self._streamed = _Streamed(self._connection, text, _all_takeable(params))
         return self._streamed
 
     def row(self, sql: str, params: Sequence[Value] = ()) -> Row | None:
         self._execute(translated(sql)[0], params)
-        return self._cursor.fetchone() if self._cursor.description else None
+        return self._cursor.fetchone() if self._has_rows() else None
 
     def run(self, sql: str, params: Sequence[Value] = ()) -> int:
         self._execute(translated(sql)[0], params)
@@ -123,6 +123,11 @@ class PostgresTx:
                 self._say(table, columns, some, on_conflict)
             else:
                 self._copy(table, columns, some, on_conflict)
+
+    def _has_rows(self) -> bool:
+        """Whether the last statement gives any. (`description` says it too, and is made anew for each answer.)"""
+        result = self._cursor.pgresult
+        return result is not None and result.nfields > 0
 
     def _execute(self, text: bytes, params: Sequence[Value]) -> None:
         if self._streamed is not None:
