@@ -7,7 +7,7 @@ were the first time. A batch that cannot be recorded as it is stands in no other
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,8 @@ import msgspec
 
 from ..domain.errors import BadRequest, PenstockError, RecordError
 from ..domain.limits import LEASE
+from ..domain.runs import Holder
+from ..protocol.deeds import Deed
 from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Fact, Reopen, Take, answers_to
 from ..protocol.problems import Problem, error_of, problem_of
 from ..store import answered, holders
@@ -50,24 +52,44 @@ def _take(tx: Tx, batches: Sequence[Batch], now: datetime) -> list[list[Any]]:
     database most statements; but before a question is answered, those of its batch and of all before it are."""
     taken: list[list[Any]] = []
     facts: list[Fact] = []
-    for batch in batches:
-        _attend(tx, batch, now)
-        facts += batch.facts()
-        if batch.questions:
-            ingest.apply(tx, facts)
-            facts = []
-        taken.append([_answer(tx, asked, now) for asked in batch.questions])
+    for some in _pieces(batches):
+        _attend(tx, some, now)
+        for batch in some:
+            facts += batch.facts()
+            if batch.questions:
+                ingest.apply(tx, facts)
+                facts = []
+            taken.append([_answer(tx, asked, now) for asked in batch.questions])
     ingest.apply(tx, facts)
     return taken
 
 
-def _attend(tx: Tx, batch: Batch, now: datetime) -> None:
-    """Keeps the process's lease. One that has none is new, or was taken for dead: perhaps it was not."""
-    lease = holders.lease_of(tx, batch.holder)
-    if lease is None:
-        reinstating.reinstate(tx, batch, now)
-    if batch.attending and (lease is None or lease < now + RENEW_WHEN_LEFT):
-        holders.put(tx, batch.holder, now + LEASE, batch.may_be_killed)
+def _pieces(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
+    """Batches whose leases can be seen to together: a deed may end those of others, and what comes behind it has to
+    see that."""
+    start = 0
+    for place, batch in enumerate(batches):
+        if any(isinstance(asked.question, Deed) for asked in batch.questions):
+            yield batches[start : place + 1]
+            start = place + 1
+    if start < len(batches):
+        yield batches[start:]
+
+
+def _attend(tx: Tx, batches: Sequence[Batch], now: datetime) -> None:
+    """Keeps the leases of processes: read in one statement and renewed in another, for there may be ten thousand. One
+    that has none is new, or was taken for dead: perhaps it was not."""
+    leases = holders.leases_of(tx, {batch.holder for batch in batches})
+    renewed: dict[Holder, bool] = {}
+    for batch in batches:
+        lease = leases.get(batch.holder)
+        if lease is None:
+            reinstating.reinstate(tx, batch, now)
+        if batch.attending and (lease is None or lease < now + RENEW_WHEN_LEFT):
+            renewed[batch.holder] = batch.may_be_killed
+            leases[batch.holder] = now + LEASE
+    if renewed:
+        holders.renew(tx, renewed, now + LEASE)
 
 
 def _answer(tx: Tx, asked: Asked, now: datetime) -> Any:

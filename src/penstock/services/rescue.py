@@ -37,7 +37,8 @@ def rescue(store: Store, lives: Lives, now: Callable[[], datetime]) -> list[Flow
     take_spooled(store, lives, now)
     with store.read() as tx:
         moment = now()
-        suspects = [run for run in _open_runs(tx) if is_lost(tx, run.holder, lives, moment)]
+        lost = _lost(tx, lives, moment)
+        suspects = [run for run in _open_runs(tx) if run.holder in lost] if lost else []
         # (That nothing is heard of a process is no proof that its code has ended.)
         gone = [holder for holder in unconfirmed.holders(tx) if lives(holder) is False]
         slots = concurrency.any_of_dead(tx, moment, lambda tx, holder: is_lost(tx, holder, lives, moment))
@@ -91,6 +92,17 @@ def _is_known(tx: Tx, run_id: UUID | None) -> bool:
 
 def _open_runs(tx: Tx) -> list[FlowRun | TaskRun]:
     return [*flow_runs.unfinished_held(tx), *task_runs.unfinished_alone(tx)]
+
+
+def _lost(tx: Tx, lives: Lives, now: datetime) -> set[Holder]:
+    """Those who are gone, of all who execute runs. There may be ten thousand, with a lease each, and this is asked
+    every two seconds: so no run of theirs is read, and leases come with them."""
+    found = set()
+    for holder, lease in holders.of_open_runs(tx):
+        alive = lives(holder)
+        if alive is False or (alive is None and (lease is None or lease < now)):
+            found.add(holder)
+    return found
 
 
 def is_lost(tx: Tx, holder: Holder | None, lives: Lives, now: datetime) -> bool:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+
+import msgspec
 
 from ..domain.runs import Holder
 from . import codec
 from .contract import Tx
+
+
+# In one list of a statement.
+MOST = 256
+_decode = msgspec.json.Decoder(Holder).decode
 
 
 def put(tx: Tx, holder: Holder, lease_expires: datetime, may_be_killed: bool) -> None:
@@ -22,6 +30,52 @@ def lease_of(tx: Tx, holder: Holder) -> datetime | None:
     """When the process's lease ends; None when it has none."""
     row = tx.row("SELECT lease_expires FROM holder WHERE holder = ?", (codec.text(holder),))
     return None if row is None else codec.moment(row[0])
+
+
+def renew(tx: Tx, may_be_killed: Mapping[Holder, bool], lease_expires: datetime) -> None:
+    """As `put`, many at once: of each, whether it may be killed."""
+    until = codec.exact_micros(lease_expires)
+    tx.insert(
+        "holder",
+        ("holder", "lease_expires", "may_be_killed"),
+        [(codec.text(holder), until, int(may_be)) for holder, may_be in may_be_killed.items()],
+        """ON CONFLICT (holder) DO UPDATE SET
+        lease_expires = excluded.lease_expires, may_be_killed = excluded.may_be_killed""",
+    )
+
+
+def leases_of(tx: Tx, some: Iterable[Holder]) -> dict[Holder, datetime]:
+    """When the leases of these processes end; of one that has none, nothing."""
+    texts = {codec.text(holder): holder for holder in some}
+    found: dict[Holder, datetime] = {}
+    for piece in _pieces(list(texts)):
+        marks = ",".join("?" * len(piece))
+        for text, expires in tx.rows(f"SELECT holder, lease_expires FROM holder WHERE holder IN ({marks})", piece):
+            moment = codec.moment(expires)
+            assert moment is not None
+            found[texts[str(text)]] = moment
+    return found
+
+
+def _pieces(texts: list[str | None]) -> Iterator[list[str | None]]:
+    """In sizes of powers of two: few statements, each of which stays prepared."""
+    start = 0
+    while start < len(texts):
+        size = min(1 << ((len(texts) - start).bit_length() - 1), MOST)
+        yield texts[start : start + size]
+        start += size
+
+
+def of_open_runs(tx: Tx) -> list[tuple[Holder, datetime | None]]:
+    """Processes that execute runs which have not ended, by the record; and when the lease of each ends."""
+    states = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
+    rows = tx.rows(
+        f"""SELECT open.holder, h.lease_expires FROM (
+            SELECT holder FROM flow_run WHERE state_type IN {states} AND holder IS NOT NULL
+            UNION SELECT holder FROM task_run WHERE state_type IN {states} AND holder IS NOT NULL
+        ) AS open LEFT JOIN holder h ON h.holder = open.holder"""
+    )
+    return [(_decode(str(holder)), codec.moment(expires)) for holder, expires in rows]
 
 
 def may_be_killed(tx: Tx, holder: Holder) -> bool:
