@@ -167,10 +167,12 @@ def _jobs(servers: Sequence[Server], point: Point, options: argparse.Namespace) 
         )
         applied: UUID = connect.ask_server(transport, APPLY_DEPLOYMENT, wanted).deployment.id
         jobs.append({
-            "urls": [server.url for server in servers], "slots": list(range(number, point.course.runs, options.clients)),
+            "urls": [server.url for server in servers],
+            "slots": list(range(number, point.course.runs, options.clients)),
             "course": msgspec.to_builtins(point.course), "profile": msgspec.to_builtins(point.profile),
-            "launched": options.launched, "workers": -(-options.workers // options.clients) if options.launched else 0,
-            "seed": 1000 + number, "pool": pool, "deployment": str(applied), "streams": not options.no_streams,
+            "workers": -(-options.workers // options.clients) if options.launched else 0,
+            "launched": options.launched, "seed": 1000 + number, "pool": pool, "deployment": str(applied),
+            "streams": not options.no_streams,
         })  # fmt: skip
     return jobs
 
@@ -274,10 +276,10 @@ of the runs are runs of a deployment: created, claimed by one of {options.worker
 long poll each, and tell what became of each launch), then taken. A real process has a connection for all that it sends;
 here those of a client process share as many as are in use at a time.
 
-**How it goes.** {course.runs:,} runs begin within {course.ramp:g} s; for {course.seconds:g} s those that end are followed
-by others; then all end within {course.drain:g} s. Times are from when something was due until its answer, so what waits
-behind a slow answer is counted; what was due and was sent late because the clients had no processor is in it, and
-shown. {options.clients} processes are the clients."""
+**How it goes.** {course.runs:,} runs begin within {course.ramp:g} s; for {course.seconds:g} s those that end are
+followed by others; then all end within {course.drain:g} s. Times are from when something was due until its answer, so
+what waits behind a slow answer is counted; what was due and was sent late because the clients had no processor is in
+it, and shown. {options.clients} processes are the clients."""
 
 
 def page(options: argparse.Namespace, session: Session, facts: list[str], points: Sequence[Point]) -> str:
@@ -320,7 +322,7 @@ def _facts(point: Point) -> Rows:
         ("errors", f"{sum(point.troubles.values()):,}"),
         ("sent again (the server was away, or too busy)", f"{sum(point.again.values()):,}"),
         ("in the record at the end", there),
-        ("against what was answered as recorded", "all of it" if all("+0" in each for each in lost) else ", ".join(lost)),
+        ("against what was answered as recorded", "all of it" if point.counted == point.written else ", ".join(lost)),
     ]  # fmt: skip
 
 

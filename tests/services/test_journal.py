@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from penstock.domain.limits import LEASE
 from penstock.domain.logs import LogLine
@@ -14,12 +15,13 @@ from penstock.domain.runs import FlowRun, Holder, TaskRun
 from penstock.domain.states import make
 from penstock.domain.transition import Entered
 from penstock.exceptions import BadRequest, TransitionRefused
+from penstock.protocol.deeds import CloseGone
 from penstock.protocol.journal import Asked, Batch, Begin, Enter, Fact, Reopen, answers_in, batch_in, batch_of, encoded
 from penstock.services import journal
 from penstock.services.log_reading import LogCursor
 from penstock.services.rescue import rescue
 from penstock.store import changes, flow_runs, holders, logs, task_runs
-from penstock.store.contract import Store
+from penstock.store.contract import Store, Tx
 
 from ..store.kit import at, flow_run, line, task_run
 
@@ -209,6 +211,70 @@ def test_batches_that_are_recorded_together_are_each_recorded_and_noted(store: S
     (ending,) = [change for change in noted if change.runs and change.runs[0][0] == runs[50].id]
     assert ending.n > max(change.n for change in noted if change.flow_run_id == runs[50].id and change is not ending)
     assert read(store, runs[50]).state_name == "Completed"
+
+
+def test_leases_of_processes_that_are_recorded_together_are_each_renewed(store: Store) -> None:
+    """More than are read or written by one statement. One that does not say that it lives has none for it."""
+    far = [Holder("far-away", "boot", number, "1") for number in range(301)]
+    batches = [
+        Batch(holder=each, attending=number > 0, may_be_killed=number % 2 == 0) for number, each in enumerate(far)
+    ]
+    for second in (1, 21):
+        journal.take(store, batches, lambda second=second: at(second))  # type: ignore[misc]
+        with store.read() as tx:
+            leases = holders.leases_of(tx, far)
+            assert leases == dict.fromkeys(far[1:], at(second) + LEASE)
+            assert leases == {each: holders.lease_of(tx, each) for each in far[1:]}
+            assert [holders.may_be_killed(tx, each) for each in far[1:]] == [
+                number % 2 == 0 for number in range(1, len(far))
+            ]
+
+
+def test_a_process_that_was_called_gone_in_between_is_heard_again_in_the_same_transaction(store: Store) -> None:
+    """Its watchdog's word and its own are recorded together: the later one counts, and it has its lease and run back."""
+    run = begun(store)
+    task = task_run(flow_run_id=run.id, states=(make("Running", at(1)),), version=1)
+    dog = Holder("far-away", "boot", 8, "1")
+    gone = batch_of(dog, [], [Asked("it-is-gone-1", CloseGone(FAR, at(2)))], attending=True)
+    before, heard = batch_of(FAR, [line(run.id, 1)], attending=True), batch_of(FAR, [task], attending=True)
+    answers = journal.take(store, [before, gone, heard], lambda: at(3))
+    assert not any(isinstance(each, Exception) for each in answers)
+    assert [state.name for state in read(store, run).states][1:] == ["Running", "Crashed", "Running"]
+    with store.read() as tx:
+        assert holders.lease_of(tx, FAR) == at(3) + LEASE
+        assert task_runs.counts(tx, run.id) == {"Running": 1}
+
+
+def test_a_process_that_was_called_gone_last_has_no_lease(store: Store) -> None:
+    run = begun(store)
+    dog = Holder("far-away", "boot", 8, "1")
+    gone = batch_of(dog, [], [Asked("it-is-gone-2", CloseGone(FAR, at(2)))], attending=True)
+    journal.take(store, [batch_of(FAR, [line(run.id, 1)], attending=True), gone], lambda: at(30))
+    assert read(store, run).state_name == "Crashed"
+    with store.read() as tx:
+        assert holders.lease_of(tx, FAR) is None
+
+
+def test_of_processes_that_are_all_heard_no_run_is_read_to_find_the_gone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked every two seconds, and there may be ten thousand runs."""
+    run = begun(store)
+    alone = task_run(flow_run_id=None, holder=FAR, states=(make("Running", at(1)),), version=1)
+    sent(store, alone)
+    read_too = {"flow runs": 0}
+    unfinished = flow_runs.unfinished_held
+
+    def counted(tx: Tx) -> list[FlowRun]:
+        read_too["flow runs"] += 1
+        return unfinished(tx)
+
+    monkeypatch.setattr(flow_runs, "unfinished_held", counted)
+    assert rescue(store, lambda holder: None, lambda: at(1) + LEASE) == []
+    assert rescue(store, lambda holder: True, lambda: at(1000)) == []
+    assert read_too == {"flow runs": 0}
+    closed = rescue(store, lambda holder: None, lambda: at(2) + LEASE)
+    assert {each.id for each in closed} == {run.id, alone.id}
 
 
 def test_values_never_travel(store: Store) -> None:

@@ -11,7 +11,6 @@ from ..domain.runs import Holder
 from . import codec
 from .contract import Tx
 
-
 # In one list of a statement.
 MOST = 256
 _decode = msgspec.json.Decoder(Holder).decode
@@ -68,11 +67,10 @@ def _pieces(texts: list[str | None]) -> Iterator[list[str | None]]:
 
 def of_open_runs(tx: Tx) -> list[tuple[Holder, datetime | None]]:
     """Processes that execute runs which have not ended, by the record; and when the lease of each ends."""
-    states = "('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')"
     rows = tx.rows(
         f"""SELECT open.holder, h.lease_expires FROM (
-            SELECT holder FROM flow_run WHERE state_type IN {states} AND holder IS NOT NULL
-            UNION SELECT holder FROM task_run WHERE state_type IN {states} AND holder IS NOT NULL
+            SELECT holder FROM flow_run WHERE state_type IN {codec.UNFINISHED_TYPES} AND holder IS NOT NULL
+            UNION SELECT holder FROM task_run WHERE state_type IN {codec.UNFINISHED_TYPES} AND holder IS NOT NULL
         ) AS open LEFT JOIN holder h ON h.holder = open.holder"""
     )
     return [(_decode(str(holder)), codec.moment(expires)) for holder, expires in rows]
