@@ -66,6 +66,7 @@ class Point:
     course: Course
     profile: Profile
     load: float
+    launched: float
     took: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     again: Counter[str] = field(default_factory=Counter)
     troubles: Counter[str] = field(default_factory=Counter)
@@ -96,6 +97,7 @@ class Point:
             "reports": {f"p{each}": percentile(reports, each) for each in (50, 99)},
             "requests_a_second": self.requests, "server_shares": self.server_shares,
             "database_share": self.database_share, "client_share": self.client_share,
+            "others_share": self.others_share, "launched": self.launched / 100,
         }  # fmt: skip
 
 
@@ -120,7 +122,7 @@ def measure(session: Session, options: argparse.Namespace) -> Point:
         max(options.runs / END_IN_A_SECOND, 1.0),
     )  # fmt: skip
     profile = Profile(options.length, options.tasks, options.lines)
-    point = Point(options.database, options.servers, course, profile, os.getloadavg()[0])
+    point = Point(options.database, options.servers, course, profile, os.getloadavg()[0], options.launched)
     with session.databases.fresh(options.database) as place, _servers(session, place, options.servers) as servers:
         with Clients("fleet_runs", _jobs(servers, point, options)) as clients:
             found = _watched(session, clients, servers, place, point)
@@ -429,7 +431,13 @@ def main(given: Sequence[str] | None = None) -> int:
         options.markdown.write_text(text)
     if options.json:
         sizes = max((point.sizes for point in points), key=lambda sizes: sum(size for _, size in sizes.values()))
-        figures = {"made": facts, "costs": costs, "points": [point.figures() for point in points], "sizes": sizes}
+        figures = {
+            "made": facts,
+            "processors": os.cpu_count(),
+            "costs": costs,
+            "points": [point.figures() for point in points],
+            "sizes": sizes,
+        }
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
     for complaint in session.wrong:
         report.say(f"WRONG: {complaint}")

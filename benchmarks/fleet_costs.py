@@ -27,7 +27,7 @@ from penstock.store.postgres_tx import PostgresTx
 
 from . import report
 from .fleet_runs import HOST
-from .server_place import POSTGRES, Databases, Place, Server, serving
+from .server_place import POSTGRES, Databases, Place, serving
 from .server_runs import COMPLETED, RUNNING, Maker, Reporter, line, now
 from .server_session import Session
 
@@ -38,7 +38,6 @@ REQUESTS, QUICK_REQUESTS = 600, 60
 RUNNING_RUNS = ROUNDS * (TOGETHER + 1)
 LOOK_SECONDS, QUICK_LOOK_SECONDS = 10.0, 3.0
 LOOKS_A_SECOND = 20.0
-NO_LINES_YET = 0
 
 
 class Costs(msgspec.Struct, frozen=True):
@@ -47,8 +46,8 @@ class Costs(msgspec.Struct, frozen=True):
     and back for each of these. `database` and `server` are how much of a hold each of them has a processor for.
 
     `request` is the server's for a request beside its transaction, `look` each server's for a transaction of anybody's
-    (others are told that something has changed), `rescue` for a running run of whose process nothing can be seen, each
-    time that the loop comes by.
+    (others are told that something has changed), `look_database` the database's for that, `rescue` for a running run of
+    whose process nothing can be seen, each time that the loop comes by.
     """
 
     transaction: float
@@ -62,6 +61,7 @@ class Costs(msgspec.Struct, frozen=True):
     server: float
     request: float
     look: float
+    look_database: float
     rescue: float
 
 
@@ -173,36 +173,47 @@ def measure(session: Session) -> dict[str, Any]:
         for _ in range(RUNNING_RUNS // TOGETHER):
             bench.runs(TOGETHER)
         running = RUNNING_RUNS // TOGETHER * TOGETHER
-        look, rescue = _idle(session, place, bench, running)
+        look, look_database, rescue = _idle(session, place, bench, running)
     request = _request(session)
     return msgspec.to_builtins(Costs(  # type: ignore[no-any-return]
         transaction=empty, renew=renew, begin=found["begin"][1] - renew, end=found["end"][1] - renew, **rows,
         statements={**statements, "begin": statements["begin"] - statements["renew"],
                     "end": statements["end"] - statements["renew"]},
         database=min(used_database / held, 1.0), server=min(used / held, 1.0), request=request, look=look,
-        rescue=rescue,
+        look_database=look_database, rescue=rescue,
     ))  # fmt: skip
 
 
-def _idle(session: Session, place: Place, bench: _Bench, running: int) -> tuple[float, float]:
-    """What a server uses because others write, and because runs are running."""
+def _idle(session: Session, place: Place, bench: _Bench, running: int) -> tuple[float, float, float]:
+    """What a server uses because others write, and the database for it; and because runs are running."""
     from penstock.services.loops import LOOPS
 
     every = next(loop.seconds for loop in LOOPS if loop.name == "rescue")
     seconds = QUICK_LOOK_SECONDS if session.quick else LOOK_SECONDS
-    with session.databases.fresh(POSTGRES) as empty, serving(empty, session.complain) as server:
-        nothing = _share(server, seconds)
-        with empty.open() as store:
-            other = _Bench(empty, store, session.databases)
-            looked = _share(server, seconds, lambda: other.round(1))
+
+    def database() -> float:
+        return session.databases.processor_seconds(POSTGRES)
+
+    with session.databases.fresh(POSTGRES) as empty, empty.open() as store:
+        other = _Bench(empty, store, session.databases)
+        alone, _ = _share(database, database, seconds, lambda: other.round(1))
+        with serving(empty, session.complain) as server:
+            nothing, idle = _share(server.processor_seconds, database, seconds)
+            looked, beside = _share(server.processor_seconds, database, seconds, lambda: other.round(1))
     with serving(place, session.complain) as server:
-        rescuing = _share(server, seconds)
-    look = max(looked - nothing, 0.0) / (2 * LOOKS_A_SECOND)  # a round is two transactions
-    return look, max(rescuing - nothing, 0.0) * every / running
+        rescuing, _ = _share(server.processor_seconds, database, seconds)
+    looks = 2 * LOOKS_A_SECOND  # a round is two transactions
+    return (
+        max(looked - nothing, 0.0) / looks, max(beside - idle - alone, 0.0) / looks,
+        max(rescuing - nothing, 0.0) * every / running,
+    )  # fmt: skip
 
 
-def _share(server: Server, seconds: float, work: Callable[[], object] | None = None) -> float:
-    used, began = server.processor_seconds(), time.monotonic()
+def _share(
+    used: Callable[[], float], also: Callable[[], float], seconds: float, work: Callable[[], object] | None = None
+) -> tuple[float, float]:
+    """How much of a processor each has, while `work` is done so and so often."""
+    before, began = (used(), also()), time.monotonic()
     count = 0
     while (left := began + seconds - time.monotonic()) > 0:
         if work is not None:
@@ -210,7 +221,8 @@ def _share(server: Server, seconds: float, work: Callable[[], object] | None = N
         count += 1
         due = began + count / LOOKS_A_SECOND
         time.sleep(max(0.0, min(due - time.monotonic(), left)))
-    return (server.processor_seconds() - used) / (time.monotonic() - began)
+    took = time.monotonic() - began
+    return (used() - before[0]) / took, (also() - before[1]) / took
 
 
 def _request(session: Session) -> float:
