@@ -231,7 +231,7 @@ def test_leases_of_processes_that_are_recorded_together_are_each_renewed(store: 
 
 
 def test_a_process_that_was_called_gone_in_between_is_heard_again_in_the_same_transaction(store: Store) -> None:
-    """Its watchdog's word and its own are recorded together: the later one counts, and it has its lease and run back."""
+    """Its watchdog's word and its own are recorded together: the later one counts: it has its lease and run back."""
     run = begun(store)
     task = task_run(flow_run_id=run.id, states=(make("Running", at(1)),), version=1)
     dog = Holder("far-away", "boot", 8, "1")

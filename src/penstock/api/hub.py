@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
 from ..domain.errors import PenstockError
+from ..domain.runs import Holder
+from ..domain.stops import Signal
 from ..services import streaming
 from ..store.contract import Store
 from .events import Event, event_of
@@ -64,23 +66,25 @@ class Hub:
             self._thread.join()
 
     @contextlib.contextmanager
-    def change(self, run_id: UUID | None) -> Iterator[asyncio.Future[None]]:
-        """Done when the record has changed; with `run_id`, when that flow run has. Taken before the record is asked, no
-        change falls in between."""
-        if run_id is None:
+    def change(self, *of: UUID) -> Iterator[asyncio.Future[None]]:
+        """Done when the record has changed; when one of these flow runs has, or one of these bells was rung. Taken
+        before the record is asked, no change falls in between."""
+        if not of:
             if self._changed is None:
                 self._changed = asyncio.get_running_loop().create_future()
             yield self._changed
             return
         mine = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(run_id, set()).add(mine)
+        for each in of:
+            self._waiters.setdefault(each, set()).add(mine)
         try:
             yield mine
         finally:
-            waiters = self._waiters.get(run_id, set())
-            waiters.discard(mine)
-            if not waiters:
-                self._waiters.pop(run_id, None)
+            for each in of:
+                waiters = self._waiters.get(each, set())
+                waiters.discard(mine)
+                if not waiters:
+                    self._waiters.pop(each, None)
 
     # --- who listens ---------------------------------------------------------------------------------------------
 
@@ -124,7 +128,7 @@ class Hub:
                     seen, to = self._store.changes(), streaming.kept(self._store).last
                     # Who was there before does not hear of what came between: the watcher begins after it.
                     self._in_loop(self._have_all_look)
-                    self._hand_over([], set(), True)
+                    self._hand_over([], set(), streaming.open_signals(self._store) if self._signals else None)
                 seen, to = self._look(seen, to)
                 self.away = False
             except PenstockError as error:
@@ -147,16 +151,17 @@ class Hub:
         more = True
         while more and not self._stop.is_set():
             read = streaming.news_since(
-                self._store, to, self._followers.__contains__, every_flow_run=lambda: bool(self._lists)
-            )
+                self._store, to, self._followers.__contains__, every_flow_run=lambda: bool(self._lists),
+                signals=bool(self._signals),
+            )  # fmt: skip
             to, more = read.to, read.more
-            self._hand_over([event_of(each) for each in read.news], read.touched, not more)
+            self._hand_over([event_of(each) for each in read.news], read.touched | read.bells, read.signals)
         self._stop.wait(PAUSE)
         return now, to
 
-    def _hand_over(self, events: list[Event], touched: set[UUID], last: bool) -> None:
-        signals = streaming.open_signals(self._store) if self._signals and last else None
-
+    def _hand_over(
+        self, events: list[Event], touched: set[UUID], signals: list[tuple[Signal, Holder | None]] | None
+    ) -> None:
         def deliver() -> None:
             self._deliver(events, touched)
             if signals is not None:
@@ -205,11 +210,11 @@ class Hub:
         for followers in self._followers.values():
             yield from followers
 
-    def _wake_waiters(self, run_ids: Iterable[UUID]) -> None:
+    def _wake_waiters(self, of: Iterable[UUID]) -> None:
         changed, self._changed = self._changed, None
         waiting = [] if changed is None else [changed]
-        for run_id in run_ids:
-            waiting.extend(self._waiters.get(run_id, ()))
+        for key in of:
+            waiting.extend(self._waiters.get(key, ()))
         for each in waiting:
             if not each.done():
                 each.set_result(None)

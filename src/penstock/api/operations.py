@@ -7,10 +7,13 @@ and not a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -19,8 +22,10 @@ from ..domain.errors import PenstockError
 from ..domain.trace_context import TRACEPARENT, TRACESTATE, trace_of
 from ..protocol.deployments import CREATE_RUN
 from ..protocol.flow_runs import WAIT_FOR_FLOW_RUN
+from ..protocol.launches import CLAIM_LAUNCHES
 from ..protocol.operation import OPERATIONS, Operation, Unchanged
 from ..protocol.problems import Problem
+from ..services import claiming
 from ..services.desk import Desk
 from . import answers
 from .arguments import Reader, Unfitting, WrongKind, unquoted
@@ -55,6 +60,7 @@ class Operations:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._turns: weakref.WeakValueDictionary[UUID, asyncio.Lock] = weakref.WeakValueDictionary()
         self._routes: dict[int, list[Route]] = {}
         # What is spelled out goes before what may be anything: `/variables/filter` is no variable's name.
         for route in sorted(map(Route, OPERATIONS.values()), key=lambda each: [part is None for part in each.segments]):
@@ -127,17 +133,25 @@ class Operations:
         return reply
 
     async def _patiently(self, route: Route, ask: Callable[[], Reply], argument: Any, receive: Receive) -> Reply:
-        """Asks again whenever something has changed, until the asker's patience ends, or the server does."""
+        """Asks again whenever something has changed, until the asker's patience ends, or the server does. Workers that
+        wait for the same work ask one after the other: the next sees what one before it took."""
         deadline = time.monotonic() + argument.wait
         hub = self._service.hub
-        # Who waits for one flow run is not woken by all the others.
-        run_id = argument.id if route.operation is WAIT_FOR_FLOW_RUN else None
+        # Who waits for one flow run, or for work, is not woken by all the others.
+        of: tuple[UUID, ...] = ()
+        turn: asyncio.Lock | contextlib.nullcontext[None] = contextlib.nullcontext()
+        if route.operation is WAIT_FOR_FLOW_RUN:
+            of = (argument.id,)
+        elif route.operation is CLAIM_LAUNCHES:
+            of = claiming.bells(argument)
+            turn = self._turns.setdefault(of[2] if len(of) > 2 else of[1], asyncio.Lock())
         gone = asyncio.ensure_future(_hung_up(receive))
         try:
             while True:
-                with hub.change(run_id) as changed:
+                with hub.change(*of) as changed:
                     try:
-                        return await self._service.pool.run(ask)
+                        async with turn:
+                            return await self._service.pool.run(ask)
                     except Unchanged as unchanged:
                         left = deadline - time.monotonic()
                         if left <= 0 or gone.done() or hub.closing:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -87,12 +87,29 @@ class Launch(msgspec.Struct, kw_only=True):
         return line_of(self.work_pool, self.work_queue)
 
     @property
+    def bell(self) -> UUID:
+        """What those hear who may launch it."""
+        if self.work_pool is not None:
+            return bell_of_pool(self.work_pool)
+        return self.deployment_id or EVERYBODYS_BELL
+
+    @property
     def lane(self) -> str:
         """Its key, and whose key it is; "": it has none."""
         if self.concurrency_key is None:
             return ""
         owner = self.line if self.key_of_queue or self.deployment_id is None else self.deployment_id.hex
         return f"{owner}:{self.concurrency_key}"
+
+
+# A bell is what those hear who wait for work: a pool's, that of a deployment in no pool (its id), a worker's own (its
+# id); and one that all of them hear.
+EVERYBODYS_BELL = UUID(int=0)
+_POOLS = UUID("0b6f1c8e-5f57-4f0e-9d0c-2b8f6f1d7a51")
+
+
+def bell_of_pool(name: str) -> UUID:
+    return uuid5(_POOLS, name)
 
 
 def line_of(work_pool: str, work_queue: str | None) -> str:

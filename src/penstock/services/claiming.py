@@ -13,14 +13,14 @@ from uuid import UUID
 
 from ..domain.deployments import Collision, Deployment
 from ..domain.errors import WorkPoolError
-from ..domain.launches import Launch, line_of
+from ..domain.launches import EVERYBODYS_BELL, Launch, bell_of_pool, line_of
 from ..domain.pools import WorkerRecord, WorkPool, WorkQueue
 from ..domain.rules import Facts
 from ..domain.runs import FlowRun
 from ..domain.schedules import Overlap
 from ..domain.states import FINAL, SCHEDULED, make
 from ..protocol.launches import ClaimLaunches, Claims, StopRequest, Work
-from ..store import deployments, flow_runs, lanes, launches, work_pools, workers
+from ..store import changes, deployments, flow_runs, lanes, launches, work_pools, workers
 from ..store.contract import Store, Tx
 from . import allowing, cancelling, launching, orchestrate
 from .rescue import Lives
@@ -40,6 +40,12 @@ class Nothing(Exception):
         self.claims = claims
 
 
+def bells(asked: ClaimLaunches) -> tuple[UUID, ...]:
+    """What a worker hears that waits for news. What comes by time it learns when it asks again."""
+    of = asked.deployments if asked.work_pool is None else (bell_of_pool(asked.work_pool),)
+    return (EVERYBODYS_BELL, asked.worker.id, *of)
+
+
 def claim(store: Store, asked: ClaimLaunches, now: datetime, lives: Lives) -> Claims:
     """What is to be done by a worker now. Raises `Nothing`, and `ObjectNotFound` for a pool that is not there."""
     with store.read() as tx:
@@ -55,6 +61,8 @@ def claim(store: Store, asked: ClaimLaunches, now: datetime, lives: Lives) -> Cl
         raise Nothing(news)
     with store.write() as tx:
         _hear(tx, asked, now)
+        if asked.draining and known is not None and not known.draining:
+            changes.ring(tx, [asked.worker.id])  # what it asked before need not be waited for
         queues = _queues(tx, pool, asked)
         claims = _claims(tx, asked, pool, queues, now, lives)
         if pool is not None:

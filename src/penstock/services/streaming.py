@@ -15,7 +15,8 @@ from ..domain.errors import ObjectNotFound
 from ..domain.filters import RunFilter, ascii_lower
 from ..domain.runs import FlowRun, Holder, TaskRun
 from ..domain.stops import Signal
-from ..store import changes, flow_runs, signals, task_runs
+from ..store import changes, flow_runs, task_runs
+from ..store import signals as store_signals
 from ..store.changes import Change
 from ..store.contract import Store, Tx
 
@@ -43,12 +44,15 @@ class News(msgspec.Struct, frozen=True):
 
 class Read(msgspec.Struct, frozen=True):
     """What was read of the changes: `to` is the number of the last one that was looked at, `touched` the flow runs that
-    anything was noted of; `more` follows."""
+    anything was noted of, `bells` those that were rung for who waits for work; `more` follows. `signals` are the open
+    requests to stop a run, each with the process that executes it, where they were asked for and nothing follows."""
 
     news: list[News]
     to: int
     touched: set[UUID]
     more: bool
+    bells: set[UUID] = set()
+    signals: list[tuple[Signal, Holder | None]] | None = None
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -83,9 +87,9 @@ def start(store: Store, run_id: UUID | None) -> tuple[Kept, FlowRun | None]:
 
 def news_since(
     store: Store, n: int, wanted: Callable[[UUID | None], bool], *, every_flow_run: Callable[[], bool],
-    place: int = 0, limit: int = BATCH,
+    place: int = 0, limit: int = BATCH, signals: bool = False,
 ) -> Read:  # fmt: skip
-    """What came after the change `n`, and of the one after it from its `place`-th run on.
+    """What came after the change `n`, and of the one after it from its `place`-th run on; with open `signals`.
 
     Of flow runs that are `wanted` with their task runs; with `every_flow_run`, of all the others without. Both are
     asked only when the changes have been read: who comes to listen later reads the record later, too.
@@ -100,8 +104,11 @@ def news_since(
             whole = wanted(change.flow_run_id)
             if whole or every:
                 news.extend(_news_of(tx, change, known, skipped, whole))
+        more = len(found) == limit
+        asked = _open_signals(tx) if signals and not more else None
     touched = {change.flow_run_id for change in found if change.flow_run_id is not None}
-    return Read(news, found[-1].n if found else n, touched, len(found) == limit)
+    bells = {bell for change in found for bell in change.bells}
+    return Read(news, found[-1].n if found else n, touched, more, bells, asked)
 
 
 def _news_of(
@@ -144,7 +151,11 @@ def fits(filter: RunFilter, run: FlowRun) -> bool:
 def open_signals(store: Store) -> list[tuple[Signal, Holder | None]]:
     """All open requests to stop a run, each with the process that executes the run."""
     with store.read() as tx:
-        return [(signal, _holder_of(tx, signal)) for signal in signals.all(tx)]
+        return _open_signals(tx)
+
+
+def _open_signals(tx: Tx) -> list[tuple[Signal, Holder | None]]:
+    return [(signal, _holder_of(tx, signal)) for signal in store_signals.all(tx)]
 
 
 def _holder_of(tx: Tx, signal: Signal) -> Holder | None:

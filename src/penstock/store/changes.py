@@ -4,6 +4,8 @@ Law: whatever changes a run notes it here, in the same transaction; that is done
 (`flow_runs.put`, `task_runs.report`) and, without runs, where lines are added to a log, and nowhere else. A run that
 changes again is noted again: what is noted of a version that is not the run's any more says nothing, for a later note
 does.
+
+Bells are rung here as well (`ring`): whoever waits for work looks when one of his is, and not at every change.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from uuid import UUID
 
 import msgspec
 
-from .contract import Tx
+from .contract import Tx, Value
 
 # The version that says that the run was deleted.
 DELETED = 0xFFFFFFFF
+# The version of what is no run, but a bell.
+_BELL = 0xFFFFFFFE
 # Flow runs that are noted by one statement.
 AT_ONCE = 64
 _ENTRY = struct.Struct(">16sI")
@@ -31,6 +35,7 @@ class Change(msgspec.Struct, frozen=True):
     n: int
     flow_run_id: UUID | None
     runs: tuple[tuple[UUID, int], ...]
+    bells: tuple[UUID, ...] = ()
 
 
 def note(tx: Tx, flow_run_id: bytes | None, runs: Iterable[tuple[bytes, int]], at: int) -> None:
@@ -49,6 +54,18 @@ def note_all(tx: Tx, changed: Mapping[bytes | None, Iterable[tuple[bytes, int]]]
         tx.run(f"INSERT INTO change (at, flow_run_id, what) VALUES {marks}", values)
 
 
+def ring(tx: Tx, bells: Iterable[UUID], *, waiting: str = "") -> None:
+    """Wakes those who wait for work and hear one of these; with `waiting`, only when something waits in a line that
+    begins so. When, is told well enough by the change before."""
+    sql = """INSERT INTO change (at, flow_run_id, what)
+    SELECT coalesce((SELECT at FROM change ORDER BY n DESC LIMIT 1), 0), NULL, ?"""
+    values: list[Value] = [b"".join([_pack(bell.bytes, _BELL) for bell in bells])]
+    if waiting:
+        sql += " WHERE EXISTS (SELECT 1 FROM lane WHERE substr(line, 1, length(?)) = ?)"
+        values += [waiting, waiting]
+    tx.run(sql, values)
+
+
 def note_deleted(tx: Tx, id: bytes) -> None:
     """A flow run was deleted; when, is told well enough by the change before."""
     row = tx.row("SELECT at FROM change ORDER BY n DESC LIMIT 1")
@@ -59,8 +76,10 @@ def since(tx: Tx, n: int, limit: int) -> Iterator[Change]:
     """What came after the change `n`, oldest first."""
     rows = tx.rows("SELECT n, flow_run_id, what FROM change WHERE n > ? ORDER BY n LIMIT ?", (n, limit))
     for number, flow, what in rows:
-        runs = tuple((UUID(bytes=id), version) for id, version in _ENTRY.iter_unpack(bytes(what)))
-        yield Change(int(number), None if flow is None else UUID(bytes=bytes(flow)), runs)
+        noted = [(UUID(bytes=id), version) for id, version in _ENTRY.iter_unpack(bytes(what))]
+        runs = tuple(each for each in noted if each[1] != _BELL)
+        bells = tuple(id for id, version in noted if version == _BELL)
+        yield Change(int(number), None if flow is None else UUID(bytes=bytes(flow)), runs, bells)
 
 
 def last(tx: Tx) -> int:

@@ -13,8 +13,8 @@ from datetime import datetime
 
 import msgspec
 
-from ..domain.launches import Launch
-from . import codec
+from ..domain.launches import EVERYBODYS_BELL, Launch
+from . import changes, codec
 from .contract import Tx, Value
 
 # A gate that is opened by somebody, and not by time; and when nothing in a lane is due.
@@ -66,12 +66,14 @@ def shut(tx: Tx, launch: Launch, until: datetime | None) -> None:
 
 def open_gates(tx: Tx, key: str) -> None:
     """Something has ended that had this key."""
-    tx.run("UPDATE lane SET gate = 0 WHERE key = ? AND key <> '' AND gate > 0", (key,))
+    if tx.run("UPDATE lane SET gate = 0 WHERE key = ? AND key <> '' AND gate > 0", (key,)):
+        changes.ring(tx, [EVERYBODYS_BELL])  # what waits with it may be another pool's
 
 
 def open_all(tx: Tx) -> None:
-    """Somebody has changed what keys may."""
+    """Somebody has changed what keys, or deployments, may."""
     tx.run("UPDATE lane SET gate = 0 WHERE gate > 0")
+    changes.ring(tx, [EVERYBODYS_BELL])
 
 
 def next_open(tx: Tx, lines: Sequence[str], after: datetime) -> datetime | None:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import msgspec
 
-from ..domain.launches import Depth, Launch
+from ..domain.launches import EVERYBODYS_BELL, Depth, Launch
 from ..domain.pools import WorkerRecord
-from . import codec, lanes
+from . import changes, codec, lanes
 from .contract import Row, Tx, Value
 
 COLUMNS = (
@@ -29,6 +29,20 @@ def put(tx: Tx, launch: Launch) -> None:
     """Writes the record as it is; the caller holds the transaction in which it was read and decided."""
     tx.insert("launch", COLUMNS, [_row(launch)], _UPSERT)
     lanes.follow(tx, launch)
+    _ring(tx, launch)
+
+
+def _ring(tx: Tx, launch: Launch) -> None:
+    """Tells those who wait for work what is news for them: that something waits, that there is room where something
+    waits, that one is to be ended. (What its worker did with it, only that worker has to know, and does.)"""
+    if launch.ended is not None:
+        changes.ring(tx, [launch.bell], waiting=launch.line if launch.work_pool is None else f"{launch.work_pool}/")
+    elif launch.claimed is None:
+        changes.ring(tx, [launch.bell])
+    elif launch.worker is None:
+        changes.ring(tx, [EVERYBODYS_BELL])
+    elif launch.stopping is not None:
+        changes.ring(tx, [launch.worker])
 
 
 def take(tx: Tx, launch: Launch) -> None:
@@ -157,14 +171,16 @@ def open_ones(tx: Tx, work_pool: str | None, limit: int, before: UUID | None = N
 
 def delete(tx: Tx, flow_run_id: UUID) -> None:
     where = (flow_run_id.bytes,)
-    row = tx.row("SELECT line, priority, key, ended FROM launch WHERE flow_run_id = ?", where)
+    row = tx.row("SELECT line, priority, key, ended, data FROM launch WHERE flow_run_id = ?", where)
     if row is None:
         return
-    line, priority, key, ended = row
+    line, priority, key, ended, data = row
     tx.run("DELETE FROM launch WHERE flow_run_id = ?", where)
     if ended is None:
         lanes.leave(tx, line, priority, key)
         lanes.open_gates(tx, key)
+        launch = _decode(data)
+        changes.ring(tx, [launch.bell, *([] if launch.worker is None else [launch.worker])])
 
 
 def _row(launch: Launch) -> tuple[Value, ...]:

@@ -9,8 +9,9 @@ import msgspec
 
 from ..domain import names
 from ..domain.errors import ObjectNotFound
+from ..domain.launches import bell_of_pool
 from ..domain.pools import WorkPool, WorkQueue
-from . import codec
+from . import changes, codec
 from .contract import Row, Tx
 
 _decode_pool = msgspec.json.Decoder(WorkPool).decode
@@ -25,6 +26,7 @@ def put(tx: Tx, pool: WorkPool) -> None:
         [(pool.id.bytes, pool.name, _encode(pool).decode())],
         "ON CONFLICT (id) DO UPDATE SET name = excluded.name, data = excluded.data",
     )
+    changes.ring(tx, [bell_of_pool(pool.name)])
 
 
 def get(tx: Tx, name: str) -> WorkPool | None:
@@ -49,6 +51,7 @@ def select(tx: Tx, limit: int, after: str | None = None) -> list[WorkPool]:
 
 def delete(tx: Tx, name: str) -> bool:
     """With its queues; whether there was one."""
+    changes.ring(tx, [bell_of_pool(name)])
     tx.run("DELETE FROM work_queue WHERE work_pool = ?", (name,))
     return tx.run("DELETE FROM work_pool WHERE name = ?", (name,)) > 0
 
@@ -62,6 +65,7 @@ def put_queue(tx: Tx, queue: WorkQueue) -> None:
         [(bare.id.bytes, bare.work_pool, bare.name, bare.priority, _encode(bare).decode())],
         "ON CONFLICT (id) DO UPDATE SET name = excluded.name, priority = excluded.priority, data = excluded.data",
     )
+    changes.ring(tx, [bell_of_pool(bare.work_pool)])
 
 
 def queue(tx: Tx, work_pool: str, name: str) -> WorkQueue | None:
@@ -77,6 +81,7 @@ def queues_of(tx: Tx, work_pool: str) -> list[WorkQueue]:
 
 def delete_queue(tx: Tx, work_pool: str, name: str) -> bool:
     """Whether there was one."""
+    changes.ring(tx, [bell_of_pool(work_pool)])
     return tx.run("DELETE FROM work_queue WHERE work_pool = ? AND name = ?", (work_pool, name)) > 0
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ...domain.errors import ObjectNotFound
-from ...domain.launches import Launch
+from ...domain.launches import EVERYBODYS_BELL, Launch
 from ...domain.pools import WORKER_SECONDS, WorkerRecord
 from ...protocol import launches as asked
 from ...protocol.operation import Page, Unchanged
 from ...protocol.paging import after, id_in
-from ...store import flow_runs, launches, workers
+from ...store import changes, flow_runs, launches, workers
 from .. import claiming, launching
 from ..desk import Desk, answers
 
@@ -71,3 +71,4 @@ def worker_leaves(desk: Desk, query: asked.WorkerLeaves) -> None:
         if worker is not None:
             worker.left = desk.now()
             workers.put(tx, worker)
+            changes.ring(tx, [EVERYBODYS_BELL])  # what it leaves is another's to look after
