@@ -52,6 +52,7 @@ def _take(tx: Tx, batches: Sequence[Batch], now: datetime) -> list[list[Any]]:
     database most statements; but before a question is answered, those of its batch and of all before it are."""
     taken: list[list[Any]] = []
     facts: list[Fact] = []
+    given = _Given(tx, batches)
     for some in _pieces(batches):
         _attend(tx, some, now)
         for batch in some:
@@ -59,8 +60,9 @@ def _take(tx: Tx, batches: Sequence[Batch], now: datetime) -> list[list[Any]]:
             if batch.questions:
                 ingest.apply(tx, facts)
                 facts = []
-            taken.append([_answer(tx, asked, now) for asked in batch.questions])
+            taken.append([_answer(tx, asked, given) for asked in batch.questions])
     ingest.apply(tx, facts)
+    answered.put_all(tx, given.new, now)
     return taken
 
 
@@ -92,23 +94,39 @@ def _attend(tx: Tx, batches: Sequence[Batch], now: datetime) -> None:
         holders.renew(tx, renewed, now + LEASE)
 
 
-def _answer(tx: Tx, asked: Asked, now: datetime) -> Any:
+class _Given:
+    """Answers by the key of their question: those that were given before to any of these, and those of this
+    transaction, which are `new`."""
+
+    def __init__(self, tx: Tx, batches: Sequence[Batch]) -> None:
+        changing = (asked for batch in batches for asked in batch.questions if isinstance(asked.question, CHANGING))
+        self._before = answered.get_all(tx, {_key(asked) for asked in changing})
+        self.new: dict[str, answered.Given] = {}
+
+    def get(self, key: str) -> answered.Given | None:
+        return self.new.get(key) or self._before.get(key)
+
+
+def _key(asked: Asked) -> str:
+    return f"journal:{asked.key}"
+
+
+def _answer(tx: Tx, asked: Asked, given: _Given) -> Any:
     question = asked.question
     if not isinstance(question, CHANGING):
         return questions.answer(tx, question)
     digest = hashlib.blake2b(_encode(question), digest_size=16).digest()
-    key = f"journal:{asked.key}"
-    before = answered.get(tx, key)
+    before = given.get(_key(asked))
     if before is not None:
-        return _given(before, digest, question)
+        return _again(before, digest, question)
     answer = questions.answer(tx, question)
     status = ERROR if isinstance(answer, PenstockError) else 200
     body = _encode(problem_of(answer) if isinstance(answer, PenstockError) else answer)
-    answered.put(tx, key, answered.Given(digest, status, body), now)
+    given.new[_key(asked)] = answered.Given(digest, status, body)
     return answer
 
 
-def _given(given: answered.Given, digest: bytes, question: Any) -> Any:
+def _again(given: answered.Given, digest: bytes, question: Any) -> Any:
     if given.digest != digest:
         return BadRequest("This key was used for another question; every question has a key of its own.")
     if given.status == ERROR:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
 
 from . import codec
 from .contract import Tx
+from .lists import MOST, pieces
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -29,6 +31,23 @@ def put(tx: Tx, key: str, given: Given, now: datetime) -> None:
         "INSERT INTO answered (key, at, digest, status, body) VALUES (?, ?, ?, ?, ?)",
         (key, codec.exact_micros(now), given.digest, given.status, given.body),
     )
+
+
+def get_all(tx: Tx, keys: Iterable[str]) -> dict[str, Given]:
+    """Those that were given, by their keys."""
+    found = {}
+    for marks, some in pieces(keys):
+        sql = f"SELECT key, digest, status, body FROM answered WHERE key IN {marks} LIMIT {MOST}"
+        for key, digest, status, body in tx.rows(sql, some):
+            found[str(key)] = Given(bytes(digest), int(status), bytes(body))
+    return found
+
+
+def put_all(tx: Tx, given: Mapping[str, Given], now: datetime) -> None:
+    """`put` of many, which costs few statements."""
+    at = codec.exact_micros(now)
+    rows = [(key, at, each.digest, each.status, each.body) for key, each in given.items()]
+    tx.insert("answered", ("key", "at", "digest", "status", "body"), rows, "ON CONFLICT (key) DO NOTHING")
 
 
 def prune(tx: Tx, before: datetime, limit: int) -> int:

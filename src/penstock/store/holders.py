@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -10,9 +10,8 @@ import msgspec
 from ..domain.runs import Holder
 from . import codec
 from .contract import Tx
+from .lists import MOST, pieces
 
-# In one list of a statement.
-MOST = 256
 _decode = msgspec.json.Decoder(Holder).decode
 
 
@@ -47,22 +46,13 @@ def leases_of(tx: Tx, some: Iterable[Holder]) -> dict[Holder, datetime]:
     """When the leases of these processes end; of one that has none, nothing."""
     texts = {codec.text(holder): holder for holder in some}
     found: dict[Holder, datetime] = {}
-    for piece in _pieces(list(texts)):
-        marks = ",".join("?" * len(piece))
-        for text, expires in tx.rows(f"SELECT holder, lease_expires FROM holder WHERE holder IN ({marks})", piece):
+    for marks, piece in pieces(texts):
+        sql = f"SELECT holder, lease_expires FROM holder WHERE holder IN {marks} LIMIT {MOST}"
+        for text, expires in tx.rows(sql, piece):
             moment = codec.moment(expires)
             assert moment is not None
             found[texts[str(text)]] = moment
     return found
-
-
-def _pieces(texts: list[str | None]) -> Iterator[list[str | None]]:
-    """In sizes of powers of two: few statements, each of which stays prepared."""
-    start = 0
-    while start < len(texts):
-        size = min(1 << ((len(texts) - start).bit_length() - 1), MOST)
-        yield texts[start : start + size]
-        start += size
 
 
 def of_open_runs(tx: Tx) -> list[tuple[Holder, datetime | None]]:
