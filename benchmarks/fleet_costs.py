@@ -34,9 +34,9 @@ from .server_session import Session
 # Batches of one kind in one transaction, and how often each is measured.
 TOGETHER, ROUNDS, QUICK_ROUNDS = 32, 15, 3
 ROWS = 960
-REQUESTS, QUICK_REQUESTS = 600, 60
+REQUESTS, QUICK_REQUESTS = 600, 40
 RUNNING_RUNS = ROUNDS * (TOGETHER + 1)
-LOOK_SECONDS, QUICK_LOOK_SECONDS = 10.0, 3.0
+LOOK_SECONDS, QUICK_LOOK_SECONDS = 10.0, 0.7
 LOOKS_A_SECOND = 20.0
 
 

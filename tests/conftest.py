@@ -174,6 +174,7 @@ _SLOW = (
     "tests/api/test_requests.py",
     "tests/api/test_sign_in.py",
     "tests/api/test_streams.py",
+    "tests/benchmarks/test_fleet.py",
     "tests/cli/test_deploy.py",
     "tests/cli/test_deployment.py",
     "tests/cli/test_flow_run_cancel.py",

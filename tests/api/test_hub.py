@@ -7,11 +7,13 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from penstock.api.hub import Hub
 from penstock.api.subscriptions import Subscription
+from penstock.store import changes
 
 from .kit import Record
 
@@ -110,3 +112,33 @@ def test_who_comes_while_the_watcher_waits_for_the_database_hears_of_what_it_the
             await asyncio.to_thread(hub.stop)
 
     asyncio.run(listen())
+
+
+def test_who_waits_for_work_is_woken_by_his_bell_and_not_by_every_change(record: Record) -> None:
+    mine, others, everybodys = uuid4(), uuid4(), uuid4()
+
+    async def listen() -> None:
+        hub = Hub(record.store)
+        try:
+            with hub.change(uuid4()) as begun, hub.change(mine, everybodys) as woken, hub.change(mine) as too:
+                hub.start()
+                await asyncio.wait_for(begun, 10)  # all are, when the watcher begins
+                assert woken.done()
+                assert too.done()
+            for bell in (everybodys, mine):
+                with hub.change(mine, everybodys) as woken, hub.change(others) as last:
+                    record.flow_run()
+                    _ring(record, others)
+                    await asyncio.wait_for(last, 10)  # so what came before it was read, too
+                    assert not woken.done()
+                    _ring(record, bell)
+                    await asyncio.wait_for(woken, 10)
+        finally:
+            await asyncio.to_thread(hub.stop)
+
+    asyncio.run(listen())
+
+
+def _ring(record: Record, bell: UUID) -> None:
+    with record.store.write() as tx:
+        changes.ring(tx, [bell])
