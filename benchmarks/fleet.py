@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,12 @@ from penstock.protocol.deployments import APPLY_DEPLOYMENT, ApplyDeployment
 from penstock.protocol.work_pools import CREATE_POOL, CreatePool
 from penstock.transport import Transport
 
-from . import fleet_costs, report
+from . import fleet_costs, fleet_database, report
 from . import server as server_page
 from .fleet_runs import CLAIM, DRAIN, LATE, RAMP, RENEW, REPORT, STATE_CHANGES, STEADY, TOLD, Course, Profile
 from .server_clients import Clients
 from .server_place import NAMES, POSTGRES, SQLITE, Databases, Place, Server
+from .server_runs import now
 from .server_session import Session, met, percentile
 
 RUNS, QUICK_RUNS = 10_000, 200
@@ -79,6 +80,9 @@ class Point:
     others_share: float = 0.0
     memory: list[float] = field(default_factory=list)
     connections: int = 0
+    told: float = 0.0
+    old: int = 0
+    deleted: float = 0.0
     sizes: dict[str, list[int]] = field(default_factory=dict)
 
     def changes(self, phase: str) -> list[float]:
@@ -111,6 +115,8 @@ class Look:
     whole: float
     memory: list[float]
     connections: int
+    told: int
+    deleted: int
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------
@@ -123,11 +129,16 @@ def measure(session: Session, options: argparse.Namespace) -> Point:
     )  # fmt: skip
     profile = Profile(options.length, options.tasks, options.lines)
     point = Point(options.database, options.servers, course, profile, os.getloadavg()[0], options.launched)
-    with session.databases.fresh(options.database) as place, _servers(session, place, options.servers) as servers:
-        with Clients("fleet_runs", _jobs(servers, point, options)) as clients:
+    with session.databases.fresh(options.database) as place:
+        point.old = fleet_database.fill(place, options.old)
+        began = now()
+        with (
+            _servers(session, place, options.servers) as servers,
+            Clients("fleet_runs", _jobs(servers, point, options)) as clients,
+        ):
             found = _watched(session, clients, servers, place, point)
-            point.counted = place.count()
-        point.sizes = _sizes(place) if options.database == POSTGRES else {}
+            point.counted = place.count(began)
+        point.sizes = fleet_database.sizes(place) if options.database == POSTGRES else {}
     for each in found:
         point.again.update(each["again"])
         point.troubles.update(each["troubles"])
@@ -188,12 +199,17 @@ def _watched(
     began = time.monotonic()
 
     def look() -> None:
+        with fleet_database.ear(place) as ear:
+            look_again(ear)
+
+    def look_again(ear: Callable[[], int]) -> None:
         while True:
             cpu = psutil.cpu_times()
             looks.append(Look(
                 time.monotonic() - began, [each.processor_seconds() for each in servers],
                 session.databases.processor_seconds(point.kind), sum(cpu) - cpu.idle - cpu.iowait,
-                [each.memory() for each in servers], _connections(place),
+                [each.memory() for each in servers], fleet_database.connections(place), ear(),
+                fleet_database.deleted(place) if point.old else 0,
             ))  # fmt: skip
             if len(looks) % 10 == 0:
                 report.say(f"fleet: {looks[-1].at:.0f} s, {looks[-1].memory[0]:.0f} MiB")
@@ -212,6 +228,8 @@ def _watched(
     steady = [look for look in looks if point.course.phase(look.at) == STEADY]
     first, last = steady[0], steady[-1]
     seconds = last.at - first.at
+    point.deleted = (last.deleted - first.deleted) / seconds
+    point.told = sum(look.told for look in steady[1:]) / seconds
     point.server_shares = [(b - a) / seconds for a, b in zip(first.servers, last.servers, strict=True)]
     point.database_share = (last.database - first.database) / seconds
     marks = [each["marks"] for each in found]
@@ -220,37 +238,6 @@ def _watched(
     known = sum(point.server_shares) + point.database_share + point.client_share
     point.others_share = max(0.0, (last.whole - first.whole) / seconds - known)
     return found
-
-
-def _connections(place: Place) -> int:
-    """Of the servers to the database, as the database counts them."""
-    if place.url is None:
-        return 0
-    import psycopg
-
-    with psycopg.connect(place.url, autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _sizes(place: Place) -> dict[str, list[int]]:
-    """Of each table its rows and its bytes, with its indexes and what is stored aside; the largest first."""
-    import psycopg
-
-    assert place.url is not None
-    with psycopg.connect(place.url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")
-        tables = connection.execute(
-            "SELECT relname, pg_total_relation_size(relid) FROM pg_stat_user_tables WHERE schemaname = 'public'"
-            " ORDER BY 2 DESC"
-        ).fetchall()
-        sizes = {}
-        for name, size in tables:
-            row = connection.execute(f'SELECT count(*) FROM "{name}"'.encode()).fetchone()
-            sizes[str(name)] = [int(row[0]) if row else 0, int(size)]
-    return sizes
 
 
 def _check(session: Session, point: Point) -> None:
@@ -321,6 +308,9 @@ def _facts(point: Point) -> Rows:
         ("processors: all else on the machine", f"{point.others_share:.0%}"),
         ("memory of each server, at most", ", ".join(f"{each:.0f} MiB" for each in point.memory)),
         ("connections to the database, at most", f"{point.connections:,}"),
+        ("notifications of the database (`NOTIFY`), each heard by every server once", f"{point.told:,.0f}/s"),
+        *([("rows of old runs that retention deletes meanwhile", f"{point.deleted:,.0f}/s, of {point.old:,}")]
+          if point.old else []),
         ("errors", f"{sum(point.troubles.values()):,}"),
         ("sent again (the server was away, or too busy)", f"{sum(point.again.values()):,}"),
         ("in the record at the end", there),
@@ -380,6 +370,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--launched", type=int, default=LAUNCHED, metavar="PERCENT", help=f"by workers, default {LAUNCHED}")
     add("--workers", type=int, default=WORKERS, help=f"default {WORKERS}")
     add("--clients", type=int, default=CLIENTS, help=f"processes, default {CLIENTS}")
+    add(
+        "--old",
+        type=int,
+        default=0,
+        metavar="TASK_RUNS",
+        help="in the record before, for retention to delete meanwhile",
+    )
     add("--no-streams", action="store_true", help="runs do not listen for signals")
     add("--markdown", metavar="FILE", type=Path, help="write the page there too")
     add("--json", metavar="FILE", type=Path, help="write the figures that the model needs there (costs, too)")
@@ -407,6 +404,7 @@ def told(options: argparse.Namespace) -> str:
         f" --launched {options.launched}": options.launched != LAUNCHED,
         f" --workers {options.workers}": options.workers != WORKERS,
         f" --clients {options.clients}": options.clients != CLIENTS,
+        f" --old {options.old}": options.old > 0,
         " --no-streams": options.no_streams,
     }
     return "".join(word for word, given in words.items() if given)

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -62,13 +63,16 @@ class Place:
         with contextlib.closing(open_store(address, spool_folder=self.home / "spool")) as store:
             yield store
 
-    def count(self) -> dict[str, int]:
-        """Rows by kind, of runs only those that completed."""
+    def count(self, since: datetime | None = None) -> dict[str, int]:
+        """Rows by kind, of runs only those that completed; those made `since` then."""
+        after = 0 if since is None else int(since.timestamp() * 1e6)
         with self.open() as store, store.read() as tx:
             counted = {}
             for kind, table in (("flow runs", "flow_run"), ("task runs", "task_run"), ("lines", "log")):
-                where = "" if table == "log" else " WHERE state_type = 'COMPLETED' AND ended IS NOT NULL"
-                row = tx.row(f"SELECT count(*) FROM {table}{where}")
+                where = (
+                    "at >= ?" if table == "log" else "created >= ? AND state_type = 'COMPLETED' AND ended IS NOT NULL"
+                )
+                row = tx.row(f"SELECT count(*) FROM {table} WHERE {where}", (after,))
                 counted[kind] = int(row[0]) if row else 0
             return counted
 
