@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,19 +76,21 @@ class Need:
 def need(costs: dict[str, Any], profile: Profile, a_day: float, options: argparse.Namespace) -> Need:
     """The fewest servers, and database processors, that leave room and answer in time in the busiest hour."""
     runs = max(1, round(a_day / 86_400 * options.peak * profile.length))
-    servers, database = 1, 2
+    database, before = 2, math.inf
+    servers = max(1, math.ceil(runs / profile.length * profile.requests * costs["request"] / ROOM))
     while True:
         machines = Machines(servers, database, round_trip=options.round_trip / 1e3)
         found = Fleet(costs, profile, machines, runs).simulate()
-        in_time, room = found.of_changes(99) <= TARGET, found.servers <= ROOM
+        longest = found.of_changes(99)
         if found.database > ROOM * database:
             database *= 2
-        elif in_time and room:
+        elif longest <= TARGET and found.servers <= ROOM:
             return Need(runs, servers, database, found)
-        elif servers >= options.most or (found.servers < ROOM / 2 and not in_time):
+        elif servers >= options.most or (longest > TARGET and longest > 0.7 * before):
             return Need(runs, servers, database, found, enough=False)  # servers wait for their turns to write
         else:
-            servers += max(1, servers // 2) if found.servers > ROOM else 1
+            before = longest
+            servers += max(1, servers // 2)
 
 
 def answers(figures: dict[str, Any], profile: Profile, options: argparse.Namespace) -> str:
@@ -98,11 +101,11 @@ def answers(figures: dict[str, Any], profile: Profile, options: argparse.Namespa
         at_peak, enough = found.found, found.enough
         rows.append((
             f"{a_day:,}", f"{a_day / 86_400 * options.peak:,.1f}/s", f"{found.runs:,}", f"{at_peak.requests:,.0f}/s",
-            f"{found.servers}" if enough else "not with one database",
+            f"{found.servers}" if enough else f"not with one database ({found.servers} tried)",
             _percent(at_peak.servers) if enough else "–",
             f"{found.database} (of which {at_peak.database:.1f} are used)" if enough else "–",
             _percent(min(at_peak.turn, 1.0)),
-            report.quantity(at_peak.of_changes(99)) if enough else "–", _size(each * a_day),
+            report.quantity(at_peak.of_changes(99)), _size(each * a_day),
         ))  # fmt: skip
     head = ("runs a day", "begin, busiest hour", "at once then", "requests", "servers", "of a processor each",
             "PostgreSQL's processors", "time in which somebody writes", "state changes, p99", "disk a day")  # fmt: skip
@@ -145,8 +148,8 @@ def _size(size: float) -> str:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 NOTES = """\
-**Reckoned**, by a model that starts from measured costs; nothing in this table was measured. A run takes {profile};
-{launched:.0%} of the runs are launched by workers; the busiest hour has {peak:g} times as many as the average. Each
+**Reckoned**, by a model that starts from measured costs; nothing in this table was measured. {launched:.0%} of the runs
+are launched by workers; the busiest hour has {peak:g} times as many as the average. Each
 server has a machine of its own with a processor as fast as those measured, and the database one, {round_trip:g} ms away
 and back. There are so many servers and processors that state changes take at most 250 ms in 99 of 100 cases in that
 hour, and {room:.0%} of each processor are used at most; another server is for when one fails. *Time in which somebody
@@ -167,7 +170,7 @@ def page(figures: dict[str, Any], options: argparse.Namespace) -> str:
     ]
     for length, tasks, lines in options.profiles:
         profile = Profile(length, int(tasks), int(lines), options.launched / 100)
-        notes = NOTES.format(profile=profile, launched=profile.launched, peak=options.peak,
+        notes = NOTES.format(launched=profile.launched, peak=options.peak,
                              round_trip=options.round_trip, room=ROOM)  # fmt: skip
         parts += [
             f"## Runs of {profile}", notes, answers(figures, profile, options),

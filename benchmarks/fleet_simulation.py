@@ -12,6 +12,7 @@ network that loses something.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -26,7 +27,7 @@ LOOK_PAUSE = 0.01
 SWITCH = 0.005
 # A transaction is simulated in so many steps at most, each of which goes to the database and back.
 MOST_STEPS = 24
-WARM_UP, SHORTEST_WINDOW, LONGEST_WINDOW = 5.0, 5.0, 60.0
+WARM_UP, SHORTEST_WINDOW, LONGEST_WINDOW = 3.0, 4.0, 60.0
 # A window has so many runs that begin, where it may be so long.
 RUNS_IN_A_WINDOW = 750
 
@@ -43,6 +44,12 @@ class Profile:
     tasks: int = 10
     lines: int = 100
     launched: float = 0.1
+
+    @property
+    def requests(self) -> float:
+        """Of a run, about."""
+        renewals = max(0, math.ceil(self.length / self.tasks / RENEW_SECONDS) - 1) * self.tasks
+        return 2 + self.tasks + renewals + 4 * self.launched
 
     def __str__(self) -> str:
         return f"{self.length:g} s, {self.tasks:,} tasks, {self.lines:,} lines"
