@@ -40,12 +40,13 @@ _json = msgspec.json.Encoder().encode
 
 
 class _Waiting:
-    __slots__ = ("body", "done", "json")
+    __slots__ = ("body", "future", "json", "loop")
 
-    def __init__(self, body: bytes, json: bool, done: Callable[[Any], None]) -> None:
+    def __init__(self, body: bytes, json: bool, loop: asyncio.AbstractEventLoop) -> None:
         self.body = body
         self.json = json
-        self.done = done
+        self.loop = loop
+        self.future: asyncio.Future[Answers] = loop.create_future()
 
 
 class Recorder:
@@ -69,21 +70,16 @@ class Recorder:
 
     async def take(self, body: bytes, json: bool) -> Answers:
         """Raises `TooMuch`, `RecordError`, or what is wrong with the batch."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answers] = loop.create_future()
-
-        def done(answer: Any) -> None:
-            loop.call_soon_threadsafe(_settle, future, answer)
-
+        waiting = _Waiting(body, json, asyncio.get_running_loop())
         with self._lock:
             if self._closed:
                 raise StoreUnavailableError("The server is stopping.")
             if self._size + len(body) > MOST_WAITING and self._queue:
                 raise TooMuch("The server has more to record than it can at the moment. Try again in a moment.")
             self._size += len(body)
-            self._queue.append(_Waiting(body, json, done))
+            self._queue.append(waiting)
             self._bell.notify()
-        return await future
+        return await waiting.future
 
     def close(self) -> None:
         """Returns when what had come is recorded."""
@@ -95,12 +91,13 @@ class Recorder:
     def _work(self) -> None:
         while some := self._next():
             batches, those = [], []
+            settled: list[tuple[_Waiting, Any]] = []
             for each in some:
                 try:
                     batches.append(read(each.body, each.json))
                     those.append(each)
                 except Exception as error:
-                    each.done(_fault(error))
+                    settled.append((each, _fault(error)))
             try:
                 answers = journal.take(self._store, batches, self._now) if batches else []
             except Exception as error:
@@ -109,7 +106,8 @@ class Recorder:
                 if not isinstance(answer, Exception):
                     self._meters.count("ingested_task_runs", len(batch.task_runs))
                     self._meters.count("ingested_lines", len(batch.lines))
-                each.done(_fault(answer) if isinstance(answer, Exception) else answer)
+                settled.append((each, _fault(answer) if isinstance(answer, Exception) else answer))
+            _settle_all(settled)
 
     def _next(self) -> list[_Waiting]:
         """What is recorded next, as much as goes into one transaction; empty: nothing more will come."""
@@ -146,13 +144,23 @@ def _fault(error: Exception) -> Exception:
     return Unfitting("Something in this batch cannot be recorded as it is (a number out of range, a line of no run?).")
 
 
-def _settle(future: asyncio.Future[Answers], answer: Any) -> None:
-    if future.done():
-        return  # nobody waits any more
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
+def _settle_all(settled: list[tuple[_Waiting, Any]]) -> None:
+    """Wakes each event loop once (a server has one), however many are answered."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Any]]] = {}
+    for each in settled:
+        by_loop.setdefault(each[0].loop, []).append(each)
+    for loop, those in by_loop.items():
+        loop.call_soon_threadsafe(_settle, those)
+
+
+def _settle(settled: list[tuple[_Waiting, Any]]) -> None:
+    for waiting, answer in settled:
+        if waiting.future.done():
+            continue  # nobody waits any more
+        if isinstance(answer, Exception):
+            waiting.future.set_exception(answer)
+        else:
+            waiting.future.set_result(answer)
 
 
 class Journal:
