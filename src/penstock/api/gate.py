@@ -133,7 +133,7 @@ class Gate:
         return None if self._is_to_ask(digest, found[1], now) else _coming(found[0], approach)
 
     def _is_to_ask(self, of: bytes, until: datetime, now: datetime) -> bool:
-        """Whether this one asks the record before what it said is too old, for all the others who come by the hundred."""
+        """Whether this one asks the record before what it said is too old, for the hundred others who come."""
         if until - now > MOMENT / 2 or self._asking.get(of, now) > now:
             return False
         if len(self._asking) >= MOST_KNOWN:

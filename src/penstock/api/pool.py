@@ -24,8 +24,8 @@ MOST_WAITING = 2_000
 
 
 class Pool:
-    """`threads` at work that read, and at most `waiting` requests that wait for a thread. Those that write have a few of
-    their own: they wait for each other, and who only reads does not wait behind them."""
+    """`threads` at work that read, and at most `waiting` requests that wait for a thread. Those that write have a few
+    of their own: they wait for each other, and who only reads does not wait behind them."""
 
     def __init__(self, threads: int = THREADS, waiting: int = MOST_WAITING) -> None:
         self._readers = ThreadPoolExecutor(threads, thread_name_prefix="penstock-desk")

@@ -90,6 +90,8 @@ class SignalSubscription(Waking):
 
     def give(self, open_signals: list[tuple[Signal, Holder | None]]) -> None:
         """All requests that are open now."""
+        if not open_signals and not self._given:
+            return  # as nearly always, and there may be ten thousand who listen
         mine = {signal for signal, holder in open_signals if holder == self.holder}
         new = mine - self._given
         self._given = mine

@@ -17,7 +17,7 @@ from ..domain.errors import BadRequest, PenstockError, RecordError
 from ..domain.limits import LEASE
 from ..domain.runs import Holder
 from ..protocol.deeds import Deed
-from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Fact, Reopen, Take, answers_to
+from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Reopen, Take, answers_to
 from ..protocol.problems import Problem, error_of, problem_of
 from ..store import answered, holders
 from ..store.contract import Store, Tx
@@ -48,34 +48,49 @@ def take(store: Store, batches: Sequence[Batch], now: Callable[[], datetime]) ->
 
 
 def _take(tx: Tx, batches: Sequence[Batch], now: datetime) -> list[list[Any]]:
-    """The answers to each batch's questions. Facts of several batches are recorded with one another, which spares the
-    database most statements; but before a question is answered, those of its batch and of all before it are."""
-    taken: list[list[Any]] = []
-    facts: list[Fact] = []
+    """The answers to each batch's questions. Facts of many batches are recorded with one another, which spares the
+    database most statements: they are of processes that have heard nothing of each other yet, so that any order is
+    true in which each one's own is kept. Before a question is answered, the facts of its batch are recorded."""
+    taken: list[list[Any]] = [[] for _ in batches]
     given = _Given(tx, batches)
-    for some in _pieces(batches):
-        _attend(tx, some, now)
-        for batch in some:
-            facts += batch.facts()
-            if batch.questions:
-                ingest.apply(tx, facts)
-                facts = []
-            taken.append([_answer(tx, asked, given) for asked in batch.questions])
-    ingest.apply(tx, facts)
+    for piece in _pieces(batches):
+        _attend(tx, [batches[place] for place in piece], now)
+        for some in _rounds(batches, piece):
+            ingest.apply(tx, [fact for place in some for fact in batches[place].facts()])
+            for place in some:
+                taken[place] = [_answer(tx, asked, given) for asked in batches[place].questions]
     answered.put_all(tx, given.new, now)
     return taken
 
 
-def _pieces(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
-    """Batches whose leases can be seen to together: a deed may end those of others, and what comes behind it has to
-    see that."""
+def _pieces(batches: Sequence[Batch]) -> Iterator[Sequence[int]]:
+    """The places of batches whose leases can be seen to together: a deed may end those of others, and what comes behind
+    it has to see that."""
     start = 0
     for place, batch in enumerate(batches):
-        if any(isinstance(asked.question, Deed) for asked in batch.questions):
-            yield batches[start : place + 1]
+        if _has_deed(batch):
+            yield range(start, place + 1)
             start = place + 1
     if start < len(batches):
-        yield batches[start:]
+        yield range(start, len(batches))
+
+
+def _rounds(batches: Sequence[Batch], piece: Sequence[int]) -> list[list[int]]:
+    """Of each process the first batch, then of each the second; a deed comes last."""
+    rounds: list[list[int]] = []
+    count: dict[Holder, int] = {}
+    for place in piece:
+        batch = batches[place]
+        number = len(rounds) if _has_deed(batch) else count.get(batch.holder, 0)
+        count[batch.holder] = number + 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(place)
+    return rounds
+
+
+def _has_deed(batch: Batch) -> bool:
+    return any(isinstance(asked.question, Deed) for asked in batch.questions)
 
 
 def _attend(tx: Tx, batches: Sequence[Batch], now: datetime) -> None:
