@@ -33,6 +33,8 @@ LIMIT = 16_000_000
 # Of bodies that wait to be recorded; and of those that are recorded at once.
 MOST_WAITING = 64_000_000
 MOST_AT_ONCE = 16_000_000
+# While so many come at once, a transaction begins this long after the one before began, and has more in it.
+MANY, GATHER_SECONDS = 3, 0.01
 
 _log = logging.getLogger("penstock.server")
 _packed = msgspec.msgpack.Encoder().encode
@@ -60,6 +62,7 @@ class Recorder:
         self._bell = threading.Condition(self._lock)
         self._queue: deque[_Waiting] = deque()
         self._size = 0
+        self._last: tuple[int, float] = (0, 0.0)  # of the last transaction: how many were in it, and when it began
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="penstock-recorder", daemon=True)
         self._thread.start()
@@ -114,12 +117,16 @@ class Recorder:
         with self._lock:
             while not self._queue and not self._closed:
                 self._bell.wait()
+            count, began = self._last
+            while count >= MANY and not self._closed and (left := began + GATHER_SECONDS - time.monotonic()) > 0:
+                self._bell.wait(left)
             some: list[_Waiting] = []
             size = 0
             while self._queue and (not some or size + len(self._queue[0].body) <= MOST_AT_ONCE):
                 some.append(self._queue.popleft())
                 size += len(some[-1].body)
             self._size -= size
+            self._last = len(some), time.monotonic()
             return some
 
 

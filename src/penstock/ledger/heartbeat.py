@@ -21,7 +21,8 @@ import msgspec
 from ..domain.errors import PenstockError
 from ..domain.stops import Signal
 
-RENEW_SECONDS = 10.0
+# A third of the lease: two may fail.
+RENEW_SECONDS = 20.0
 # The server says something at least every 15 s, if only that it is there.
 SILENCE_SECONDS = 40.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0

@@ -34,7 +34,7 @@ from ..settings.table import SETTINGS
 from ..store.contract import Store
 from ..store.opening import open_store
 from ..vault import Vault
-from . import notice, notifications
+from . import garbage, notice, notifications
 from .connections import Connection
 
 # Of the ten seconds in which a server ends: for requests under way; for a loop under way.
@@ -77,7 +77,7 @@ def run(
                 if loops:
                     for supervisor in supervisors:
                         supervisor.start()
-                with asyncio.Runner() as runner:
+                with garbage.short_pauses(), asyncio.Runner(loop_factory=__import__("uvloop").new_event_loop) as runner:
                     runner.run(server.serve([listening]))
             finally:
                 if loops:
