@@ -47,6 +47,12 @@ LONGEST_MESSAGE = 64_000
 
 _log = logging.getLogger("penstock.server")
 
+_new_loop: Callable[[], asyncio.AbstractEventLoop] | None
+try:
+    from uvloop import new_event_loop as _new_loop
+except ImportError:  # Windows has none
+    _new_loop = None
+
 
 def run(
     settings: Settings, *, version: str, loops: bool = True, ready: Callable[[str], None] = lambda url: None
@@ -77,7 +83,7 @@ def run(
                 if loops:
                     for supervisor in supervisors:
                         supervisor.start()
-                with garbage.short_pauses(), asyncio.Runner(loop_factory=__import__("uvloop").new_event_loop) as runner:
+                with garbage.short_pauses(), asyncio.Runner(loop_factory=_new_loop) as runner:
                     runner.run(server.serve([listening]))
             finally:
                 if loops:

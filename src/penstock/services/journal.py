@@ -19,7 +19,7 @@ from ..domain.runs import Holder
 from ..protocol.deeds import Deed
 from ..protocol.journal import ANSWERS, Asked, Batch, Begin, Enter, Reopen, Take, answers_to
 from ..protocol.problems import Problem, error_of, problem_of
-from ..store import answered, holders
+from ..store import answered, holders, unconfirmed
 from ..store.contract import Store, Tx
 from . import ingest, questions, reinstating
 
@@ -97,11 +97,12 @@ def _attend(tx: Tx, batches: Sequence[Batch], now: datetime) -> None:
     """Keeps the leases of processes: read in one statement and renewed in another, for there may be ten thousand. One
     that has none is new, or was taken for dead: perhaps it was not."""
     leases = holders.leases_of(tx, {batch.holder for batch in batches})
+    left = unconfirmed.of(tx, {batch.holder for batch in batches} - leases.keys())
     renewed: dict[Holder, bool] = {}
     for batch in batches:
         lease = leases.get(batch.holder)
         if lease is None:
-            reinstating.reinstate(tx, batch, now)
+            reinstating.reinstate(tx, batch, left.get(batch.holder, ()), now)
         if batch.attending and (lease is None or lease < now + RENEW_WHEN_LEFT):
             renewed[batch.holder] = batch.may_be_killed
             leases[batch.holder] = now + LEASE

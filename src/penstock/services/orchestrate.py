@@ -17,7 +17,7 @@ from ..domain.stops import IDLE, PARENT, Signal
 from ..domain.trace_context import trace_of
 from ..domain.transition import Entered, decide
 from ..protocol.journal import Enter
-from ..store import arguments, flow_runs, launches, pauses, signals
+from ..store import arguments, flow_runs, launches, left_open, pauses, signals
 from ..store.contract import Tx
 from . import concurrency, proof, tallies
 
@@ -109,9 +109,12 @@ def _apply(tx: Tx, run: FlowRun, state: State[Any], facts: Facts, result: Result
 
 def clear_up(tx: Tx, run: FlowRun | TaskRun, now: datetime) -> None:
     """A run has ended: nothing is asked of it any more, it holds nothing, and what is not known of its end is noted."""
-    signals.delete(tx, run.id)
-    concurrency.end_with_runs(tx, [run.id], now)
-    pause = pauses.open_of(tx, run.id) if isinstance(run, FlowRun) else None
+    left = left_open.of(tx, run.id)
+    if left.requests:
+        signals.delete(tx, run.id)
+    if left.claims:
+        concurrency.end_with_runs(tx, [run.id], now)
+    pause = pauses.open_of(tx, run.id) if left.pause and isinstance(run, FlowRun) else None
     if pause is not None:
         pause.answer = Answer(Outcome.WITHDRAWN, now)
         pauses.put(tx, pause)

@@ -68,7 +68,7 @@ def amend_gone(tx: Tx, run: FlowRun | TaskRun, seconds: float, message: str | No
 
 def confirm_gone(tx: Tx, holder: Holder, how: str, now: datetime) -> None:
     """The process is gone, and with it all code that was in it."""
-    for run_id in unconfirmed.of(tx, holder):
+    for run_id in unconfirmed.of(tx, [holder]).get(holder, ()):
         run = _get(tx, run_id)
         if run is not None:
             before = float((run.state.details or {}).get("seconds_to_stop", 0.0))

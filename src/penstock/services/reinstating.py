@@ -10,6 +10,7 @@ something meanwhile: a run that was entered again, or cancelled, stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -21,12 +22,12 @@ from ..store import flow_runs, task_runs, unconfirmed
 from ..store.contract import Tx
 
 
-def reinstate(tx: Tx, batch: Batch, now: datetime) -> list[UUID]:
-    """Takes back what was concluded of the runs of the batch's process; which runs."""
+def reinstate(tx: Tx, batch: Batch, left: Collection[UUID], now: datetime) -> list[UUID]:
+    """Takes back what was concluded of the runs of the batch's process; which runs. `left` are those whose code may
+    still be in it (`unconfirmed.of`)."""
     reported = {run.flow_run_id: run.epoch for run in batch.task_runs if run.flow_run_id is not None}
     reported |= {each.run_id: each.facts.epoch_of_writer or 1 for each in batch.entered}
     found = []
-    left = unconfirmed.of(tx, batch.holder)
     alone = {run.id for run in batch.task_runs if run.holder == batch.holder}
     for run_id in {*reported, *alone, *left}:
         task_run = task_runs.get(tx, run_id)
