@@ -5,7 +5,7 @@ time in which a slow answer keeps the next question from being asked is not left
 
 A run that a script begins: Begin; a batch when its first task begins, and one at each end of a task (the task that
 ended, the next that begins, the task's lines); Enter at its end, with its last task. Beside it what its process does:
-when nothing was sent for ten seconds, a batch of nothing that keeps its lease; and one open stream of signals. A run
+when nothing was sent for twenty seconds, a batch of nothing that keeps its lease; and one open stream of signals. A run
 that a worker launches is created and claimed first, and taken instead of begun.
 """
 

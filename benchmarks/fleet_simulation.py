@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-RENEW_SECONDS = 10.0
+RENEW_SECONDS = 20.0
 RESCUE_EVERY = 2.0
 LOOK_PAUSE = 0.01
 # A thread that goes on computing lets others in after so long.

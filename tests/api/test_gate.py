@@ -180,6 +180,16 @@ def test_who_asked_a_moment_ago_costs_the_record_nothing(gate: Gate, store: Stor
         assert asker(gate, approach).user == "otto"
 
 
+def test_of_many_who_come_one_asks_the_record_anew(gate: Gate, store: Store, clock: Clock) -> None:
+    approach = coming(gate, **bearer(key(store)[1]))
+    gate.admit(approach)
+    clock.pass_by(MOMENT * 3 / 4)
+    assert [gate.known(approach) is None for _ in range(100)] == [True] + [False] * 99
+    gate.admit(approach)  # as that one does
+    clock.pass_by(MOMENT / 4)
+    assert gate.known(approach) is not None
+
+
 def test_a_key_that_is_revoked_is_refused_within_two_seconds(gate: Gate, store: Store, clock: Clock) -> None:
     prefix, text = key(store)
     approach = coming(gate, **bearer(text))

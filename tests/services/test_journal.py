@@ -213,6 +213,39 @@ def test_batches_that_are_recorded_together_are_each_recorded_and_noted(store: S
     assert read(store, runs[50]).state_name == "Completed"
 
 
+def test_facts_of_all_that_wait_are_recorded_at_once_and_of_each_process_in_their_order(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [flow_run(holder=Holder("far-away", "boot", number, "1")) for number in range(3)]
+    for run in runs:
+        begin = Asked(f"begin-{run.id.hex}", Begin(run, make("Running", at(1))))
+        journal.take(store, [batch_of(run.holder, [], [begin])], lambda: at(1))  # type: ignore[arg-type]
+    recorded = []
+
+    def apply(tx: Tx, facts: list[Fact]) -> None:
+        recorded.append(len(facts))
+        real(tx, facts)
+
+    real = journal.ingest.apply
+    monkeypatch.setattr(journal.ingest, "apply", apply)
+    tasks = [task_run(flow_run_id=run.id) for run in runs]
+    ended = [
+        msgspec.structs.replace(each, states=(*each.states, make("Completed", at(9))), version=9) for each in tasks
+    ]
+    batches = [
+        batch_of(run.holder, [task], [Asked(f"{number}", end(run, 5))])  # type: ignore[arg-type]
+        for number, (run, task) in enumerate(zip(runs, tasks, strict=True))
+    ]
+    later = [batch_of(run.holder, [task], []) for run, task in zip(runs, ended, strict=True)]  # type: ignore[arg-type]
+    answers = journal.take(store, [*batches, *later], lambda: at(6))
+    assert not any(isinstance(each, Exception) for each in answers)
+    assert recorded == [3, 3]
+    with store.read() as tx:
+        found = [task_runs.get(tx, each.id) for each in tasks]
+    assert [each.state.name for each in found if each] == ["Completed"] * 3
+    assert [read(store, run).state.name for run in runs] == ["Completed"] * 3
+
+
 def test_leases_of_processes_that_are_recorded_together_are_each_renewed(store: Store) -> None:
     """More than are read or written by one statement. One that does not say that it lives has none for it."""
     far = [Holder("far-away", "boot", number, "1") for number in range(301)]

@@ -76,13 +76,14 @@ def _pieces(batches: Sequence[Batch]) -> Iterator[Sequence[int]]:
 
 
 def _rounds(batches: Sequence[Batch], piece: Sequence[int]) -> list[list[int]]:
-    """Of each process the first batch, then of each the second; a deed comes last."""
+    """Places that are recorded together: of each process its batches up to the next question, and then the others; a
+    deed comes last."""
     rounds: list[list[int]] = []
     count: dict[Holder, int] = {}
     for place in piece:
         batch = batches[place]
         number = len(rounds) if _has_deed(batch) else count.get(batch.holder, 0)
-        count[batch.holder] = number + 1
+        count[batch.holder] = number + bool(batch.questions)
         if number == len(rounds):
             rounds.append([])
         rounds[number].append(place)
