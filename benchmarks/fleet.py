@@ -259,11 +259,11 @@ def _notes(point: Point, options: argparse.Namespace) -> str:
     return f"""\
 **What a simulated run does.** It lasts {profile.length:g} s and has {profile.tasks:,} tasks, one after the other, and
 {profile.lines:,} log lines. It sends Begin; then a batch every {profile.interval:g} s (the task that ended, the next
-one, {profile.lines_of_a_task:,} lines); after twenty seconds without one, a batch of nothing which keeps the lease
-of its process; and Enter at its end. {streams} The servers take its process for one of another machine. {options.launched} %
-of the runs are runs of a deployment: created, claimed by one of {options.workers} workers (which wait for work with a
-long poll each, and tell what became of each launch), then taken. A real process has a connection for all that it sends;
-here those of a client process share as many as are in use at a time.
+one, {profile.lines_of_a_task:,} lines); after twenty seconds without one, a batch of nothing which keeps the lease of
+its process; and Enter at its end. {streams} The servers take its process for one of another machine.
+{options.launched} % of the runs are runs of a deployment: created, claimed by one of {options.workers} workers (which
+wait for work with a long poll each, and tell what became of each launch), then taken. A real process has a connection
+for all that it sends; here those of a client process share as many as are in use at a time.
 
 **How it goes.** {course.runs:,} runs begin within {course.ramp:g} s; for {course.seconds:g} s those that end are
 followed by others; then all end within {course.drain:g} s. Times are from when something was due until its answer, so
