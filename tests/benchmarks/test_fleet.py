@@ -73,8 +73,8 @@ def test_the_model_sends_what_so_many_runs_send() -> None:
     between."""
     requests, *_ = simulated(servers=2, runs=600)
     assert requests == pytest.approx(10 * (1 + 6 + 1), rel=0.1)
-    requests, *_ = simulated(servers=2, runs=600, length=240.0)  # reports every 40 s, so one renewal between them
-    assert requests == pytest.approx(2.5 * (1 + 6 + 6 + 1), rel=0.1)
+    requests, *_ = simulated(servers=2, runs=600, length=180.0)  # reports every 30 s, so one renewal between them
+    assert requests == pytest.approx(600 / 180 * (1 + 6 + 6 + 1), rel=0.1)
 
 
 def test_in_the_model_writers_take_turns_and_a_database_far_away_makes_each_longer() -> None:
