@@ -156,6 +156,7 @@ def test_what_is_served_takes_turns_too(yard: Yard) -> None:
     assert ids(worker.claim(slots=3, deployments=(yard.deployment.id,))) == [a[0], b, a[1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_no_key_waits_for_more_than_one_turn_of_each_other(yard: Yard, worker: Worker, seed: int) -> None:
     """With any number of keys, and runs that come at any time: between the moment at which a key's first run is due
