@@ -63,6 +63,14 @@ class Place:
         with contextlib.closing(open_store(address, spool_folder=self.home / "spool")) as store:
             yield store
 
+    def vacuum(self) -> None:
+        """PostgreSQL does it by itself a minute after so much was written; that minute is not waited for."""
+        if self.url is not None:
+            import psycopg
+
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute("VACUUM ANALYZE")
+
     def count(self, since: datetime | None = None) -> dict[str, int]:
         """Rows by kind, of runs only those that completed; those made `since` then."""
         after = 0 if since is None else int(since.timestamp() * 1e6)

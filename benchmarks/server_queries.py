@@ -60,7 +60,7 @@ def measure(session: Session) -> list[str]:
             moment = now()
             with place.open() as store:
                 filled = fill(store, wanted, moment)
-            _settle(place)
+            place.vacuum()
             parts += [f"### {NAMES[kind]}", _told(filled), _table(session, place, filled, moment)]
     return [f"## Questions to {wanted:,} task runs", NOTES, *parts]
 
@@ -70,15 +70,6 @@ def _told(filled: Filled) -> str:
         f"{filled.flow_runs:,} flow runs, {filled.task_runs:,} task runs, {filled.lines:,} lines, written in "
         f"{filled.seconds:.0f} s."
     )
-
-
-def _settle(place: Place) -> None:
-    """PostgreSQL does it by itself a minute after so much was written; that minute is not waited for."""
-    if place.url is not None:
-        import psycopg
-
-        with psycopg.connect(place.url, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE")
 
 
 def _table(session: Session, place: Place, filled: Filled, moment: datetime) -> str:

@@ -47,7 +47,7 @@ def measure(session: Session) -> list[str]:
 def _row(session: Session, place: Place) -> tuple[str, ...]:
     with place.open() as store:
         filled = fill(store, QUICK_TASK_RUNS if session.quick else TASK_RUNS, now())
-    _vacuum(place)
+    place.vacuum()
     size = _size(place)
     for_ever = {"PENSTOCK_RETENTION_RUNS_DAYS": "", "PENSTOCK_RETENTION_LOGS_DAYS": ""}
     with serving(place, session.complain, **for_ever) as old, _changes(old.url) as before:
@@ -60,7 +60,7 @@ def _row(session: Session, place: Place) -> tuple[str, ...]:
             took = _until_gone(session, store, filled) - began - server.seconds_to_start
             _until_small(place)
         gone = had - _rows(store)
-    _vacuum(place)
+    place.vacuum()
     late = percentile(meanwhile, 99)
     return (
         NAMES[place.kind], f"{had:,}", f"{gone:,}", f"{took:.1f} s", f"{gone / took:,.0f}",
@@ -127,14 +127,6 @@ def _rows(store: Store) -> int:
     with store.read() as tx:
         counts = [tx.row(f"SELECT count(*) FROM {table}") for table in ("flow_run", "task_run", "log")]
     return sum(int(row[0]) for row in counts if row)
-
-
-def _vacuum(place: Place) -> None:
-    if place.url is not None:
-        import psycopg
-
-        with psycopg.connect(place.url, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE")
 
 
 def _size(place: Place) -> int:

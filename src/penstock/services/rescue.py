@@ -100,7 +100,7 @@ def _lost(tx: Tx, lives: Lives, now: datetime) -> set[Holder]:
     found = set()
     for holder, lease in holders.of_open_runs(tx):
         alive = lives(holder)
-        if alive is False or (alive is None and (lease is None or lease < now)):
+        if not alive and (alive is False or _has_ended(lease, now)):
             found.add(holder)
     return found
 
@@ -112,7 +112,10 @@ def is_lost(tx: Tx, holder: Holder | None, lives: Lives, now: datetime) -> bool:
     alive = lives(holder)
     if alive is not None:
         return not alive
-    lease = holders.lease_of(tx, holder)
+    return _has_ended(holders.lease_of(tx, holder), now)
+
+
+def _has_ended(lease: datetime | None, now: datetime) -> bool:
     return lease is None or lease < now  # a process that has gone in peace took its lease with it
 
 
